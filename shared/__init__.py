@@ -1,0 +1,1 @@
+"""What the services agree on: contracts on the wire, the broker's topology, the database's schema."""

@@ -1,0 +1,160 @@
+"""The way to RabbitMQ: a publisher with confirms, and sessions that begin anew after every loss.
+
+aio-pika's "robust" connections restore consumers on their own, at a moment of their choosing. We need to
+know that moment: a sender may take no job before it has asked which mailings are stopped. So each consumer
+is a *session*, a function that is called with a fresh channel after every reconnect and ends with it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
+from pydantic import SecretStr
+
+from shared.errors import NotPublished, PublishUnknown
+from shared.topology import declare
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT = 10.0  # seconds
+PUBLISH_TIMEOUT = 10.0
+CLOSE_TIMEOUT = 3.0
+RECONNECT_PAUSE = 0.5
+HEARTBEAT = 10
+
+# What a connection that is lost, or cannot be had, raises. ChannelInvalidStateError is a RuntimeError.
+CONNECTION_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.TimeoutError)
+
+
+async def connect(url: SecretStr, name: str) -> AbstractConnection:
+    """A plain connection that carries `name` in RabbitMQ's UI. Raises one of CONNECTION_ERRORS."""
+    return await aio_pika.connect(
+        url.get_secret_value(),
+        timeout=CONNECT_TIMEOUT,
+        client_properties={"connection_name": name},
+        heartbeat=HEARTBEAT,
+    )
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Closes without ever hanging on a broker that is gone."""
+    with suppress(*CONNECTION_ERRORS, asyncio.CancelledError):
+        await asyncio.wait_for(connection.close(), CLOSE_TIMEOUT)
+
+
+async def run_sessions(
+    url: SecretStr, name: str, session: Callable[[AbstractChannel], Awaitable[None]]
+) -> None:
+    """Calls `session` with a fresh channel, topology declared, again after every loss; until cancelled.
+
+    The session should end by itself only when its channel closes (see `until_closed`).
+    """
+    while True:
+        try:
+            connection = await connect(url, name)
+            try:
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                await declare(channel)
+                log.info("broker_connected", connection=name)
+                await session(channel)
+            finally:
+                await close(connection)
+        except CONNECTION_ERRORS as error:
+            log.warning("broker_unavailable", connection=name, waiting_for="RabbitMQ", error=str(error))
+        await asyncio.sleep(RECONNECT_PAUSE)
+
+
+async def until_closed(channel: AbstractChannel) -> None:
+    """Returns when the channel or its connection is gone."""
+    with suppress(*CONNECTION_ERRORS):
+        await asyncio.shield(channel.closed())
+
+
+class Publisher:
+    """Publishes with confirms, on a connection of its own that it opens when it is first needed.
+
+    A blocked or dead connection of a consumer so never holds back what must go out, and the other way round.
+    """
+
+    def __init__(self, url: SecretStr, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._opening = asyncio.Lock()
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._exchanges: dict[str, AbstractExchange] = {}
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        mandatory: bool = True,
+        reply_to: str | None = None,
+        correlation_id: str | None = None,
+    ) -> None:
+        """Returns when the broker has confirmed the message, persistent, in every queue that it is for.
+
+        Raises:
+            NotPublished: it was certainly not taken (no connection, refused, no queue for it).
+            PublishUnknown: the connection was lost, or the time ran out, before the broker had answered.
+        """
+        target = await self._exchange(exchange)
+        message = aio_pika.Message(
+            body,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            reply_to=reply_to,
+            correlation_id=correlation_id,
+        )
+        try:
+            await target.publish(message, routing_key, mandatory=mandatory, timeout=PUBLISH_TIMEOUT)
+        except (DeliveryError, PublishError) as error:
+            raise NotPublished(f"RabbitMQ refused a message to {exchange!r}: {error}") from error
+        except CONNECTION_ERRORS as error:
+            await self.close()
+            raise PublishUnknown(f"RabbitMQ did not confirm a message to {exchange!r}") from error
+
+    async def ping(self) -> None:
+        """Raises NotPublished unless there is a connection, or one can be had."""
+        await self._exchange("")
+
+    async def close(self) -> None:
+        """Closes the connection; the next `publish` opens another."""
+        connection, self._connection, self._channel = self._connection, None, None
+        self._exchanges = {}
+        if connection is not None:
+            await close(connection)
+
+    async def _exchange(self, name: str) -> AbstractExchange:
+        async with self._opening:
+            try:
+                if self._channel is None or self._channel.is_closed:
+                    await self.close()
+                    await self._open()
+                return await self._known(name)
+            except CONNECTION_ERRORS as error:
+                await self.close()
+                raise NotPublished(f"RabbitMQ cannot be reached: {error}") from error
+
+    async def _known(self, name: str) -> AbstractExchange:
+        assert self._channel is not None
+        if name not in self._exchanges:
+            # The empty name is the default exchange, which routes to the queue of the routing key's name.
+            self._exchanges[name] = (
+                await self._channel.get_exchange(name, ensure=False)
+                if name
+                else self._channel.default_exchange
+            )
+        return self._exchanges[name]
+
+    async def _open(self) -> None:
+        self._connection = await connect(self._url, self._name)
+        self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        await declare(self._channel)
+        log.info("broker_connected", connection=self._name)

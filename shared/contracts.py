@@ -1,0 +1,152 @@
+"""The contracts on the wire: what travels through RabbitMQ between the services.
+
+Every model is frozen and ignores fields that it does not know, so that a new optional field may be added
+at any time; anything else is a new `version`. Instants are aware datetimes in UTC, or integers in
+milliseconds since the Unix epoch where there is one per message (`*_ms`).
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+INT64_MAX = 2**63 - 1
+
+
+class Outcome(StrEnum):
+    """What a sender can say of one message. What it *means* is decided in `services.planner.outcomes`."""
+
+    ACCEPTED = "accepted"  # the provider answered 200 with a valid body
+    REJECTED = "rejected"  # a definite refusal of this message
+    DEFERRED = "deferred"  # definitely not accepted now; another time it may be
+    UNCERTAIN = "uncertain"  # the request went out and no valid answer came
+    EXPIRED = "expired"  # `send_before` passed before the POST
+    RETURNED = "returned"  # not tried
+
+
+class ReturnReason(StrEnum):
+    """Why a message comes back untried."""
+
+    SHUTDOWN = "shutdown"  # the sender is stopping
+    STOPPED = "stopped"  # its mailing was paused, canceled or deleted
+    LEASE_OVER = "lease_over"  # the job was held past its lease
+    REDELIVERED = "redelivered"  # the broker handed the job out before: somebody may have begun it
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class EventKind(StrEnum):
+    MAILING_CREATED = "mailing.created"
+    MAILING_CHANGED = "mailing.changed"
+    MAILING_STOPPED = "mailing.stopped"
+    MAILING_RESUMED = "mailing.resumed"
+    MAILING_DELETED = "mailing.deleted"
+
+
+class Event(_Contract):
+    """Something happened to a mailing. A hint to look at the database, where the truth is: losing one costs
+    a second, repeating one costs a query."""
+
+    version: Literal[1] = 1
+    kind: EventKind
+    mailing_id: int
+    request_id: str | None = None
+
+
+class JobMessage(NamedTuple):
+    """One message of a job: its id, which is the provider's msgId too, and the phone number."""
+
+    id: int
+    number: int
+
+
+class Job(_Contract):
+    """A chunk of messages of one mailing that share a deadline: what a sender is asked to deliver."""
+
+    version: Literal[1] = 1
+    job_id: int
+    release: int  # counts how often this job was handed out; a report of an older release is history
+    mailing_id: int
+    revision: int  # of the mailing when the job was released; see `Stops`
+    text: str
+    send_before: AwareDatetime  # no POST begins at or after this
+    lease_until: AwareDatetime  # whoever holds the job past this sends nothing more of it
+    messages: tuple[JobMessage, ...]
+    request_id: str | None = None
+
+
+class Stops(_Contract):
+    """`{mailing_id: revision}`: a job of that mailing with a lower revision must not be sent.
+
+    Every pause, cancel and delete raises the mailing's revision, and a job carries the revision at which it
+    was released. So a stop needs no counterpart, may arrive late, twice or out of order, and can never hold
+    back what was released after the mailing went on.
+    """
+
+    version: Literal[1] = 1
+    revisions: dict[int, int]
+
+
+class Acceptance(NamedTuple):
+    """A plain acceptance at the first POST: nearly all results, so as small as can be."""
+
+    message_id: int
+    at_ms: int  # when the POST began
+    duration_ms: int
+
+
+class Attempt(NamedTuple):
+    """One POST to the provider and what came of it."""
+
+    at_ms: int
+    duration_ms: int
+    outcome: Outcome
+    provider_status: int | None
+    provider_text: str | None  # at most 200 characters
+
+
+class Result(_Contract):
+    """Any other result of one message: its outcome, and the attempts of this delivery, oldest first."""
+
+    message_id: int
+    outcome: Outcome
+    attempts: tuple[Attempt, ...] = ()
+    retry_after: float | None = None  # seconds, as the provider asked
+    reason: ReturnReason | None = None  # of a `returned`
+
+
+class JobReport(_Contract):
+    """Results of some or all messages of one job, in one release of it."""
+
+    job_id: int
+    release: int
+    mailing_id: int
+    accepted: tuple[Acceptance, ...] = ()
+    results: tuple[Result, ...] = ()
+
+
+class Report(_Contract):
+    """What one sender has to tell since its last report."""
+
+    version: Literal[1] = 1
+    sender: Annotated[str, Field(max_length=200)]
+    jobs: tuple[JobReport, ...]
+
+
+EVENT = TypeAdapter(Event)
+JOB = TypeAdapter(Job)
+STOPS = TypeAdapter(Stops)
+REPORT = TypeAdapter(Report)
+
+
+def utc_now() -> datetime:
+    """The clock of every decision, aware, in UTC. Hosts are expected to keep theirs with NTP."""
+    return datetime.now(UTC)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """The aware UTC instant of milliseconds since the epoch."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

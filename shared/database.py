@@ -1,0 +1,79 @@
+"""The way to PostgreSQL: one engine per process, bounded in connections and in every wait."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import DatabaseUnavailable
+
+
+def open_engine(
+    url: SecretStr, name: str, *, connections: int = 10, statement_timeout: timedelta = timedelta(seconds=30)
+) -> AsyncEngine:
+    """An engine whose connections carry `name` in pg_stat_activity; opens nothing yet."""
+    milliseconds = int(statement_timeout.total_seconds() * 1000)
+    return create_async_engine(
+        url.get_secret_value(),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": name[:63],
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout=10000 -c timezone=UTC"
+            " -c idle_in_transaction_session_timeout=60000",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+        },
+    )
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the server is away (as opposed to: it answered, and refused this statement)."""
+    if isinstance(error, PoolTimeout | InterfaceError | OSError | DatabaseUnavailable):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    # No state: the connection broke. 08: connection errors; 57P: it stops or starts; 53300: it is full.
+    return error.connection_invalidated or (
+        isinstance(error, OperationalError)
+        and (state is None or state.startswith(("08", "57P")) or state == "53300")
+    )
+
+
+def is_worth_retrying(error: BaseException) -> bool:
+    """Whether the same transaction may succeed now: a deadlock or a lock's time-out made it the victim."""
+    victims = {"40P01", "40001", "55P03"}
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in victims
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that is committed at the end of the block.
+
+    Raises:
+        DatabaseUnavailable: the server is away; whether a commit on its way took effect is unknown.
+    """
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except Exception as error:
+        if is_unavailable(error) and not isinstance(error, DatabaseUnavailable):
+            raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
+        raise
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """Raises DatabaseUnavailable unless the database answers."""
+    async with transaction(engine) as connection:
+        await connection.execute(text("SELECT 1"))

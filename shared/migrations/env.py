@@ -1,0 +1,10 @@
+"""Alembic's entry: runs the migrations over the connection that `shared.migrations` hands it."""
+
+from alembic import context
+
+from shared.tables import Table
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Table.metadata, transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()

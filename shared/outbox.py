@@ -1,0 +1,57 @@
+"""The outbox: what RabbitMQ is owed, kept in the transaction of the change that it tells of.
+
+`put` is called inside that transaction. `relay` publishes what is there, oldest first, and deletes it in one
+transaction, so that a crash in between repeats a publication and never loses one.
+"""
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.broker import Publisher
+from shared.contracts import Event, Stops
+from shared.database import transaction
+from shared.topology import CONTROL, EVENTS
+
+log = structlog.get_logger()
+
+BATCH = 100
+
+_PUT = text("INSERT INTO outbox (exchange, routing_key, body) VALUES (:exchange, :routing_key, :body)")
+
+_TAKE = text("""
+    WITH taken AS (
+        DELETE FROM outbox
+        WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED)
+        RETURNING id, exchange, routing_key, body
+    )
+    SELECT exchange, routing_key, body FROM taken ORDER BY id
+""")
+
+
+async def put_event(connection: AsyncConnection, event: Event) -> None:
+    """Owes the planners an event."""
+    await _put(connection, EVENTS, event.kind, event.model_dump_json().encode())
+
+
+async def put_stop(connection: AsyncConnection, mailing_id: int, revision: int) -> None:
+    """Owes every sender a stop: nothing of the mailing that was released below this revision may be sent."""
+    await _put(connection, CONTROL, "", Stops(revisions={mailing_id: revision}).model_dump_json().encode())
+
+
+async def _put(connection: AsyncConnection, exchange: str, routing_key: str, body: bytes) -> None:
+    await connection.execute(_PUT, {"exchange": exchange, "routing_key": routing_key, "body": body})
+
+
+async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
+    """Publishes one batch; returns how many went out.
+
+    Raises:
+        NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted; the entries are tried again.
+    """
+    async with transaction(engine) as connection:
+        entries = (await connection.execute(_TAKE, {"batch": BATCH})).all()
+        for exchange, routing_key, body in entries:
+            # A stop with no sender to hear it is done with; an event that no queue takes is a fault.
+            await publisher.publish(exchange, routing_key, body, mandatory=exchange != CONTROL)
+    return len(entries)

@@ -1,0 +1,63 @@
+"""Settings that services have in common, from the environment (prefix `MAILING_`) or a file `.env`.
+
+Each service has one frozen class of its own, made of these; it is built once in `__main__` and passed down.
+Durations are given in seconds or as ISO 8601 (`PT5S`).
+"""
+
+import socket
+import sys
+from typing import Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LogSettings(BaseSettings):
+    """How to log, and as whom."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILING_", env_file=".env", extra="ignore", frozen=True)
+
+    log_format: Literal["auto", "console", "json"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host_name: str = Field(default_factory=socket.gethostname, max_length=100)
+
+
+class DatabaseSettings(LogSettings):
+    """Where PostgreSQL is."""
+
+    database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, url: SecretStr) -> SecretStr:
+        scheme, separator, rest = url.get_secret_value().partition("://")
+        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+            raise ValueError("must look like postgresql://user:password@host:port/database")
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
+
+class BrokerSettings(LogSettings):
+    """Where RabbitMQ is."""
+
+    broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_amqp(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("amqp://", "amqps://")):
+            raise ValueError("must look like amqp://user:password@host:port/")
+        return url
+
+
+Settings = TypeVar("Settings", bound=LogSettings)
+
+
+def load(kind: type[Settings]) -> Settings:
+    """The settings, or an end with exit status 2 and a line for each that is missing or wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"setting MAILING_{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - no log yet
+        sys.exit(2)

@@ -1,0 +1,230 @@
+"""The schema: what is due, what was promised, what became of it.
+
+Rules that hold over all modules that write here:
+- Locks are taken in the order jobs, messages, counters, and rows of one table by ascending id.
+- A message is in exactly one job that is not done, or it is settled; `jobs.open` counts the unsettled ones.
+- Counters change in the transaction that changes the messages; the database itself checks that they add up.
+- `messages` has no foreign keys: they would cost a third of the expansion's speed, rows are only made by the
+  expansion, which holds its mailing's row, and a settled message outlives its client.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class MessageStatus(StrEnum):
+    """`active` is never stored: a message is active while its job is released."""
+
+    NEW = "new"
+    ACTIVE = "active"
+    SENT = "sent"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    UNCERTAIN = "uncertain"
+
+
+FINAL_STATUSES = frozenset(MessageStatus) - {MessageStatus.NEW, MessageStatus.ACTIVE}
+
+
+class MailingState(StrEnum):
+    SCHEDULED = "scheduled"  # its audience is not fixed yet
+    RUNNING = "running"  # started: being expanded or sent
+    FINISHED = "finished"  # expanded, and every message is in a final state; has `finished_at`
+    CANCELED = "canceled"  # what was not released will never be
+    DELETED = "deleted"  # gone for the API; the planner removes its rows
+
+
+class JobState(StrEnum):
+    PLANNED = "planned"  # waits for `due_at`
+    RELEASED = "released"  # with the senders, until `lease_until`
+    DONE = "done"  # nothing of it is open
+
+
+def _enum(kind: type[StrEnum], name: str) -> Enum:
+    return Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
+
+
+class Table(DeclarativeBase):
+    type_annotation_map = {datetime: DateTime(timezone=True), str: Text, int: BigInteger, dict: JSONB}  # noqa: RUF012
+
+
+class Client(Table):
+    """Somebody who can be written to."""
+
+    __tablename__ = "clients"
+    __table_args__ = (
+        CheckConstraint("number BETWEEN 70000000000 AND 79999999999", name="number_form"),
+        CheckConstraint("char_length(tag) BETWEEN 1 AND 100", name="tag_length"),
+        Index("clients_tag", "tag", "id"),
+        Index("clients_code", "code", "id"),
+        Index("clients_zone", "zone", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    # The operator's code is always derived: 79057003050 → 905.
+    code: Mapped[int] = mapped_column(
+        SmallInteger, Computed("mod(number / 10000000, 1000)::smallint", persisted=True)
+    )
+    tag: Mapped[str]
+    zone: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Mailing(Table):
+    """Whom to write to, what, from when, until when."""
+
+    __tablename__ = "mailings"
+    __table_args__ = (
+        CheckConstraint("expired_at > starts_at", name="end_after_start"),
+        CheckConstraint("char_length(text) <= 500", name="text_length"),
+        Index("mailings_scheduled", "starts_at", postgresql_where=text("state = 'scheduled'")),
+        # The few that the planner's loops look at, whatever the number of finished ones.
+        Index("mailings_open", "id", postgresql_where=text("state <> 'scheduled' AND finished_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    starts_at: Mapped[datetime]
+    expired_at: Mapped[datetime]
+    text: Mapped[str]
+    # {"code": [...], "tag": [...], "zone": [...]}: any of the values within a field, all of the fields given.
+    filter: Mapped[dict[str, list[int] | list[str]]] = mapped_column(JSONB)
+    state: Mapped[MailingState] = mapped_column(
+        _enum(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
+    )
+    paused_at: Mapped[datetime | None]
+    # Raised by every pause, cancel and delete; see shared.contracts.Stops.
+    revision: Mapped[int] = mapped_column(Integer, server_default="0")
+    stopped_at: Mapped[datetime | None]
+    # The expansion: the audience are the clients up to `audience_until`; up to `expanded_to` it is done.
+    started_at: Mapped[datetime | None]
+    audience_until: Mapped[int | None]
+    expanded_to: Mapped[int] = mapped_column(server_default="0")
+    expanded_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    request_id: Mapped[str | None]
+
+
+class Counters(Table):
+    """How many messages of a mailing are in which status, at every instant."""
+
+    __tablename__ = "counters"
+    __table_args__ = (
+        CheckConstraint(
+            "new + active + sent + failed + expired + canceled + uncertain = total", name="add_up"
+        ),
+        CheckConstraint(
+            "least(new, active, sent, failed, expired, canceled, uncertain) >= 0", name="not_negative"
+        ),
+        # Rewritten with every batch of reports: room on the page keeps the updates in place (HOT).
+        {"postgresql_with": {"fillfactor": 20}},
+    )
+
+    mailing_id: Mapped[int] = mapped_column(ForeignKey("mailings.id", ondelete="CASCADE"), primary_key=True)
+    total: Mapped[int] = mapped_column(server_default="0")
+    new: Mapped[int] = mapped_column(server_default="0")
+    active: Mapped[int] = mapped_column(server_default="0")
+    sent: Mapped[int] = mapped_column(server_default="0")
+    failed: Mapped[int] = mapped_column(server_default="0")
+    expired: Mapped[int] = mapped_column(server_default="0")
+    canceled: Mapped[int] = mapped_column(server_default="0")
+    uncertain: Mapped[int] = mapped_column(server_default="0")
+
+
+class Job(Table):
+    """A chunk of messages of one mailing, on its way from planned to done."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("open BETWEEN 0 AND size", name="open_within_size"),
+        Index("jobs_planned", "mailing_id", "due_at", "id", postgresql_where=text("state = 'planned'")),
+        Index("jobs_released", "lease_until", postgresql_where=text("state = 'released'")),
+        Index("jobs_done", "done_at", postgresql_where=text("state = 'done'")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    mailing_id: Mapped[int]
+    due_at: Mapped[datetime]
+    # The end of the local window that it was planned for; the mailing's `expired_at` bounds it in any case.
+    send_before: Mapped[datetime | None]
+    size: Mapped[int] = mapped_column(Integer)
+    open: Mapped[int] = mapped_column(Integer)
+    state: Mapped[JobState] = mapped_column(_enum(JobState, "job_state"), server_default=JobState.PLANNED)
+    release: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease_until: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    sender: Mapped[str | None]  # who reported on it last
+
+
+class Message(Table):
+    """The SMS to one client. Written twice in its life: when it is created and when it is settled."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        # Behind "one message per client", and the order of a mailing's pages.
+        Index("messages_mailing_client", "mailing_id", "client_id", unique=True),
+        Index("messages_job", "job_id"),
+        Index("messages_client", "client_id"),
+        # No index names `status`, and pages keep some room: so settling can stay on the page (HOT).
+        {"postgresql_with": {"fillfactor": 75}},
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    mailing_id: Mapped[int]
+    client_id: Mapped[int]
+    job_id: Mapped[int]
+    created_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    status: Mapped[MessageStatus] = mapped_column(
+        _enum(MessageStatus, "message_status"), server_default=MessageStatus.NEW
+    )
+    duration_ms: Mapped[int | None] = mapped_column(Integer)  # of the POST that settled it
+    tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # deliveries that had to be repeated
+
+
+class Attempt(Table):
+    """A POST, or the reason for none: a row for every outcome but a plain acceptance at the first try, whose
+    facts stand on the message and its job. By its key, a repeated report adds nothing."""
+
+    __tablename__ = "attempts"
+
+    message_id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    sender: Mapped[str]
+    outcome: Mapped[str]
+    provider_status: Mapped[int | None] = mapped_column(SmallInteger)
+    provider_text: Mapped[str | None]  # at most 200 characters
+    duration_ms: Mapped[int] = mapped_column(Integer)
+
+
+class OutboxEntry(Table):
+    """A message that RabbitMQ is owed, written in the transaction of the change that it tells of."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    exchange: Mapped[str]
+    routing_key: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,92 @@
+"""The broker's topology, as data: which exchanges and queues there are, and why.
+
+Declaring is idempotent, so every service declares all of it on every connection, whichever starts first.
+Queues are quorum queues with an explicit positive delivery limit (RabbitMQ 3.10 has none by default, and
+loses a message at its first requeue when told -1) and a dead-letter queue each, `<queue>.dead`.
+"""
+
+from dataclasses import dataclass, field
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractQueue
+from aiormq.abc import FieldTable
+
+TIMEOUT = 10.0  # seconds, for each declaration
+
+EVENTS = "mailing.events"
+JOBS = "messages"
+REPORTS = "reports"
+CONTROL = "mailing.control"
+QUESTIONS = "questions"
+DEAD_LETTERS = "dead-letters"
+
+PLANNER_EVENTS = "planner.events"
+PLANNER_REPORTS = "planner.reports"
+PLANNER_QUESTIONS = "planner.questions"
+SENDER_JOBS = "sender.jobs"
+
+type_of_exchange = {
+    EVENTS: ExchangeType.TOPIC,  # routing key: the event's kind
+    JOBS: ExchangeType.DIRECT,
+    REPORTS: ExchangeType.DIRECT,
+    CONTROL: ExchangeType.FANOUT,  # every sender hears every stop
+    QUESTIONS: ExchangeType.DIRECT,
+    DEAD_LETTERS: ExchangeType.DIRECT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue, bound to one exchange."""
+
+    name: str
+    exchange: str
+    routing_key: str
+    delivery_limit: int = 20
+    arguments: FieldTable = field(default_factory=dict)
+    dead_letters: bool = True
+
+    @property
+    def dead(self) -> str:
+        """Name of its dead-letter queue, and the routing key to it."""
+        return f"{self.name}.dead"
+
+    def all_arguments(self) -> FieldTable:
+        """What the broker is told when the queue is declared."""
+        routed: FieldTable = {"x-dead-letter-exchange": DEAD_LETTERS, "x-dead-letter-routing-key": self.dead}
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": self.delivery_limit,
+            **(routed if self.dead_letters else {}),
+            **self.arguments,
+        }
+
+
+QUEUES = (
+    Queue(PLANNER_EVENTS, EVENTS, "mailing.*"),
+    Queue(SENDER_JOBS, JOBS, "job"),
+    # Applied in order, by one planner at a time; the others stand by. A planner holds many at once, so that
+    # its death counts as a delivery for each of them: hence the higher limit.
+    Queue(PLANNER_REPORTS, REPORTS, "report", 100, {"x-single-active-consumer": True}),
+    # "Which stops are in force?" An answer is of use for seconds only; nobody misses an old question.
+    Queue(PLANNER_QUESTIONS, QUESTIONS, "stops", 20, {"x-message-ttl": 5_000}, dead_letters=False),
+)
+
+
+async def declare(channel: AbstractChannel) -> dict[str, AbstractQueue]:
+    """Declares everything; returns the queues by name."""
+    for name, kind in type_of_exchange.items():
+        await channel.declare_exchange(name, kind, durable=True, timeout=TIMEOUT)
+    return {queue.name: await _declare_queue(channel, queue) for queue in QUEUES}
+
+
+async def _declare_queue(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    if queue.dead_letters:
+        arguments: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
+        dead = await channel.declare_queue(queue.dead, durable=True, arguments=arguments, timeout=TIMEOUT)
+        await dead.bind(DEAD_LETTERS, queue.dead, timeout=TIMEOUT)
+    declared = await channel.declare_queue(
+        queue.name, durable=True, arguments=queue.all_arguments(), timeout=TIMEOUT
+    )
+    await declared.bind(queue.exchange, queue.routing_key, timeout=TIMEOUT)
+    return declared
