@@ -6,8 +6,10 @@ is a *session*, a function that is called with a fresh channel after every recon
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 
 import aio_pika
 import structlog
@@ -47,13 +49,13 @@ async def close(connection: AbstractConnection) -> None:
 
 
 async def run_sessions(
-    url: SecretStr, name: str, session: Callable[[AbstractChannel], Awaitable[None]]
+    url: SecretStr, name: str, session: Callable[[AbstractChannel], Awaitable[None]], stopping: asyncio.Event
 ) -> None:
-    """Calls `session` with a fresh channel, topology declared, again after every loss; until cancelled.
+    """Calls `session` with a fresh channel, topology declared, again after every loss; until `stopping` is set.
 
-    The session should end by itself only when its channel closes (see `until_closed`).
+    The session should end by itself when its channel closes or `stopping` is set (see `until_closed`).
     """
-    while True:
+    while not stopping.is_set():
         try:
             connection = await connect(url, name)
             try:
@@ -63,15 +65,20 @@ async def run_sessions(
                 await session(channel)
             finally:
                 await close(connection)
-        except CONNECTION_ERRORS as error:
-            log.warning("broker_unavailable", connection=name, waiting_for="RabbitMQ", error=str(error))
-        await asyncio.sleep(RECONNECT_PAUSE)
+        except (*CONNECTION_ERRORS, NotPublished, PublishUnknown) as error:
+            log.warning("broker_unavailable", connection=name, waiting_for="RabbitMQ", error=repr(error))
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopping.wait(), RECONNECT_PAUSE)
 
 
-async def until_closed(channel: AbstractChannel) -> None:
-    """Returns when the channel or its connection is gone."""
-    with suppress(*CONNECTION_ERRORS):
-        await asyncio.shield(channel.closed())
+async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
+    """Returns when the channel or its connection is gone, or `stopping` is set."""
+    ends = [asyncio.ensure_future(channel.closed()), asyncio.create_task(stopping.wait())]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
 
 
 class Publisher:
@@ -87,6 +94,7 @@ class Publisher:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
+        self._connected_at: float | None = None
 
     async def publish(
         self,
@@ -120,13 +128,31 @@ class Publisher:
             await self.close()
             raise PublishUnknown(f"RabbitMQ did not confirm a message to {exchange!r}") from error
 
+    async def count_consumers(self, queue: str) -> int:
+        """How many consumers the queue has now. Raises NotPublished when the broker is away."""
+        await self._exchange("")
+        try:
+            assert self._channel is not None
+            declared = await self._channel.declare_queue(queue, passive=True, timeout=PUBLISH_TIMEOUT)
+            return declared.declaration_result.consumer_count or 0
+        except CONNECTION_ERRORS as error:
+            await self.close()
+            raise NotPublished(f"RabbitMQ cannot be reached: {error}") from error
+
     async def ping(self) -> None:
         """Raises NotPublished unless there is a connection, or one can be had."""
         await self._exchange("")
 
+    def connected_for(self) -> timedelta:
+        """For how long the connection has been up; zero when it is not."""
+        if self._connected_at is None or self._channel is None or self._channel.is_closed:
+            return timedelta(0)
+        return timedelta(seconds=time.monotonic() - self._connected_at)
+
     async def close(self) -> None:
         """Closes the connection; the next `publish` opens another."""
         connection, self._connection, self._channel = self._connection, None, None
+        self._connected_at = None
         self._exchanges = {}
         if connection is not None:
             await close(connection)
@@ -147,9 +173,7 @@ class Publisher:
         if name not in self._exchanges:
             # The empty name is the default exchange, which routes to the queue of the routing key's name.
             self._exchanges[name] = (
-                await self._channel.get_exchange(name, ensure=False)
-                if name
-                else self._channel.default_exchange
+                await self._channel.get_exchange(name, ensure=False) if name else self._channel.default_exchange
             )
         return self._exchanges[name]
 
@@ -157,4 +181,5 @@ class Publisher:
         self._connection = await connect(self._url, self._name)
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         await declare(self._channel)
+        self._connected_at = time.monotonic()
         log.info("broker_connected", connection=self._name)

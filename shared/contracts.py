@@ -134,6 +134,9 @@ class Report(_Contract):
     version: Literal[1] = 1
     sender: Annotated[str, Field(max_length=200)]
     jobs: tuple[JobReport, ...]
+    # From a planner, to whoever records: all reports before this one are recorded now, so jobs whose lease ran
+    # out before this instant are certainly not heard of any more.
+    reclaim_before: AwareDatetime | None = None
 
 
 EVENT = TypeAdapter(Event)

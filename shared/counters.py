@@ -5,7 +5,7 @@ from collections import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.tables import MessageStatus
+from shared.statuses import MessageStatus
 
 _STATUSES = tuple(MessageStatus)
 

@@ -30,34 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-
-class MessageStatus(StrEnum):
-    """`active` is never stored: a message is active while its job is released."""
-
-    NEW = "new"
-    ACTIVE = "active"
-    SENT = "sent"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    CANCELED = "canceled"
-    UNCERTAIN = "uncertain"
-
-
-FINAL_STATUSES = frozenset(MessageStatus) - {MessageStatus.NEW, MessageStatus.ACTIVE}
-
-
-class MailingState(StrEnum):
-    SCHEDULED = "scheduled"  # its audience is not fixed yet
-    RUNNING = "running"  # started: being expanded or sent
-    FINISHED = "finished"  # expanded, and every message is in a final state; has `finished_at`
-    CANCELED = "canceled"  # what was not released will never be
-    DELETED = "deleted"  # gone for the API; the planner removes its rows
-
-
-class JobState(StrEnum):
-    PLANNED = "planned"  # waits for `due_at`
-    RELEASED = "released"  # with the senders, until `lease_until`
-    DONE = "done"  # nothing of it is open
+from shared.statuses import JobState, MailingState, MessageStatus
 
 
 def _enum(kind: type[StrEnum], name: str) -> Enum:
@@ -99,6 +72,7 @@ class Mailing(Table):
         CheckConstraint("expired_at > starts_at", name="end_after_start"),
         CheckConstraint("char_length(text) <= 500", name="text_length"),
         Index("mailings_scheduled", "starts_at", postgresql_where=text("state = 'scheduled'")),
+        Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
         Index("mailings_open", "id", postgresql_where=text("state <> 'scheduled' AND finished_at IS NULL")),
     )
@@ -131,9 +105,7 @@ class Counters(Table):
 
     __tablename__ = "counters"
     __table_args__ = (
-        CheckConstraint(
-            "new + active + sent + failed + expired + canceled + uncertain = total", name="add_up"
-        ),
+        CheckConstraint("new + active + sent + failed + expired + canceled + uncertain = total", name="add_up"),
         CheckConstraint(
             "least(new, active, sent, failed, expired, canceled, uncertain) >= 0", name="not_negative"
         ),

@@ -62,9 +62,7 @@ def upgrade() -> None:
         sa.CheckConstraint("open BETWEEN 0 AND size", name="open_within_size"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(
-        "jobs_done", "jobs", ["done_at"], unique=False, postgresql_where=sa.text("state = 'done'")
-    )
+    op.create_index("jobs_done", "jobs", ["done_at"], unique=False, postgresql_where=sa.text("state = 'done'"))
     op.create_index(
         "jobs_planned",
         "jobs",
@@ -116,6 +114,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'scheduled'"),
     )
+    op.create_index(
+        "mailings_stopped",
+        "mailings",
+        ["stopped_at"],
+        unique=False,
+        postgresql_where=sa.text("stopped_at IS NOT NULL"),
+    )
     op.create_table(
         "messages",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -126,9 +131,7 @@ def upgrade() -> None:
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "status",
-            sa.Enum(
-                "new", "active", "sent", "failed", "expired", "canceled", "uncertain", name="message_status"
-            ),
+            sa.Enum("new", "active", "sent", "failed", "expired", "canceled", "uncertain", name="message_status"),
             server_default="new",
             nullable=False,
         ),
@@ -163,9 +166,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "least(new, active, sent, failed, expired, canceled, uncertain) >= 0", name="not_negative"
         ),
-        sa.CheckConstraint(
-            "new + active + sent + failed + expired + canceled + uncertain = total", name="add_up"
-        ),
+        sa.CheckConstraint("new + active + sent + failed + expired + canceled + uncertain = total", name="add_up"),
         sa.ForeignKeyConstraint(["mailing_id"], ["mailings.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("mailing_id"),
         postgresql_with={"fillfactor": 20},

@@ -1,0 +1,12 @@
+"""`python -m services.planner` runs a planner; any number of them may run."""
+
+from services.planner.main import run_planner
+from services.planner.settings import PlannerSettings
+from shared.lifecycle import run
+from shared.log import configure
+from shared.settings import load
+
+if __name__ == "__main__":
+    settings = load(PlannerSettings)
+    configure("planner", settings.log_level, settings.log_format)
+    run(lambda stopping: run_planner(settings, stopping))

@@ -1,0 +1,148 @@
+"""Expansion: at its start, a mailing's filter becomes messages and jobs, batch by batch of clients.
+
+A batch, its cursor and its counters are one transaction that holds the mailing's row, so that a crash resumes
+where the last batch ended, replicas take turns, and a cancel never misses a message. The audience are the
+clients that exist at the start: `audience_until` is the highest id then.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.counters import Moves
+from shared.database import transaction
+from shared.statuses import MessageStatus
+
+log = structlog.get_logger()
+
+# The first batch is small, so that the first message leaves at once.
+FIRST_BATCH_JOBS = 4
+
+_DUE = text("""
+    SELECT id FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
+    UNION ALL
+    SELECT id FROM mailings
+    WHERE state IN ('running', 'canceled') AND finished_at IS NULL
+      AND started_at IS NOT NULL AND expanded_at IS NULL
+    ORDER BY id
+""")
+
+_NEXT_START = text("SELECT min(starts_at) FROM mailings WHERE state = 'scheduled'")
+
+# SKIP LOCKED: another planner has it in hand. The state is looked at again under the lock.
+_LOCK = text("""
+    SELECT filter, started_at, audience_until, expanded_to FROM mailings
+    WHERE id = :id AND expanded_at IS NULL
+      AND (state = 'scheduled' AND starts_at <= :now
+           OR state IN ('running', 'canceled') AND started_at IS NOT NULL)
+    FOR NO KEY UPDATE SKIP LOCKED
+""")
+
+_START = text("""
+    UPDATE mailings
+    SET state = 'running', started_at = :now, audience_until = (SELECT coalesce(max(id), 0) FROM clients)
+    WHERE id = :id
+    RETURNING audience_until
+""")
+
+# One statement makes the jobs and their messages. Jobs get ascending ids, so the n-th of the inserted ids is
+# the job of the n-th chunk of clients.
+_EXPAND = """
+    WITH batch AS MATERIALIZED (
+        SELECT id, (row_number() OVER (ORDER BY id) - 1) / :chunk AS chunk
+        FROM (
+            SELECT id FROM clients
+            WHERE id > :after AND id <= :until {conditions}
+            ORDER BY id LIMIT :batch
+        ) AS audience
+    ), inserted AS (
+        INSERT INTO jobs (mailing_id, due_at, size, open)
+        SELECT :mailing_id, :now, count(*), count(*) FROM batch GROUP BY chunk ORDER BY chunk
+        RETURNING id
+    ), numbered AS (
+        SELECT id, row_number() OVER (ORDER BY id) - 1 AS chunk FROM inserted
+    ), written AS (
+        INSERT INTO messages (mailing_id, client_id, job_id, created_at)
+        SELECT :mailing_id, batch.id, numbered.id, :now FROM batch JOIN numbered USING (chunk) ORDER BY batch.id
+        RETURNING client_id
+    )
+    SELECT count(*), coalesce(max(client_id), 0) FROM written
+"""
+
+_PROGRESS = text("""
+    UPDATE mailings
+    SET expanded_to = greatest(expanded_to, :to),
+        expanded_at = CASE WHEN :complete THEN CAST(:now AS timestamptz) END
+    WHERE id = :id
+""")
+
+_CONDITIONS = {
+    "code": "AND code = ANY(CAST(:code AS smallint[]))",
+    "tag": "AND tag = ANY(CAST(:tag AS text[]))",
+    "zone": "AND zone = ANY(CAST(:zone AS text[]))",
+}
+
+
+class Progress(NamedTuple):
+    """One batch: how many messages it made, and whether it was the last of its mailing."""
+
+    messages: int
+    complete: bool
+
+
+async def due_mailings(engine: AsyncEngine, now: datetime) -> list[int]:
+    """The mailings whose time has come and that are not fully expanded."""
+    async with transaction(engine) as connection:
+        return list((await connection.execute(_DUE, {"now": now})).scalars())
+
+
+async def until_next_start(engine: AsyncEngine, now: datetime) -> timedelta | None:
+    """How long until the next scheduled mailing starts; None when there is none."""
+    async with transaction(engine) as connection:
+        starts_at: datetime | None = (await connection.execute(_NEXT_START)).scalar()
+    return None if starts_at is None else starts_at - now
+
+
+async def expand_batch(
+    engine: AsyncEngine, mailing_id: int, *, chunk: int, batch: int, now: datetime
+) -> Progress | None:
+    """Expands one batch of the mailing; None when another planner is at it, or nothing is left to do."""
+    async with transaction(engine) as connection:
+        mailing = (await connection.execute(_LOCK, {"id": mailing_id, "now": now})).one_or_none()
+        if mailing is None:
+            return None
+        until: int | None = mailing.audience_until
+        if mailing.started_at is None:
+            until = (await connection.execute(_START, {"id": mailing_id, "now": now})).scalar_one()
+            batch = min(batch, chunk * FIRST_BATCH_JOBS)
+        made, to = await _expand(
+            connection,
+            mailing.filter,
+            {"mailing_id": mailing_id, "chunk": chunk, "batch": batch, "now": now}
+            | {"after": mailing.expanded_to, "until": until},
+        )
+        progress = Progress(made, complete=made < batch)
+        await connection.execute(
+            _PROGRESS, {"id": mailing_id, "to": to, "complete": progress.complete, "now": now}
+        )
+        moves = Moves()
+        moves.add(mailing_id, None, MessageStatus.NEW, made)
+        await moves.apply(connection)
+    if progress.complete:
+        log.info("mailing_expanded", mailing_id=mailing_id)
+    return progress
+
+
+async def _expand(
+    connection: AsyncConnection,
+    audience: dict[str, list[int] | list[str]],
+    parameters: dict[str, object],
+) -> tuple[int, int]:
+    fields = sorted(field for field in _CONDITIONS if audience.get(field))
+    statement = _EXPAND.format(conditions=" ".join(_CONDITIONS[field] for field in fields))
+    values = {field: audience[field] for field in fields}
+    made, to = (await connection.execute(text(statement), parameters | values)).one()
+    return made, to

@@ -1,0 +1,154 @@
+"""What the planner hears from RabbitMQ: events that wake its loops, questions of senders, and reports."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pydantic import ValidationError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.broker import Publisher, until_closed
+from shared.contracts import EVENT, REPORT, Event, Report, Stops, utc_now
+from shared.database import is_unavailable, is_worth_retrying, transaction
+from shared.errors import NotPublished, PublishUnknown
+from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, TIMEOUT
+
+log = structlog.get_logger()
+
+Session = Callable[[AbstractChannel], Awaitable[None]]
+
+REPORTS_AHEAD = 200  # unacknowledged at a time
+OUTCOMES_AT_ONCE = 4_000  # in a transaction, about
+
+_STOPS = text("SELECT id, revision FROM mailings WHERE stopped_at > :since")
+
+
+async def hear_events(channel: AbstractChannel, heard: Callable[[Event], None], stopping: asyncio.Event) -> None:
+    """A session: wakes the loops at each event."""
+
+    async def on_event(message: AbstractIncomingMessage) -> None:
+        try:
+            heard(EVENT.validate_json(message.body))
+        except ValidationError as error:
+            await _refuse(message, error)
+            return
+        await message.ack()
+
+    await channel.set_qos(prefetch_count=100, timeout=TIMEOUT)
+    queue = await channel.get_queue(PLANNER_EVENTS, ensure=False)
+    await queue.consume(on_event, timeout=TIMEOUT)
+    await until_closed(channel, stopping)
+
+
+async def answer_questions(
+    channel: AbstractChannel,
+    engine: AsyncEngine,
+    publisher: Publisher,
+    memory: timedelta,
+    stopping: asyncio.Event,
+) -> None:
+    """A session: tells senders that begin which stops are in force.
+
+    `memory` is how long ago a stop can still matter: older jobs are past their lease.
+    """
+
+    async def on_question(message: AbstractIncomingMessage) -> None:
+        try:
+            async with transaction(engine) as connection:
+                rows = (await connection.execute(_STOPS, {"since": utc_now() - memory})).all()
+            stops = Stops(revisions={row.id: row.revision for row in rows})
+            if message.reply_to:
+                await publisher.publish("", message.reply_to, stops.model_dump_json().encode())
+        except (NotPublished, PublishUnknown) as error:
+            log.info("answer_not_delivered", error=str(error))  # the sender is gone, or asks again
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("database_unavailable", loop="questions", waiting_for="PostgreSQL")
+        await message.ack()
+
+    await channel.set_qos(prefetch_count=10, timeout=TIMEOUT)
+    queue = await channel.get_queue(PLANNER_QUESTIONS, ensure=False)
+    await queue.consume(on_question, timeout=TIMEOUT)
+    await until_closed(channel, stopping)
+
+
+async def take_reports(
+    channel: AbstractChannel,
+    record: Callable[[list[Report]], Awaitable[None]],
+    stopping: asyncio.Event,
+) -> None:
+    """A session: records reports in batches, in order, and acknowledges them after the commit."""
+    arrived: asyncio.Queue[tuple[AbstractIncomingMessage, Report]] = asyncio.Queue()
+
+    async def on_report(message: AbstractIncomingMessage) -> None:
+        try:
+            report = REPORT.validate_json(message.body)
+        except ValidationError as error:
+            await _refuse(message, error)
+            return
+        arrived.put_nowait((message, report))
+
+    await channel.set_qos(prefetch_count=REPORTS_AHEAD, timeout=TIMEOUT)
+    queue = await channel.get_queue(PLANNER_REPORTS, ensure=False)
+    await queue.consume(on_report, timeout=TIMEOUT)
+    recording = asyncio.create_task(_record_all(arrived, record))
+    closed = asyncio.create_task(until_closed(channel, stopping))
+    try:
+        await asyncio.wait([recording, closed], return_when=asyncio.FIRST_COMPLETED)
+        if recording.done():
+            recording.result()
+    finally:
+        # In mid-transaction this rolls back, and the reports come again.
+        for task in (recording, closed):
+            task.cancel()
+        await asyncio.gather(recording, closed, return_exceptions=True)
+
+
+async def _record_all(
+    arrived: asyncio.Queue[tuple[AbstractIncomingMessage, Report]],
+    record: Callable[[list[Report]], Awaitable[None]],
+) -> None:
+    while True:
+        batch = [await arrived.get()]
+        size = _outcomes(batch[0][1])
+        while size < OUTCOMES_AT_ONCE and not arrived.empty():
+            batch.append(arrived.get_nowait())
+            size += _outcomes(batch[-1][1])
+        await _record_batch(batch, record)
+
+
+async def _record_batch(
+    batch: list[tuple[AbstractIncomingMessage, Report]], record: Callable[[list[Report]], Awaitable[None]]
+) -> None:
+    """Records and acknowledges the batch. Waits for a database that is away; a report that cannot be recorded
+    is found by recording one at a time, and goes to the dead letters."""
+    while True:
+        try:
+            await record([report for _, report in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the report must go somewhere
+            if is_unavailable(error) or is_worth_retrying(error):
+                log.warning("recording_waits", waiting_for="PostgreSQL", reports=len(batch))
+                await asyncio.sleep(0.5)
+                continue
+            if len(batch) == 1:
+                await _refuse(batch[0][0], error)
+                return
+            for one in batch:
+                await _record_batch([one], record)
+            return
+        await batch[-1][0].ack(multiple=len(batch) > 1)
+        return
+
+
+def _outcomes(report: Report) -> int:
+    return sum(len(part.accepted) + len(part.results) for part in report.jobs)
+
+
+async def _refuse(message: AbstractIncomingMessage, error: Exception) -> None:
+    """Into the queue's dead letters: nothing waits behind it, and a person can look at it."""
+    log.error("message_refused", routing_key=message.routing_key, size=len(message.body), error=repr(error))
+    await message.reject(requeue=False)

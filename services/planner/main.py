@@ -1,0 +1,150 @@
+"""The planner's wiring: four loops over one database, and what wakes them."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from aio_pika.abc import AbstractChannel
+
+from services.planner import expansion, listening, reaping, recording, release
+from services.planner.settings import PlannerSettings
+from shared.broker import Publisher, run_sessions
+from shared.contracts import Event, Report, utc_now
+from shared.database import open_engine
+from shared.lifecycle import repeat, run_loops
+from shared.topology import REPORTS, SENDER_JOBS
+
+log = structlog.get_logger()
+
+SLOW_POLL = 1.0  # seconds: the safety net under all wake-ups
+RELEASE_POLL = 0.25
+RELEASE_PAUSE = 0.02  # between turns that found work, so that jobs go out in handfuls
+SENDERS_POLL = 0.5
+
+
+async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> None:
+    """Runs until `stopping` is set."""
+    planner = _Planner(settings, stopping)
+    name = f"planner@{settings.host_name}"
+
+    async def sessions(what: str, session: listening.Session) -> None:
+        await run_sessions(settings.broker_url, f"{name} {what}", session, stopping)
+
+    log.info("planner_started", host=settings.host_name)
+    try:
+        await run_loops(
+            stopping,
+            repeat("expand", planner.expand, stopping, planner.wake_expansion),
+            repeat("release", planner.release, stopping, planner.wake_release),
+            repeat("reap", planner.reap, stopping),
+            sessions("events", planner.hear),
+            sessions("questions", planner.answer),
+            sessions("reports", planner.take_reports),
+        )
+    finally:
+        await planner.close()
+        log.info("planner_stopped")
+
+
+class _Planner:
+    """The loops' steps, with what they share: the database, the publisher, and the wake-up calls."""
+
+    def __init__(self, settings: PlannerSettings, stopping: asyncio.Event) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        name = f"planner@{settings.host_name}"
+        self._engine = open_engine(settings.database_url, name)
+        self._publisher = Publisher(settings.broker_url, f"{name} publisher")
+        self._senders_seen_at = float("-inf")
+        self.wake_expansion = asyncio.Event()
+        self.wake_release = asyncio.Event()
+
+    async def expand(self) -> float:
+        """A batch of every mailing that is due; then sleeps until the next start."""
+        settings, worked = self._settings, False
+        for mailing_id in await expansion.due_mailings(self._engine, utc_now()):
+            progress = await expansion.expand_batch(
+                self._engine,
+                mailing_id,
+                chunk=settings.chunk_size,
+                batch=settings.expand_batch,
+                now=utc_now(),
+            )
+            if progress is not None:
+                worked = True
+                self.wake_release.set()
+        if worked:
+            return 0
+        wait = await expansion.until_next_start(self._engine, utc_now())
+        return SLOW_POLL if wait is None else min(max(wait / timedelta(seconds=1), 0.001), SLOW_POLL)
+
+    async def release(self) -> float:
+        """What the senders have room for, if there are any."""
+        if not await self._senders_are_there():
+            return SENDERS_POLL
+        released = await release.release(self._engine, self._publisher, self._settings, now=utc_now())
+        if released:
+            await asyncio.sleep(RELEASE_PAUSE)
+            return 0
+        return RELEASE_POLL
+
+    async def reap(self) -> float:
+        """A slow round; the next at once while there is much to do."""
+        turn = reaping.Turn(self._engine, self._settings, utc_now())
+        busy = await reaping.reap(turn)
+        if await reaping.has_overdue_jobs(turn):
+            await self._ask_to_reclaim(turn)
+        return 0 if busy else SLOW_POLL
+
+    async def hear(self, channel: AbstractChannel) -> None:
+        await listening.hear_events(channel, self._wake, self._stopping)
+
+    async def answer(self, channel: AbstractChannel) -> None:
+        memory = self._settings.lease + self._settings.lease_margin
+        await listening.answer_questions(channel, self._engine, self._publisher, memory, self._stopping)
+
+    async def take_reports(self, channel: AbstractChannel) -> None:
+        await listening.take_reports(channel, self._record, self._stopping)
+
+    async def close(self) -> None:
+        await self._publisher.close()
+        await self._engine.dispose()
+
+    async def _record(self, reports: list[Report]) -> None:
+        recorded = await recording.record(
+            self._engine,
+            reports,
+            now=utc_now(),
+            policy=self._settings.policy(),
+            chunk=self._settings.chunk_size,
+        )
+        log.debug("reports_recorded", **recording.describe(recorded, len(reports)))
+        overdue = [report.reclaim_before for report in reports if report.reclaim_before]
+        if overdue:
+            await reaping.reclaim(reaping.Turn(self._engine, self._settings, utc_now()), max(overdue))
+        self.wake_release.set()
+
+    async def _ask_to_reclaim(self, turn: reaping.Turn) -> None:
+        """Sends the word down the queue of reports, behind all that the senders have said by now.
+
+        Right after the broker came back they may still be about to say it.
+        """
+        if self._publisher.connected_for() > self._settings.redelivery_grace:
+            before = turn.now - self._settings.lease_margin
+            report = Report(sender="planner", jobs=(), reclaim_before=before)
+            await self._publisher.publish(REPORTS, "report", report.model_dump_json().encode())
+
+    async def _senders_are_there(self) -> bool:
+        """Jobs for nobody would only grow old in the queue; looked at twice a second."""
+        now = asyncio.get_running_loop().time()
+        if now - self._senders_seen_at < SENDERS_POLL:
+            return True
+        if await self._publisher.count_consumers(SENDER_JOBS) == 0:
+            return False
+        self._senders_seen_at = now
+        return True
+
+    def _wake(self, event: Event) -> None:
+        log.info("event_heard", kind=event.kind, mailing_id=event.mailing_id, request_id=event.request_id)
+        self.wake_expansion.set()
+        self.wake_release.set()

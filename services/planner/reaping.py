@@ -1,0 +1,160 @@
+"""Reaping: the slow rounds that put right what nobody else will: leases that ran out, mailings that are over.
+
+Each step looks at the database alone and does a bounded amount, so it may be repeated, and replicas may
+overlap: rows are locked, and what is found changed under the lock is left alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.planner.ledger import lock_jobs, settle_jobs
+from services.planner.release import put_back_locked
+from services.planner.settings import PlannerSettings
+from shared.database import transaction
+from shared.statuses import JobState, MessageStatus
+
+log = structlog.get_logger()
+
+JOBS_AT_ONCE = 100
+ROWS_AT_ONCE = 10_000
+
+_OVERDUE = text("""
+    SELECT id FROM jobs WHERE state = 'released' AND lease_until < :before
+    ORDER BY lease_until LIMIT :most
+""")
+
+_EXPIRED = text("""
+    SELECT jobs.id FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
+    WHERE mailings.state = 'running' AND mailings.finished_at IS NULL AND mailings.expired_at <= :now
+    ORDER BY jobs.id LIMIT :most
+""")
+
+_CANCELED = text("""
+    SELECT jobs.id FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
+    WHERE mailings.state IN ('canceled', 'deleted') AND mailings.finished_at IS NULL
+    ORDER BY jobs.id LIMIT :most
+""")
+
+_FINISH = text("""
+    UPDATE mailings SET finished_at = :now,
+        state = CASE WHEN state = 'running' THEN 'finished' ELSE state END
+    FROM counters
+    WHERE counters.mailing_id = mailings.id AND counters.new + counters.active = 0
+      AND mailings.finished_at IS NULL
+      AND (state = 'running' AND expanded_at IS NOT NULL
+           OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
+    RETURNING mailings.id, mailings.state
+""")
+
+# A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
+_DELETED = text("""
+    SELECT mailings.id FROM mailings JOIN counters ON counters.mailing_id = mailings.id
+    WHERE state = 'deleted' AND new + active = 0 AND stopped_at < :before
+    ORDER BY mailings.id LIMIT 1 FOR UPDATE OF mailings SKIP LOCKED
+""")
+
+_PURGE_MESSAGES = text("""
+    WITH gone AS (
+        DELETE FROM messages
+        WHERE id IN (SELECT id FROM messages WHERE mailing_id = :id ORDER BY client_id LIMIT :most)
+        RETURNING id
+    ), attempts_gone AS (
+        DELETE FROM attempts WHERE message_id IN (SELECT id FROM gone)
+    )
+    SELECT count(*) FROM gone
+""")
+
+_PURGE_MAILING = (
+    text("DELETE FROM jobs WHERE mailing_id = :id"),
+    text("DELETE FROM mailings WHERE id = :id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a step needs."""
+
+    engine: AsyncEngine
+    settings: PlannerSettings
+    now: datetime
+
+
+async def reap(turn: Turn) -> bool:
+    """One round; returns whether any step had its hands full, so that another round is worth it at once."""
+    return any([await step(turn) for step in (expire, cancel, finish, purge)])
+
+
+async def has_overdue_jobs(turn: Turn) -> bool:
+    """Whether there are jobs whose lease ran out without a word."""
+    async with transaction(turn.engine) as connection:
+        parameters = {"before": turn.now - turn.settings.lease_margin, "most": 1}
+        return (await connection.execute(_OVERDUE, parameters)).first() is not None
+
+
+async def reclaim(turn: Turn, before: datetime) -> None:
+    """Jobs whose lease ran out before that instant are planned again.
+
+    To be called when all reports from before now are recorded: so the word to do it travels through the queue
+    of reports, behind them (`Report.reclaim_before`). A provider that is not idempotent may have had some of
+    the messages: these end as uncertain.
+    """
+    async with transaction(turn.engine) as connection:
+        found = (await connection.execute(_OVERDUE, {"before": before, "most": JOBS_AT_ONCE})).scalars().all()
+        jobs = await lock_jobs(connection, found)
+        released = {job.id: job for job in jobs.values() if job.state is JobState.RELEASED}
+        if turn.settings.provider_idempotent:
+            await put_back_locked(connection, released)
+        else:
+            await settle_jobs(connection, released.values(), MessageStatus.UNCERTAIN, turn.now)
+    for job in released.values():
+        log.warning("lease_ran_out", job_id=job.id, mailing_id=job.mailing_id, open=job.open)
+
+
+async def expire(turn: Turn) -> bool:
+    """What was not released by its mailing's end is expired."""
+    return await _settle_planned(turn, _EXPIRED, MessageStatus.EXPIRED)
+
+
+async def cancel(turn: Turn) -> bool:
+    """What was not released when its mailing was canceled or deleted is canceled."""
+    return await _settle_planned(turn, _CANCELED, MessageStatus.CANCELED)
+
+
+async def _settle_planned(turn: Turn, which: TextClause, status: MessageStatus) -> bool:
+    async with transaction(turn.engine) as connection:
+        found = (await connection.execute(which, {"now": turn.now, "most": JOBS_AT_ONCE})).scalars().all()
+        jobs = await lock_jobs(connection, found)
+        planned = [job for job in jobs.values() if job.state is JobState.PLANNED]
+        count = await settle_jobs(connection, planned, status, turn.now)
+    if count:
+        log.info("messages_closed", status=status, messages=count, jobs=len(planned))
+    return len(found) == JOBS_AT_ONCE
+
+
+async def finish(turn: Turn) -> bool:
+    """A mailing with nothing open is finished."""
+    async with transaction(turn.engine) as connection:
+        rows = (await connection.execute(_FINISH, {"now": turn.now})).all()
+    for row in rows:
+        log.info("mailing_finished", mailing_id=row.id, state=row.state)
+    return False
+
+
+async def purge(turn: Turn) -> bool:
+    """Removes the rows of one deleted mailing, some thousands at a time."""
+    async with transaction(turn.engine) as connection:
+        before = turn.now - turn.settings.lease - turn.settings.lease_margin
+        mailing_id = (await connection.execute(_DELETED, {"before": before})).scalar()
+        if mailing_id is None:
+            return False
+        parameters = {"id": mailing_id, "most": ROWS_AT_ONCE}
+        count: int = (await connection.execute(_PURGE_MESSAGES, parameters)).scalar_one()
+        if count < ROWS_AT_ONCE:
+            for statement in _PURGE_MAILING:
+                await connection.execute(statement, {"id": mailing_id})
+            log.info("mailing_purged", mailing_id=mailing_id)
+    return True

@@ -1,0 +1,36 @@
+"""The planner's settings."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from services.planner.outcomes import Policy
+from shared.settings import BrokerSettings, DatabaseSettings
+
+
+class PlannerSettings(DatabaseSettings, BrokerSettings):
+    """See the table in README.md."""
+
+    chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")
+    expand_batch: int = Field(10_000, ge=1, le=100_000, description="clients expanded in one transaction")
+    release_ahead: timedelta = Field(timedelta(seconds=2), description="work that is with the senders")
+    release_least: int = Field(4, ge=1, description="jobs released when nothing is known of the speed yet")
+    lease: timedelta = Field(timedelta(seconds=60), description="how long a sender may work on a job")
+    lease_margin: timedelta = Field(
+        timedelta(seconds=15), description="clock skew and one request, before a job is released anew"
+    )
+    redelivery_grace: timedelta = Field(
+        timedelta(seconds=10), description="time for the reports of a sender that lost its connection"
+    )
+    backoff_first: timedelta = timedelta(seconds=5)
+    backoff_most: timedelta = timedelta(minutes=10)
+    provider_idempotent: bool = True
+
+    def policy(self) -> Policy:
+        """What `next_step` needs of these."""
+        return Policy(
+            idempotent=self.provider_idempotent,
+            backoff_first=self.backoff_first,
+            backoff_most=self.backoff_most,
+            redelivery_grace=self.redelivery_grace,
+        )

@@ -1,0 +1,12 @@
+"""`python -m services.sender` runs a sender; scale by running more."""
+
+from services.sender.main import run_sender
+from services.sender.settings import SenderSettings
+from shared.lifecycle import run
+from shared.log import configure
+from shared.settings import load
+
+if __name__ == "__main__":
+    settings = load(SenderSettings)
+    configure("sender", settings.log_level, settings.log_format)
+    run(lambda stopping: run_sender(settings, stopping))

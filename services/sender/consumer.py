@@ -1,0 +1,110 @@
+"""Consuming: what a sender does on each connection to the broker, from the first question to the last ack."""
+
+import asyncio
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from pydantic import ValidationError
+
+from services.sender.delivery import Delivery
+from services.sender.gating import Bounds
+from services.sender.reporting import Reporter, Run
+from shared.broker import Publisher, until_closed
+from shared.contracts import JOB, STOPS, ReturnReason
+from shared.topology import CONTROL, QUESTIONS, SENDER_JOBS, TIMEOUT
+
+log = structlog.get_logger()
+
+ASK_AGAIN_AFTER = 2.0  # seconds
+DRAIN_TIMEOUT = 7.0
+
+
+class Consumer:
+    """A session with the broker: asks for the stops in force, then takes jobs until the connection is lost or
+    the sender is stopped; in the end, hands back or finishes what it holds."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        reporter: Reporter,
+        publisher: Publisher,
+        prefetch: int,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._delivery = delivery
+        self._reporter = reporter
+        self._publisher = publisher
+        self._prefetch = prefetch
+        self._stopping = stopping
+
+    async def session(self, channel: AbstractChannel) -> None:
+        """For `shared.broker.run_sessions`."""
+        runs: set[Run] = set()
+        try:
+            await channel.set_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
+            if not await self._learn_stops(channel):
+                return
+            jobs = await channel.get_queue(SENDER_JOBS, ensure=False)
+            tag = await jobs.consume(lambda delivery: self._take(delivery, runs), timeout=TIMEOUT)
+            log.info("jobs_awaited", prefetch=self._prefetch)
+            await until_closed(channel, self._stopping)
+            if self._stopping.is_set():
+                await self._hand_back(jobs, tag)
+        finally:
+            for run in runs:
+                run.lost = True
+
+    async def _learn_stops(self, channel: AbstractChannel) -> bool:
+        """Listens for stops, and asks for those that were said before; False when the session is over.
+
+        The order matters: a stop said in between is heard on the queue.
+        """
+        heard = asyncio.Event()
+
+        async def on_stops(message: AbstractIncomingMessage) -> None:
+            self._delivery.stop_mailings(STOPS.validate_json(message.body).revisions)
+            if not message.exchange:  # straight to this queue, so it is the answer
+                heard.set()
+
+        queue = await channel.declare_queue(exclusive=True, auto_delete=True, timeout=TIMEOUT)
+        await queue.bind(CONTROL, timeout=TIMEOUT)
+        await queue.consume(on_stops, no_ack=True, timeout=TIMEOUT)
+        over = asyncio.create_task(until_closed(channel, self._stopping))
+        answer = asyncio.create_task(heard.wait())
+        try:
+            while not (over.done() or answer.done()):
+                await self._publisher.publish(QUESTIONS, "stops", b"{}", reply_to=queue.name)
+                await asyncio.wait([over, answer], timeout=ASK_AGAIN_AFTER, return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done() and not over.done():
+                    log.warning("stops_not_known", waiting_for="a planner to answer")
+            return answer.done()
+        finally:
+            over.cancel()
+            answer.cancel()
+
+    async def _take(self, delivery: AbstractIncomingMessage, runs: set[Run]) -> None:
+        """Takes a job in hand; a redelivered one goes straight back: somebody may have begun it."""
+        try:
+            job = JOB.validate_json(delivery.body)
+        except ValidationError as error:
+            log.error("job_refused", size=len(delivery.body), error=repr(error))
+            await delivery.reject(requeue=False)
+            return
+        run = Run(job, delivery, Bounds.of(job), unconfirmed=len(job.messages))
+        runs.difference_update([known for known in runs if known.unconfirmed == 0])
+        runs.add(run)
+        if delivery.redelivered:
+            log.info("job_was_redelivered", job_id=job.job_id, mailing_id=job.mailing_id)
+            self._delivery.give_back(run, ReturnReason.REDELIVERED)
+        else:
+            self._delivery.take(run)
+
+    async def _hand_back(self, jobs: AbstractQueue, tag: str) -> None:
+        """Takes no more jobs, ends what is in flight, gives back the rest, and waits until that is told."""
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                await jobs.cancel(tag)
+                await self._delivery.drain()
+                await self._reporter.flush_all()
+        except TimeoutError:
+            log.warning("drain_timed_out", seconds=DRAIN_TIMEOUT)

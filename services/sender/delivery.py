@@ -1,0 +1,182 @@
+"""Delivery: a bounded number of workers POST the messages of the jobs in hand, and report what came of each.
+
+A message is looked at by `gating.obstacle` immediately before every POST. What fails in a way that may be over
+in a moment is repeated in place a few times; the planner's schedule is for the rest.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
+
+from services.sender.gating import Obstacle, obstacle, time_allowed
+from services.sender.judging import Verdict, judge
+from services.sender.provider import Provider
+from services.sender.reporting import Reporter, Run
+from services.sender.settings import SenderSettings
+from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason, utc_now
+from shared.log import masked
+
+log = structlog.get_logger()
+
+# A failure that took longer than this is no hiccup: another try in place would only hold up the others.
+QUICK_MS = 1_000
+FAULT = "fault in the sender, see its log"
+
+
+class Delivery:
+    """The messages in hand, and the workers on them."""
+
+    def __init__(self, provider: Provider, reporter: Reporter, settings: SenderSettings) -> None:
+        self._provider = provider
+        self._reporter = reporter
+        self._concurrency = settings.sender_concurrency
+        self._request_timeout = settings.request_timeout.total_seconds()
+        self._connect_timeout = settings.connect_timeout.total_seconds()
+        self._guard = settings.deadline_guard.total_seconds()
+        self._quick_retries = settings.quick_retries
+        self._repeatable = (
+            {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
+        )
+        self._backlog: asyncio.Queue[tuple[Run, JobMessage]] = asyncio.Queue()
+        self._least_revision: dict[int, int] = {}
+        self._stopping = False
+
+    def take(self, run: Run) -> None:
+        """Puts a job's messages in line."""
+        for message in run.job.messages:
+            self._backlog.put_nowait((run, message))
+
+    def give_back(self, run: Run, reason: ReturnReason) -> None:
+        """Reports all of a job's messages as untried."""
+        self._reporter.tell(run, [_returned(message, reason) for message in run.job.messages])
+
+    def stop_mailings(self, revisions: dict[int, int]) -> None:
+        """From now on, nothing of these mailings is sent that was released below the revision."""
+        for mailing_id, revision in revisions.items():
+            self._least_revision[mailing_id] = max(revision, self._least_revision.get(mailing_id, 0))
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._concurrency):
+                workers.create_task(self._work())
+
+    async def drain(self) -> None:
+        """Starts nothing new, and returns when all that was in hand has a result."""
+        self._stopping = True
+        await self._backlog.join()
+
+    async def _work(self) -> None:
+        while True:
+            run, message = await self._backlog.get()
+            try:
+                await self._deliver(run, message)
+            except Exception as error:
+                log.error("delivery_failed", message_id=message.id, job_id=run.job.job_id, exc_info=error)
+                attempt = Attempt(int(time.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
+                self._report(run, message, Outcome.UNCERTAIN, [attempt])
+            finally:
+                self._backlog.task_done()
+
+    async def _deliver(self, run: Run, message: JobMessage) -> None:
+        """POSTs one message, and again if that may help, and reports the result."""
+        if run.lost:
+            return
+        attempts: list[Attempt] = []
+        came = await self._attempt(run, message, attempts)
+        if len(attempts) == 1 and attempts[0].outcome is Outcome.ACCEPTED:
+            self._reporter.accept(run, Acceptance(message.id, attempts[0].at_ms, attempts[0].duration_ms))
+            return
+        if self._quick_retries and self._is_worth_repeating(came, attempts):
+            came = await self._retrying(attempts)(self._attempt, run, message, attempts)
+        if isinstance(came, Verdict):
+            self._report(run, message, came.outcome, attempts, retry_after=came.retry_after)
+        elif not run.lost:
+            self._report(run, message, came.outcome, attempts, reason=came.reason)
+        elif attempts:
+            self._report(run, message, attempts[-1].outcome, attempts)
+
+    async def _attempt(self, run: Run, message: JobMessage, attempts: list[Attempt]) -> Verdict | Obstacle:
+        """One POST, if nothing speaks against it; adds to `attempts`."""
+        began = time.time()
+        job = run.job
+        found = obstacle(
+            run.bounds,
+            now=began,
+            guard=self._guard,
+            revision=job.revision,
+            least_revision=self._least_revision.get(job.mailing_id, 0),
+            stopping=self._stopping or run.lost,
+        )
+        if found is not None:
+            return found
+        allowed = time_allowed(
+            run.bounds,
+            now=began,
+            request_timeout=self._request_timeout,
+            connect_timeout=self._connect_timeout,
+        )
+        reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
+        verdict = judge(reply, utc_now())
+        duration_ms = int((time.time() - began) * 1000)
+        attempts.append(
+            Attempt(
+                int(began * 1000), duration_ms, verdict.outcome, verdict.provider_status, verdict.provider_text
+            )
+        )
+        return verdict
+
+    def _retrying(self, attempts: Sequence[Attempt]) -> AsyncRetrying:
+        return AsyncRetrying(
+            stop=stop_after_attempt(self._quick_retries),
+            wait=wait_random_exponential(multiplier=0.1, max=1),
+            retry=retry_if_result(lambda came: self._is_worth_repeating(came, attempts)),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+
+    def _is_worth_repeating(self, came: Verdict | Obstacle, attempts: Sequence[Attempt]) -> bool:
+        """Whether a POST can be repeated, failed quickly, and the provider named no time to come back."""
+        return (
+            isinstance(came, Verdict)
+            and came.outcome in self._repeatable
+            and came.retry_after is None
+            and attempts[-1].duration_ms < QUICK_MS
+        )
+
+    def _report(
+        self,
+        run: Run,
+        message: JobMessage,
+        outcome: Outcome,
+        attempts: Sequence[Attempt],
+        *,
+        retry_after: float | None = None,
+        reason: ReturnReason | None = None,
+    ) -> None:
+        result = Result(
+            message_id=message.id,
+            outcome=outcome,
+            attempts=tuple(attempts),
+            retry_after=retry_after,
+            reason=reason,
+        )
+        self._reporter.tell(run, [result])
+        if attempts:
+            last = attempts[-1]
+            log.info(
+                "message_not_accepted" if outcome is not Outcome.ACCEPTED else "message_accepted_at_last",
+                message_id=message.id,
+                mailing_id=run.job.mailing_id,
+                job_id=run.job.job_id,
+                number=masked(message.number),
+                outcome=outcome,
+                posts=len(attempts),
+                provider_status=last.provider_status,
+            )
+
+
+def _returned(message: JobMessage, reason: ReturnReason) -> Result:
+    return Result(message_id=message.id, outcome=Outcome.RETURNED, reason=reason)

@@ -1,0 +1,43 @@
+"""The sender's wiring: consumer → delivery → provider, and the reporter behind them."""
+
+import asyncio
+import os
+
+import structlog
+
+from services.sender.consumer import Consumer
+from services.sender.delivery import Delivery
+from services.sender.provider import open_provider
+from services.sender.reporting import Reporter
+from services.sender.settings import SenderSettings
+from shared.broker import Publisher, run_sessions
+
+log = structlog.get_logger()
+
+
+async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
+    """Runs until `stopping` is set, and gives back what it holds."""
+    name = f"sender@{settings.host_name}:{os.getpid()}"
+    provider = open_provider(
+        settings.provider_engine,
+        str(settings.provider_url),
+        settings.provider_token,
+        settings.sender_concurrency,
+        settings.connect_timeout,
+    )
+    publisher = Publisher(settings.broker_url, f"{name} publisher")
+    reporter = Reporter(publisher, name, settings.report_interval.total_seconds())
+    delivery = Delivery(provider, reporter, settings)
+    consumer = Consumer(delivery, reporter, publisher, settings.sender_prefetch, stopping)
+    log.info("sender_started", sender=name, concurrency=settings.sender_concurrency)
+    working = [asyncio.create_task(delivery.run()), asyncio.create_task(reporter.run())]
+    try:
+        await run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
+    finally:
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        await reporter.flush()
+        await publisher.close()
+        await provider.close()
+        log.info("sender_stopped", sender=name)

@@ -1,0 +1,38 @@
+"""The default engine: reqwest, natively. Nearly all of a request's work happens outside of Python."""
+
+from datetime import timedelta
+
+from pydantic import SecretStr
+from pyreqwest.exceptions import RequestError
+
+from services.sender.replies import BODY_LIMIT, Answer, NoAnswer
+from services.sender.wire import encode, no_answer, open_client, send_url
+
+
+class ReqwestProvider:
+    """A `Provider`."""
+
+    def __init__(self, base_url: str, token: SecretStr, connections: int, connect_timeout: timedelta) -> None:
+        self._client = open_client(token, connections, connect_timeout)
+        self._url = send_url(base_url)
+
+    async def send(self, message_id: int, number: int, text: str, *, timeout: float) -> Answer | NoAnswer:
+        request = (
+            self._client.post(f"{self._url}{message_id}")
+            .body_bytes(encode(message_id, number, text))
+            .timeout(timedelta(seconds=timeout))
+            # Up to here the body comes with the answer's head, in one step; the rest is dropped unread.
+            .streamed_read_buffer_limit(BODY_LIMIT)
+            .build_streamed()
+        )
+        try:
+            async with request as response:
+                body = await response.body_reader.read(BODY_LIMIT)
+                status = response.status
+                retry_after = None if status == 200 else response.get_header("retry-after")
+        except RequestError as error:
+            return no_answer(error)
+        return Answer(status, b"" if body is None else body.to_bytes(), retry_after)
+
+    async def close(self) -> None:
+        await self._client.close()

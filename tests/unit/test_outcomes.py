@@ -1,0 +1,116 @@
+"""What an outcome means: every row of the table in ARCHITECTURE.md, and the bounds of the retries."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, backoff, next_step
+from shared.contracts import Outcome, ReturnReason
+from shared.statuses import FINAL_STATUSES, MailingState, MessageStatus
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+POLICY = Policy(
+    idempotent=True,
+    backoff_first=timedelta(seconds=5),
+    backoff_most=timedelta(minutes=10),
+    redelivery_grace=timedelta(seconds=10),
+)
+ONCE_ONLY = Policy(
+    idempotent=False,
+    backoff_first=timedelta(seconds=5),
+    backoff_most=timedelta(minutes=10),
+    redelivery_grace=timedelta(seconds=10),
+)
+RUNNING = OpenMessage(tries=0, expired_at=NOW + timedelta(hours=1), mailing_state=MailingState.RUNNING)
+OVER = OpenMessage(tries=0, expired_at=NOW, mailing_state=MailingState.RUNNING)
+CANCELED = OpenMessage(tries=0, expired_at=NOW + timedelta(hours=1), mailing_state=MailingState.CANCELED)
+
+outcomes = st.sampled_from(Outcome)
+policies = st.sampled_from([POLICY, ONCE_ONLY])
+said = st.builds(
+    Said,
+    outcome=outcomes,
+    retry_after=st.none() | st.floats(0, 86_400),
+    reason=st.sampled_from(ReturnReason) | st.none(),
+)
+messages = st.builds(
+    OpenMessage,
+    tries=st.integers(0, 32_767),
+    expired_at=st.timedeltas(timedelta(days=-400), timedelta(days=400)).map(NOW.__add__),
+    mailing_state=st.sampled_from(MailingState),
+)
+jitters = st.floats(0, 1, exclude_max=True)
+
+
+def step(message: OpenMessage, word: Said, policy: Policy = POLICY) -> Settle | TryAgain:
+    return next_step(message, word, now=NOW, policy=policy, jitter=0.0)
+
+
+@pytest.mark.parametrize("message", [RUNNING, OVER, CANCELED])
+def test_the_providers_word_is_final_whatever_the_mailing_does(message: OpenMessage) -> None:
+    assert step(message, Said(Outcome.ACCEPTED)) == Settle(MessageStatus.SENT)
+    assert step(message, Said(Outcome.REJECTED)) == Settle(MessageStatus.FAILED)
+
+
+def test_what_was_deferred_is_tried_again_later_and_that_counts() -> None:
+    assert step(RUNNING, Said(Outcome.DEFERRED)) == TryAgain(NOW + timedelta(seconds=5), counts=True)
+
+
+def test_the_provider_may_ask_for_a_longer_wait_but_not_for_a_shorter_one() -> None:
+    assert step(RUNNING, Said(Outcome.DEFERRED, retry_after=90)) == TryAgain(
+        NOW + timedelta(seconds=90), counts=True
+    )
+    assert step(RUNNING, Said(Outcome.DEFERRED, retry_after=1)) == TryAgain(
+        NOW + timedelta(seconds=5), counts=True
+    )
+
+
+def test_an_unclear_answer_is_repeated_only_if_that_can_do_no_harm() -> None:
+    assert isinstance(step(RUNNING, Said(Outcome.UNCERTAIN)), TryAgain)
+    assert step(RUNNING, Said(Outcome.UNCERTAIN), ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN)
+
+
+def test_a_redelivered_job_waits_for_the_reports_of_whoever_had_it() -> None:
+    word = Said(Outcome.RETURNED, reason=ReturnReason.REDELIVERED)
+    assert step(RUNNING, word) == TryAgain(NOW + timedelta(seconds=10), counts=False)
+    assert step(RUNNING, word, ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN)
+
+
+@pytest.mark.parametrize("reason", [ReturnReason.SHUTDOWN, ReturnReason.STOPPED, ReturnReason.LEASE_OVER])
+def test_what_came_back_untried_is_due_at_once_and_does_not_count(reason: ReturnReason) -> None:
+    assert step(RUNNING, Said(Outcome.RETURNED, reason=reason)) == TryAgain(NOW, counts=False)
+
+
+def test_a_message_whose_end_was_moved_while_it_was_out_is_due_at_once() -> None:
+    assert step(RUNNING, Said(Outcome.EXPIRED)) == TryAgain(NOW, counts=False)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
+def test_when_the_time_is_over_an_unsent_message_is_expired(outcome: Outcome) -> None:
+    assert step(OVER, Said(outcome)) == Settle(MessageStatus.EXPIRED)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
+def test_of_a_canceled_mailing_an_unsent_message_is_canceled(outcome: Outcome) -> None:
+    assert step(CANCELED, Said(outcome)) == Settle(MessageStatus.CANCELED)
+
+
+@given(messages, said, policies, jitters)
+def test_every_step_is_a_final_state_or_a_wait_within_bounds(
+    message: OpenMessage, word: Said, policy: Policy, jitter: float
+) -> None:
+    match next_step(message, word, now=NOW, policy=policy, jitter=jitter):
+        case Settle(status):
+            assert status in FINAL_STATUSES
+        case TryAgain(due_at):
+            assert NOW <= due_at <= NOW + max(timedelta(minutes=12), timedelta(seconds=word.retry_after or 0))
+            assert message.expired_at > NOW, "nothing is tried again after the end"
+
+
+@given(st.integers(0, 100_000), jitters)
+def test_the_wait_grows_with_the_tries_up_to_its_most(tries: int, jitter: float) -> None:
+    wait = backoff(tries, POLICY, jitter)
+    assert timedelta(seconds=5) <= wait <= timedelta(minutes=12)
+    assert backoff(tries + 1, POLICY, jitter) >= wait
