@@ -20,6 +20,8 @@ from shared.migrations import migrate
 from shared.tables import Table
 from tests.servers import Servers, found_servers
 
+pytest_plugins = ["tests.sandbox"]
+
 TABLES = ", ".join(sorted(Table.metadata.tables))
 
 

@@ -1,0 +1,158 @@
+"""The whole system as processes, for tests that use it as a person would: by REST, and with kill."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import httpx
+
+from deploy.local.ports import free_ports
+from shared.contracts import utc_now
+from tests.sandbox import Sandbox
+from tests.servers import Servers
+
+REPOSITORY = Path(__file__).parents[2]
+FINAL = ("sent", "failed", "expired", "canceled", "uncertain")
+
+Environment = dict[str, str]
+
+
+class MailingFields(TypedDict, total=False):
+    """What a mailing may be given besides its audience."""
+
+    starts_at: datetime
+    expired_at: datetime
+    text: str
+
+
+class System:
+    """Services running as processes of their own; `api` speaks to the first API."""
+
+    def __init__(self, servers: Servers, sandbox: Sandbox, logs: Path, environment: Environment) -> None:
+        (self._port,) = free_ports(1)
+        self._logs = logs
+        self._environment = {
+            **os.environ,
+            "MAILING_DATABASE_URL": servers.database_url,
+            "MAILING_BROKER_URL": servers.broker_url,
+            "MAILING_API_PORT": str(self._port),
+            "MAILING_PROVIDER_URL": sandbox.url,
+            "MAILING_PROVIDER_TOKEN": sandbox.token,
+            "MAILING_LOG_FORMAT": "json",
+            **environment,
+        }
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=30)
+
+    async def start(self, service: str, name: str | None = None) -> str:
+        """Starts `python -m services.<service>`; returns the name that it goes by here."""
+        name = name or service
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", f"services.{service}"),
+                cwd=REPOSITORY,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+        return name
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL, and waits for the end."""
+        process = self.processes.pop(name)
+        process.kill()
+        await process.wait()
+
+    async def terminate(self, name: str) -> int:
+        """SIGTERM; returns the exit status."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(process.wait(), 15)
+
+    async def close(self) -> None:
+        """Ends what still runs."""
+        await self.api.aclose()
+        for process in self.processes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        for name, process in self.processes.items():
+            try:
+                await asyncio.wait_for(process.wait(), 15)
+            except TimeoutError:
+                process.kill()
+                raise AssertionError(f"{name} did not end on SIGTERM") from None
+
+    async def is_ready(self) -> bool:
+        """Whether the API answers for itself and its database."""
+        try:
+            return (await self.api.get("/readyz")).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    async def add_client(self, number: int, *, tag: str = "#e2e", zone: str = "Europe/Moscow") -> int:
+        """Creates a client; returns its id."""
+        response = await self.api.post("/api/client/", json={"number": number, "tag": tag, "zone": zone})
+        assert response.status_code == httpx.codes.CREATED, response.text
+        return int(response.json()["id"])
+
+    async def add_mailing(self, *, tag: str = "#e2e", **fields: Unpack[MailingFields]) -> int:
+        """Creates a mailing, by default one that starts at once; returns its id."""
+        now = utc_now()
+        body = {
+            "starts_at": fields.get("starts_at", now - timedelta(minutes=1)).isoformat(),
+            "expired_at": fields.get("expired_at", now + timedelta(hours=1)).isoformat(),
+            "text": fields.get("text", "hello"),
+            "filter": tag,
+        }
+        response = await self.api.post("/api/mailing/", json=body)
+        assert response.status_code == httpx.codes.CREATED, response.text
+        return int(response.json()["id"])
+
+    async def status(self, mailing_id: int) -> dict[str, int]:
+        """The mailing's counters that are not zero, as the API gives them."""
+        response = await self.api.get(f"/api/mailing/{mailing_id}/")
+        assert response.status_code == httpx.codes.OK, response.text
+        return {name: count for name, count in response.json()["messages_status"].items() if count}
+
+    async def until_settled(self, mailing_id: int, total: int, *, timeout: float = 60) -> dict[str, int]:
+        """Waits until all messages are in a final state; returns the counters."""
+
+        async def settled() -> bool:
+            status = await self.status(mailing_id)
+            return sum(status.get(name, 0) for name in FINAL) == total == status.get("total", 0)
+
+        await until(settled, timeout=timeout, what=f"all {total} messages of mailing {mailing_id} are settled")
+        return await self.status(mailing_id)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, timeout: float, what: str) -> None:
+    """Waits for a condition; a test that waits in vain fails and says for what."""
+    deadline = time.monotonic() + timeout
+    while not await condition():
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain until {what}"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running_system(
+    servers: Servers, sandbox: Sandbox, logs: Path, *, senders: int = 2, planners: int = 1, **environment: str
+) -> AsyncIterator[System]:
+    """A system that is up: one API, so many planners and senders; all ended afterwards."""
+    system = System(servers, sandbox, logs, environment)
+    try:
+        await system.start("api")
+        for number in range(planners):
+            await system.start("planner", f"planner-{number}")
+        for number in range(senders):
+            await system.start("sender", f"sender-{number}")
+        await until(system.is_ready, timeout=30, what="the API is ready")
+        yield system
+    finally:
+        await system.close()

@@ -1,0 +1,77 @@
+"""An HTTP server that does exactly what a test tells it: the trouble that no mode of the sandbox plays."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+OK_BODY = b'{"code": 0, "message": "OK"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, as it came over the wire. Header names are in lower case."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class ScriptedServer:
+    """A running server, and what it received."""
+
+    url: str
+    requests: list[Request] = field(default_factory=list)
+    connections: int = 0
+
+
+Play = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(status: int, body: bytes = OK_BODY, *headers: str) -> Play:
+    """Plays one answer, with the connection kept open."""
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
+
+    async def play(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write("\r\n".join(lines).encode() + body)
+
+    return play
+
+
+@asynccontextmanager
+async def scripted(play: Play) -> AsyncIterator[ScriptedServer]:
+    """Serves on a free port: plays for every request of a connection, until the play closes it."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        try:
+            while not writer.is_closing():
+                request = await _read(reader)
+                server.requests.append(request)
+                await play(request, writer)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client went
+        finally:
+            writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.create_task(converse(reader, writer))
+        running.add(conversation)
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = ScriptedServer("http://127.0.0.1:{1}".format(*listener.sockets[0].getsockname()))
+    async with listener:
+        yield server
+        listener.close()
+        for conversation in running:
+            conversation.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    line, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+    fields = {name.lower(): value for name, _, value in (header.partition(": ") for header in headers)}
+    return Request(line, fields, await reader.readexactly(int(fields["content-length"])))

@@ -1,0 +1,69 @@
+"""The stand-in provider as a fixture: one process for the whole session, on free ports.
+
+Take it with `pytest_plugins = ["tests.sandbox"]`. Whoever changes its behaviour, or counts what it received,
+begins with `await sandbox.reset()`.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.sandbox.client import SandboxControl
+
+TOKEN = "a-token-for-tests"
+REPOSITORY = Path(__file__).parents[1]
+READY = re.compile(r"provider (\S+) control (\S+)/docs")
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A running stand-in provider."""
+
+    url: str  # of the provider's API
+    token: str
+    control_url: str
+    control: SandboxControl
+    process: Process
+
+    async def reset(self) -> None:
+        """Back to normal, and nothing received."""
+        await self.control.behave()
+        await self.control.forget()
+
+
+@asynccontextmanager
+async def running_sandbox() -> AsyncIterator[Sandbox]:
+    """A stand-in provider of one's own, stopped with SIGTERM in the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.sandbox", "--port", "0", "--control-port", "0"),
+        cwd=REPOSITORY,
+        env={**os.environ, "MAILING_SANDBOX_TOKEN": TOKEN},
+        stdout=PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()  # comes when both ports answer; empty when it died
+        ready = READY.fullmatch(line.strip())
+        assert ready, f"the sandbox did not start: {line!r}"
+        url, control_url = ready.groups()
+        async with SandboxControl(control_url) as control:
+            yield Sandbox(url, TOKEN, control_url, control, process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()
+
+
+@pytest.fixture(scope="session")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """The session's stand-in provider."""
+    async with running_sandbox() as running:
+        yield running
