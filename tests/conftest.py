@@ -15,9 +15,11 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.broker import close, connect
 from shared.database import open_engine
 from shared.migrations import migrate
 from shared.tables import Table
+from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
 from tests.servers import Servers, found_servers
 
 pytest_plugins = ["tests.sandbox"]
@@ -56,6 +58,19 @@ def clean_database(database_url: str) -> None:
     """Empties every table before the test."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")  # type: ignore[arg-type]  # our own names
+
+
+@pytest.fixture
+async def clean_broker(broker_url: str) -> None:
+    """Empties every queue before the test: what a killed process left there speaks of rows that are gone."""
+    connection = await connect(SecretStr(broker_url), "tests")
+    channel = await connection.channel()
+    for name, queue in (await declare(channel)).items():
+        await queue.purge(timeout=TIMEOUT)
+        if name != PLANNER_QUESTIONS:
+            dead = await channel.get_queue(f"{name}.dead", ensure=False)
+            await dead.purge(timeout=TIMEOUT)
+    await close(connection)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.servers import Servers
 
 
 @pytest.fixture
-def own_servers(database_url: str, broker_url: str, clean_database: None) -> Servers:
+def own_servers(database_url: str, broker_url: str, clean_database: None, clean_broker: None) -> Servers:
     """The servers as the services are told of them: with the tests' own, clean database."""
     return Servers(database_url, broker_url)
 
