@@ -22,9 +22,9 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         runner.run(_with_signals(main))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     if sys.platform == "win32":
-        return None
+        return asyncio.SelectorEventLoop  # psycopg does not work on the default there
     import uvloop
 
     return uvloop.new_event_loop
@@ -77,7 +77,9 @@ async def repeat(
             pause = await step()
         except Exception as error:  # noqa: BLE001 - the edge of a loop: one bad step must not end the service
             _tell(name, error)
-            pause = PAUSE_AFTER_FAILURE
+            # Not cut short: a server that is away is not knocked at for every event, however many there are.
+            await _wait_for_any(PAUSE_AFTER_FAILURE, stopping)
+            continue
         if pause > 0:
             await _wait_for_any(pause, wake, stopping)
 

@@ -6,10 +6,24 @@ Durations are given in seconds or as ISO 8601 (`PT5S`).
 
 import socket
 import sys
-from typing import Literal, TypeVar
+from datetime import timedelta
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _seconds(value: object) -> object:
+    """`5` and `0.25` in the environment are seconds; pydantic knows plain numbers only as numbers."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return timedelta(seconds=float(value))
+    except ValueError:
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class LogSettings(BaseSettings):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.planner.outcomes import Policy
-from shared.settings import BrokerSettings, DatabaseSettings
+from shared.settings import BrokerSettings, DatabaseSettings, Duration
 
 
 class PlannerSettings(DatabaseSettings, BrokerSettings):
@@ -13,17 +13,17 @@ class PlannerSettings(DatabaseSettings, BrokerSettings):
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")
     expand_batch: int = Field(10_000, ge=1, le=100_000, description="clients expanded in one transaction")
-    release_ahead: timedelta = Field(timedelta(seconds=2), description="work that is with the senders")
+    release_ahead: Duration = Field(timedelta(seconds=2), description="work that is with the senders")
     release_least: int = Field(4, ge=1, description="jobs released when nothing is known of the speed yet")
-    lease: timedelta = Field(timedelta(seconds=60), description="how long a sender may work on a job")
-    lease_margin: timedelta = Field(
+    lease: Duration = Field(timedelta(seconds=60), description="how long a sender may work on a job")
+    lease_margin: Duration = Field(
         timedelta(seconds=15), description="clock skew and one request, before a job is released anew"
     )
-    redelivery_grace: timedelta = Field(
+    redelivery_grace: Duration = Field(
         timedelta(seconds=10), description="time for the reports of a sender that lost its connection"
     )
-    backoff_first: timedelta = timedelta(seconds=5)
-    backoff_most: timedelta = timedelta(minutes=10)
+    backoff_first: Duration = timedelta(seconds=5)
+    backoff_most: Duration = timedelta(minutes=10)
     provider_idempotent: bool = True
 
     def policy(self) -> Policy:

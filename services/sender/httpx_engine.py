@@ -8,31 +8,50 @@ from pyreqwest.compatibility.httpx import HttpxTransport
 from pyreqwest.exceptions import RequestError
 
 from services.sender.replies import BODY_LIMIT, Answer, NoAnswer
-from services.sender.wire import encode, no_answer, open_client, send_url
+from services.sender.wire import LEAST_TIMEOUT, encode, no_answer, open_client, send_url
 
 
 class HttpxProvider:
     """A `Provider`."""
 
     def __init__(self, base_url: str, token: SecretStr, connections: int, connect_timeout: timedelta) -> None:
-        self._client = httpx.AsyncClient(
-            transport=HttpxTransport(open_client(token, connections, connect_timeout)),
-            trust_env=False,
-            # httpx's own would be sent besides the transport's, and ask for compressed answers.
-            headers=...
-        )
+        transport = HttpxTransport(open_client(token, connections, connect_timeout))
+        self._client = httpx.AsyncClient(transport=transport, trust_env=False)
+        del self._client.headers["accept-encoding"]  # bodies are read as they come
         self._url = send_url(base_url)
 
     async def send(self, message_id: int, number: int, text: str, *, timeout: float) -> Answer | NoAnswer:
+        request = self._client.stream(
+            "POST",
+            f"{self._url}{message_id}",
+            content=encode(message_id, number, text),
+            # The transport adds up httpx's four time-outs and takes the sum as the total; 0 would mean none.
+            timeout=httpx.Timeout(None, read=max(timeout, LEAST_TIMEOUT)),
+        )
         try:
-            async with self._client.stream(
-                "POST",
-                f"{self._url}{message_id}",
-                content=encode(message_id, number, text),
-                # The transport adds up the four time-outs of httpx into a total one.
-                timeout=httpx.Timeout(None, read=timeout),
-            ) as response:
-                return Answer(response.status_code, await _beginning(response), response.headers.get("retry-after"))
-        except httpx.HTTPError as error:
-            cause = error.__cause__
-            ...
+            async with request as response:
+                body = await _beginning(response)
+        except (httpx.HTTPError, RequestError) as error:  # the transport does not translate all of them
+            return _no_answer(error)
+        retry_after = None if response.status_code == 200 else response.headers.get("retry-after")
+        return Answer(response.status_code, body, retry_after)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """The body, or as much of it as anybody wants."""
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) >= BODY_LIMIT:
+            break
+    return body[:BODY_LIMIT]
+
+
+def _no_answer(error: httpx.HTTPError | RequestError) -> NoAnswer:
+    cause = error if isinstance(error, RequestError) else error.__cause__
+    if isinstance(cause, RequestError):
+        return no_answer(cause)
+    return NoAnswer(sent=True, reason=f"no valid answer: {error}")

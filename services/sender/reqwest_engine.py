@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from pyreqwest.exceptions import RequestError
 
 from services.sender.replies import BODY_LIMIT, Answer, NoAnswer
-from services.sender.wire import encode, no_answer, open_client, send_url
+from services.sender.wire import LEAST_TIMEOUT, encode, no_answer, open_client, send_url
 
 
 class ReqwestProvider:
@@ -20,7 +20,7 @@ class ReqwestProvider:
         request = (
             self._client.post(f"{self._url}{message_id}")
             .body_bytes(encode(message_id, number, text))
-            .timeout(timedelta(seconds=timeout))
+            .timeout(timedelta(seconds=max(timeout, LEAST_TIMEOUT)))
             # Up to here the body comes with the answer's head, in one step; the rest is dropped unread.
             .streamed_read_buffer_limit(BODY_LIMIT)
             .build_streamed()

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr
 
-from shared.settings import BrokerSettings
+from shared.settings import BrokerSettings, Duration
 
 
 class SenderSettings(BrokerSettings):
@@ -15,14 +15,14 @@ class SenderSettings(BrokerSettings):
     provider_token: SecretStr
     provider_engine: Literal["reqwest", "httpx"] = "reqwest"
     provider_idempotent: bool = True
-    request_timeout: timedelta = Field(timedelta(seconds=5), gt=timedelta(0), le=timedelta(seconds=30))
-    connect_timeout: timedelta = Field(timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=30))
+    request_timeout: Duration = Field(timedelta(seconds=5), gt=timedelta(0), le=timedelta(seconds=30))
+    connect_timeout: Duration = Field(timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=30))
     sender_concurrency: int = Field(64, ge=1, le=1000, description="POSTs in flight")
     sender_prefetch: int = Field(20, ge=1, le=1000, description="jobs held at a time")
     quick_retries: int = Field(
         2, ge=0, le=10, description="repeated POSTs in place, before the planner's schedule"
     )
-    deadline_guard: timedelta = Field(
+    deadline_guard: Duration = Field(
         timedelta(milliseconds=100), ge=timedelta(0), description="no POST begins this close to its deadline"
     )
-    report_interval: timedelta = Field(timedelta(milliseconds=50), gt=timedelta(0))
+    report_interval: Duration = Field(timedelta(milliseconds=50), gt=timedelta(0))

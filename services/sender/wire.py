@@ -14,6 +14,7 @@ from services.sender.replies import NoAnswer
 
 # Below what servers keep an idle connection for (nginx: 75 s), so that it is rarely they who close it first.
 IDLE_LIMIT = timedelta(seconds=30)
+LEAST_TIMEOUT = 0.001  # seconds; none at all would be no time-out
 
 # The exception classes do not tell whether a request left: a connection that is reset after the POST is a
 # `ConnectError` too, and any time-out a `ConnectTimeoutError`. The kind of hyper-util's error does: `Connect` is

@@ -153,6 +153,8 @@ async def running_system(
         for number in range(senders):
             await system.start("sender", f"sender-{number}")
         await until(system.is_ready, timeout=30, what="the API is ready")
+        for name, process in system.processes.items():
+            assert process.returncode is None, f"{name} ended: {(logs / name).with_suffix('.log').read_text()}"
         yield system
     finally:
         await system.close()
