@@ -15,16 +15,11 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.broker import close, connect
 from shared.database import open_engine
 from shared.migrations import migrate
-from shared.tables import Table
-from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
-from tests.servers import Servers, found_servers
+from tests.servers import Servers, empty_queues, empty_tables, found_servers
 
 pytest_plugins = ["tests.sandbox"]
-
-TABLES = ", ".join(sorted(Table.metadata.tables))
 
 
 @pytest.fixture(scope="session")
@@ -56,21 +51,13 @@ def broker_url(servers: Servers) -> str:
 @pytest.fixture
 def clean_database(database_url: str) -> None:
     """Empties every table before the test."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")  # type: ignore[arg-type]  # our own names
+    empty_tables(database_url)
 
 
 @pytest.fixture
 async def clean_broker(broker_url: str) -> None:
-    """Empties every queue before the test: what a killed process left there speaks of rows that are gone."""
-    connection = await connect(SecretStr(broker_url), "tests")
-    channel = await connection.channel()
-    for name, queue in (await declare(channel)).items():
-        await queue.purge(timeout=TIMEOUT)
-        if name != PLANNER_QUESTIONS:
-            dead = await channel.get_queue(f"{name}.dead", ensure=False)
-            await dead.purge(timeout=TIMEOUT)
-    await close(connection)
+    """Empties every queue before the test."""
+    await empty_queues(broker_url)
 
 
 @pytest.fixture

@@ -1,25 +1,41 @@
 """Fixtures of the end-to-end tests."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.system import System, running_system
+from tests.e2e.system import Environment, System, running_system
 from tests.sandbox import Sandbox
-from tests.servers import Servers
+from tests.servers import Servers, empty_queues, empty_tables
+
+# Retries that do not take minutes.
+QUICK: Environment = {"MAILING_BACKOFF_FIRST": "1", "MAILING_BACKOFF_MOST": "2"}
 
 
 @pytest.fixture
-def own_servers(database_url: str, broker_url: str, clean_database: None, clean_broker: None) -> Servers:
-    """The servers as the services are told of them: with the tests' own, clean database."""
+async def own_servers(database_url: str, broker_url: str, sandbox: Sandbox) -> Servers:
+    """Empty servers, and a provider that is well, for a system that the test starts itself."""
+    empty_tables(database_url)
+    await empty_queues(broker_url)
+    await sandbox.reset()
     return Servers(database_url, broker_url)
 
 
-@pytest.fixture
-async def system(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[System]:
-    """An API, a planner and two senders with retries that do not take minutes."""
-    await sandbox.reset()
-    async with running_system(own_servers, sandbox, tmp_path, MAILING_BACKOFF_FIRST="1") as running:
+@pytest.fixture(scope="module")
+async def shared_system(
+    database_url: str, broker_url: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[System]:
+    """One system for all tests of a module that leave it whole."""
+    empty_tables(database_url)
+    await empty_queues(broker_url)
+    servers, logs = Servers(database_url, broker_url), tmp_path_factory.mktemp("system")
+    async with running_system(servers, sandbox, logs, environment=QUICK) as running:
         yield running
+
+
+@pytest.fixture
+async def system(shared_system: System, sandbox: Sandbox) -> AsyncIterator[System]:
+    """The shared system with a provider that is well and has received nothing."""
+    await sandbox.reset()
+    yield shared_system
     await sandbox.reset()

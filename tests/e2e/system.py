@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -32,6 +33,14 @@ class MailingFields(TypedDict, total=False):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Clients with a tag of their own and consecutive numbers."""
+
+    tag: str
+    numbers: range
+
+
 class System:
     """Services running as processes of their own; `api` speaks to the first API."""
 
@@ -48,6 +57,7 @@ class System:
             "MAILING_LOG_FORMAT": "json",
             **environment,
         }
+        self._audiences = 0
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=30)
 
@@ -96,13 +106,21 @@ class System:
         except httpx.TransportError:
             return False
 
-    async def add_client(self, number: int, *, tag: str = "#e2e", zone: str = "Europe/Moscow") -> int:
+    async def add_audience(self, count: int) -> Audience:
+        """Creates clients that no other test has."""
+        self._audiences += 1
+        tag, first = f"#audience-{self._audiences}", 79_050_000_000 + self._audiences * 1_000
+        audience = Audience(tag, range(first, first + count))
+        await asyncio.gather(*(self.add_client(number, tag=tag) for number in audience.numbers))
+        return audience
+
+    async def add_client(self, number: int, *, tag: str, zone: str = "Europe/Moscow") -> int:
         """Creates a client; returns its id."""
         response = await self.api.post("/api/client/", json={"number": number, "tag": tag, "zone": zone})
         assert response.status_code == httpx.codes.CREATED, response.text
         return int(response.json()["id"])
 
-    async def add_mailing(self, *, tag: str = "#e2e", **fields: Unpack[MailingFields]) -> int:
+    async def add_mailing(self, tag: str, **fields: Unpack[MailingFields]) -> int:
         """Creates a mailing, by default one that starts at once; returns its id."""
         now = utc_now()
         body = {
@@ -140,12 +158,33 @@ async def until(condition: Callable[[], Awaitable[bool]], *, timeout: float, wha
         await asyncio.sleep(0.02)
 
 
+async def slowest_answer(system: System, *, seconds: float) -> float:
+    """The 95th percentile of how long the API takes to create a client and to list the mailings, in seconds."""
+    took: list[float] = []
+    end = time.monotonic() + seconds
+    number = 79_100_000_000 + time.monotonic_ns() // 1_000_000 % 10**8
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        number += 1
+        await system.add_client(number, tag="#usual")
+        (await system.api.get("/api/mailing/")).raise_for_status()
+        took.append(time.perf_counter() - began)
+        await asyncio.sleep(0.02)
+    return sorted(took)[int(len(took) * 0.95)]
+
+
 @asynccontextmanager
 async def running_system(
-    servers: Servers, sandbox: Sandbox, logs: Path, *, senders: int = 2, planners: int = 1, **environment: str
+    servers: Servers,
+    sandbox: Sandbox,
+    logs: Path,
+    *,
+    senders: int = 2,
+    planners: int = 1,
+    environment: Environment | None = None,
 ) -> AsyncIterator[System]:
     """A system that is up: one API, so many planners and senders; all ended afterwards."""
-    system = System(servers, sandbox, logs, environment)
+    system = System(servers, sandbox, logs, environment or {})
     try:
         await system.start("api")
         for number in range(planners):

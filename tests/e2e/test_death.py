@@ -1,6 +1,5 @@
 """Processes die and are replaced in mid-mailing: nothing is lost, and nothing is sent twice without need."""
 
-import asyncio
 from pathlib import Path
 
 from tests.e2e.system import System, running_system, until
@@ -10,9 +9,9 @@ from tests.servers import Servers
 
 async def begin(system: System, sandbox: Sandbox, count: int) -> int:
     """A mailing of `count` messages of which some have arrived."""
-    await asyncio.gather(*(system.add_client(79_050_000_000 + n) for n in range(count)))
+    audience = await system.add_audience(count)
     await sandbox.control.behave("slow", latency_ms=100)
-    mailing = await system.add_mailing()
+    mailing = await system.add_mailing(audience.tag)
 
     async def some_arrived() -> bool:
         return (await sandbox.control.totals()).received > count // 10
@@ -22,8 +21,9 @@ async def begin(system: System, sandbox: Sandbox, count: int) -> int:
 
 
 async def test_a_killed_sender_loses_nothing(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> None:
-    await sandbox.reset()
-    async with running_system(own_servers, sandbox, tmp_path, MAILING_REDELIVERY_GRACE="6") as system:
+    async with running_system(
+        own_servers, sandbox, tmp_path, environment={"MAILING_REDELIVERY_GRACE": "6"}
+    ) as system:
         mailing = await begin(system, sandbox, 600)
         await system.kill("sender-0")
         await system.start("sender", "sender-2")
@@ -35,7 +35,6 @@ async def test_a_killed_sender_loses_nothing(own_servers: Servers, sandbox: Sand
 async def test_a_killed_planner_loses_nothing_and_repeats_nothing(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    await sandbox.reset()
     async with running_system(own_servers, sandbox, tmp_path, planners=2) as system:
         mailing = await begin(system, sandbox, 600)
         await system.kill("planner-0")
@@ -44,7 +43,6 @@ async def test_a_killed_planner_loses_nothing_and_repeats_nothing(
 
 
 async def test_a_rolling_restart_repeats_nothing(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> None:
-    await sandbox.reset()
     async with running_system(own_servers, sandbox, tmp_path) as system:
         mailing = await begin(system, sandbox, 600)
         for name in ("sender-0", "sender-1", "planner-0", "api"):
