@@ -1,17 +1,26 @@
 """Finds the servers to test on, and empties them."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from deploy.local.stack import BROKER_VARIABLE, DATABASE_VARIABLE
+from deploy.local.stack import Servers as PrivateServers
 from shared.broker import close, connect
 from shared.tables import Table
 from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
+
+REPOSITORY = Path(__file__).parents[1]
+POSTGRES_IMAGE = "postgres:18"
+RABBITMQ_IMAGE = "rabbitmq:4-management"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +33,41 @@ class Servers:
 
 @contextmanager
 def found_servers() -> Iterator[Servers]:
-    """The servers, started if need be and then stopped at the end."""
-    yield Servers(os.environ["MAILING_DATABASE_URL"], os.environ["MAILING_BROKER_URL"])
+    """The servers, started if need be and then stopped at the end: what the environment names, else containers
+    where Docker answers, else private ones."""
+    given = {DATABASE_VARIABLE, BROKER_VARIABLE} & os.environ.keys()
+    with _containers() if not given and docker_answers() else _private() as servers:
+        yield servers
+
+
+def docker_answers() -> bool:
+    """Whether there is a Docker engine, and not only its client."""
+    if shutil.which("docker") is None:
+        return False
+    command = ["docker", "info", "--format", "{{.ServerVersion}}"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+@contextmanager
+def _private() -> Iterator[Servers]:
+    with PrivateServers(REPOSITORY / ".local" / "test", throwaway=True) as servers:
+        yield Servers(servers.database_url, servers.broker_url)
+
+
+@contextmanager
+def _containers() -> Iterator[Servers]:
+    """Containers that end with this block; the reaper image of testcontainers is not needed for that."""
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    from testcontainers.community.postgres import PostgresContainer
+    from testcontainers.community.rabbitmq import RabbitMqContainer
+
+    with PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres, RabbitMqContainer(RABBITMQ_IMAGE) as rabbitmq:
+        address = f"{rabbitmq.get_container_host_ip()}:{rabbitmq.get_exposed_port(rabbitmq.port)}"
+        broker_url = f"amqp://{rabbitmq.username}:{rabbitmq.password}@{address}/"
+        yield Servers(postgres.get_connection_url(), broker_url)
 
 
 def empty_tables(database_url: str) -> None:

@@ -1,0 +1,65 @@
+# Everything runs from a virtual environment that is made when it is first needed; `make help` lists what there is.
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements-dev.lock
+INSTALLED := $(VENV)/.installed.lock
+SENDERS ?= 2
+TESTS ?= tests
+CODE := services shared deploy tests
+
+.DEFAULT_GOAL := help
+# The environment is shared by the targets: no two of them at a time, whatever -j says.
+.NOTPARALLEL:
+
+$(INSTALLED): $(LOCK)
+	@PYTHON='$(PYTHON)' deploy/local/install.sh $(VENV) $(LOCK)
+
+.PHONY: help
+help: ## what can be made
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(INSTALLED) ## the virtual environment, made anew only when the lock file has changed
+
+.PHONY: demo
+demo: $(INSTALLED) ## the whole system here: 10,000 clients, one mailing, a reckoning of every message
+	@$(BIN)/python -m deploy.local demo
+
+.PHONY: run
+run: $(INSTALLED) ## the whole system here until Ctrl-C (SENDERS=2, MAILING_API_PORT=8000)
+	@$(BIN)/python -m deploy.local run --senders $(SENDERS)
+
+.PHONY: test
+test: $(INSTALLED) ## all tests, on real servers (TESTS=tests/unit for some of them)
+	@$(BIN)/pytest $(TESTS)
+
+.PHONY: check
+check: $(INSTALLED) ## format, lint, types and the borders between packages
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(INSTALLED) ## the code as ruff would write it
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: lock
+lock: ## the lock files from pyproject.toml (needs uv; UPGRADE=1 for newer versions)
+	@command -v uv >/dev/null || { echo 'uv is needed: pip install uv'; exit 1; }
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.lock --output-file $(LOCK)
+
+.PHONY: clean
+clean: ## remove the private servers' data, logs and all caches
+	rm -rf .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## and the virtual environment
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""How the system is put up: the private stack of one machine, the stand-in provider, containers."""

@@ -1,0 +1,71 @@
+"""What a private RabbitMQ node is told: its ports, its configuration file and its environment. No I/O."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.ports import HOST
+
+NODE = "mailing@localhost"
+USER = "mailing"
+PLUGINS = "[rabbitmq_management,rabbitmq_prometheus].\n"
+LIMITS = """\
+vm_memory_high_watermark.absolute = 1GiB
+disk_free_limit.absolute = 256MB
+"""
+
+
+@dataclass(frozen=True)
+class NodePorts:
+    amqp: int
+    management: int
+    prometheus: int
+    distribution: int
+    epmd: int
+
+
+# Where the official image listens, inside its container.
+STANDARD_PORTS = NodePorts(amqp=5672, management=15672, prometheus=15692, distribution=25672, epmd=4369)
+
+
+def configuration(ports: NodePorts, password: str, listen_on: str = HOST) -> str:
+    """rabbitmq.conf; the user and password count at the first boot of an empty data folder."""
+    return f"""\
+listeners.tcp.default = {listen_on}:{ports.amqp}
+management.tcp.ip = {listen_on}
+management.tcp.port = {ports.management}
+prometheus.tcp.ip = {listen_on}
+prometheus.tcp.port = {ports.prometheus}
+default_user = {USER}
+default_pass = {password}
+{LIMITS}"""
+
+
+def environment(folder: Path, ports: NodePorts) -> dict[str, str]:
+    """All that the node gets; made from nothing, or any RABBITMQ_* and ERL_* of the user's would reach it."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder / "home"),  # where Erlang's cookie is
+        "LANG": "C.UTF-8",
+        "ERL_EPMD_ADDRESS": HOST,
+        "ERL_EPMD_PORT": str(ports.epmd),
+        "RABBITMQ_NODENAME": NODE,
+        "RABBITMQ_NODE_IP_ADDRESS": HOST,
+        "RABBITMQ_NODE_PORT": str(ports.amqp),
+        "RABBITMQ_DIST_PORT": str(ports.distribution),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),  # names no file: hides the system's
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_SCHEDULER_BIND_TYPE": "u",  # several nodes on a machine would bind themselves to the same cores
+        # Makes the start script become the node instead of waiting for it, so that a signal reaches the node.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }

@@ -1,0 +1,85 @@
+"""`make run`: the whole system until Ctrl-C, with addresses to look at and every log line on the terminal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NoReturn
+
+from deploy.local.errors import CommandError, InUseError, StartError
+from deploy.local.ports import HOST, is_free
+from deploy.local.processes import Processes
+from deploy.local.sinks import TerminalSink
+from deploy.local.stack import Servers
+from deploy.local.system import Plan, start_system
+
+API_PORT_VARIABLE = "MAILING_API_PORT"
+API_PORT = 8000
+RESTARTS = 5  # of one service, until it is taken for broken
+RESTART_PAUSE = 1.0  # seconds
+
+
+def run(state: Path, senders: int) -> NoReturn:
+    """Returns only by an exception: Ctrl-C, SIGTERM, or a service that does not stay up."""
+    plan = Plan.on_free_ports(senders, _api_port())
+    print("starting PostgreSQL and RabbitMQ …", flush=True)
+    with Servers(state) as servers, Processes(TerminalSink()) as processes:
+        start_system(plan, servers, processes, state / "migrate.log")
+        print(banner(plan, servers), flush=True)
+        try:
+            _supervise(processes)
+        finally:
+            print("stopping …", flush=True)
+
+
+def banner(plan: Plan, servers: Servers) -> str:
+    metrics = [f"{plan.api_url}/metrics", f"http://{HOST}:{plan.planner_metrics_port}/metrics"]
+    metrics += [f"http://{HOST}:{port}/metrics" for port in plan.sender_metrics_ports]
+    lines = [
+        "",
+        f"  API and its docs    {plan.api_url}/docs/",
+        f"  sandbox provider    {plan.control_url}/docs",
+    ]
+    if rabbitmq := servers.rabbitmq:
+        lines += [
+            f"  RabbitMQ UI         {rabbitmq.management_url}",
+            f"                      user {rabbitmq.user}, password {rabbitmq.password}",
+        ]
+        metrics.append(rabbitmq.metrics_url)
+    if postgres := servers.postgres:
+        lines += [
+            f"  PostgreSQL          {postgres.masked_url}",
+            f"                      password in {postgres.password_file}",
+        ]
+    lines.append(f"  metrics             {metrics[0]}")
+    lines += [f"                      {url}" for url in metrics[1:]]
+    return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
+
+
+def _api_port() -> int:
+    text = os.environ.get(API_PORT_VARIABLE, str(API_PORT))
+    if not text.isdecimal() or int(text) > 65535:
+        raise CommandError(f"{API_PORT_VARIABLE} must be a port number, not {text!r}")
+    port = int(text)  # 0: a free one
+    if port and not is_free(port):
+        raise InUseError(
+            f"port {port} on {HOST} is taken; choose another one for the API: "
+            f"{API_PORT_VARIABLE}={port + 1} make run"
+        )
+    return port
+
+
+def _supervise(processes: Processes) -> NoReturn:
+    """A service that ends is started again: killing one is a fair thing to try here."""
+    restarts: Counter[str] = Counter()
+    while True:
+        for service, status in processes.ended():
+            restarts[service.name] += 1
+            if restarts[service.name] > RESTARTS:
+                raise StartError(f"{service.name} ended {restarts[service.name]} times, last with status {status}")
+            print(f"{service.name} ended with status {status}: starting it again", flush=True)
+            time.sleep(RESTART_PAUSE)
+            processes.start(service)
+        time.sleep(0.2)

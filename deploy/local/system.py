@@ -1,0 +1,111 @@
+"""The whole system on one machine: servers, API, planner, senders and the stand-in provider."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from deploy.local.errors import CommandError, StartError
+from deploy.local.ports import HOST, free_ports
+from deploy.local.processes import REPOSITORY, Processes, Service
+from deploy.local.stack import Servers
+
+READY_PATIENCE = 60.0  # seconds
+MIGRATION_PATIENCE = 300.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who runs, and where. Ports not given are free ones."""
+
+    senders: int
+    api_port: int
+    provider_port: int
+    control_port: int
+    planner_metrics_port: int
+    sender_metrics_ports: tuple[int, ...]
+    provider_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+
+    @classmethod
+    def on_free_ports(cls, senders: int, api_port: int | None = None) -> Plan:
+        free_api, provider, control, planner, *sender_ports = free_ports(4 + senders)
+        return cls(senders, api_port or free_api, provider, control, planner, tuple(sender_ports))
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://{HOST}:{self.control_port}"
+
+    def services(self, servers: Servers) -> Iterator[Service]:
+        common = {**os.environ, **servers.environment}
+        common.setdefault("MAILING_LOG_FORMAT", "console" if sys.stdout.isatty() else "json")
+        yield Service(
+            "sandbox",
+            "deploy.sandbox",
+            {**common, "MAILING_SANDBOX_TOKEN": self.provider_token},
+            (f"--port={self.provider_port}", f"--control-port={self.control_port}"),
+        )
+        api = {"MAILING_API_HOST": HOST, "MAILING_API_PORT": str(self.api_port)}
+        yield Service("api", "services.api", {**common, **api})
+        planner = {"MAILING_PLANNER_METRICS_PORT": str(self.planner_metrics_port)}
+        yield Service("planner", "services.planner", {**common, **planner})
+        provider = {
+            "MAILING_PROVIDER_URL": f"http://{HOST}:{self.provider_port}",
+            "MAILING_PROVIDER_TOKEN": self.provider_token,
+        }
+        for number, port in enumerate(self.sender_metrics_ports, start=1):
+            sender = {**provider, "MAILING_SENDER_METRICS_PORT": str(port)}
+            yield Service(f"sender-{number}", "services.sender", {**common, **sender})
+
+
+def start_system(plan: Plan, servers: Servers, processes: Processes, log: Path) -> None:
+    """Brings the database to the current schema, starts all services and returns once they are ready."""
+    migrate(servers, log)
+    for service in plan.services(servers):
+        processes.start(service)
+    for url in (f"{plan.control_url}/sandbox/totals", f"{plan.api_url}/readyz"):
+        _await_ok(url, processes)
+
+
+def migrate(servers: Servers, log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "shared", "migrate"],
+            env={**os.environ, **servers.environment},
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            timeout=MIGRATION_PATIENCE,
+            check=False,
+        )
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise CommandError(f"the database could not be brought to the current schema:\n{tail}")
+
+
+def _await_ok(url: str, processes: Processes) -> None:
+    deadline = time.monotonic() + READY_PATIENCE
+    while time.monotonic() < deadline:
+        if ended := processes.ended():
+            service, status = ended[0]
+            raise StartError(f"{service.name} ended with status {status} instead of starting")
+        try:
+            if httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise StartError(f"{url} did not answer with 200 within {READY_PATIENCE:.0f} s")

@@ -1,0 +1,141 @@
+"""How the stand-in provider behaves just now, and the pure decision what it does with one request.
+
+A behaviour is data; `react` turns it into a `Reaction` for one request. Which requests are affected, and how
+late an answer is, follows from a hash of seed, message id and attempt: the same run can be played again.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Mode(StrEnum):
+    """What the provider does with an affected request."""
+
+    OK = "ok"  # 200
+    SLOW = "slow"  # 200, after the latency
+    REJECT = "reject"  # 400
+    UNAUTHORIZED = "unauthorized"  # 401, whatever the token
+    THROTTLE = "throttle"  # 429 with Retry-After
+    UNAVAILABLE = "unavailable"  # 503, with Retry-After if one is set
+    ERROR = "error"  # 500
+    GARBAGE = "garbage"  # takes the message, answers 200 with a body that is not JSON
+    HALF = "half"  # takes the message, sends half an answer and closes
+    HANG = "hang"  # takes the message, answers when the behaviour ends
+    RESET = "reset"  # takes the message, then resets the connection
+    DOWN = "down"  # nobody listens, open connections are reset
+
+
+# The modes in which the provider takes the message, whatever the sender gets to see of it.
+TAKING = frozenset({Mode.OK, Mode.SLOW, Mode.GARBAGE, Mode.HALF, Mode.HANG, Mode.RESET})
+
+
+class Behaviour(BaseModel):
+    """What the provider is told to do. Requests outside `share` are served at once, as in `ok`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"mode": "throttle", "retry_after": 2, "share": 0.1, "seed": 7, "for_seconds": 5},
+                {"mode": "slow", "latency_ms": 200, "latency_jitter_ms": 300},
+                {"mode": "down", "for_seconds": 3},
+            ]
+        },
+    )
+
+    mode: Mode = Mode.OK
+    latency_ms: float = Field(0, ge=0, le=600_000, description="How long an affected request waits, at least")
+    latency_jitter_ms: float = Field(0, ge=0, le=600_000, description="Up to this much is added to the latency")
+    retry_after: int | None = Field(
+        None, ge=0, description="Seconds in Retry-After; `throttle` says 1 if none is set, others nothing"
+    )
+    share: float = Field(1, ge=0, le=1, description="The fraction of requests affected; `down` affects all")
+    seed: int = Field(0, description="Another seed affects other requests")
+    for_seconds: float | None = Field(None, gt=0, description="Then back to `ok` by itself")
+
+
+class Ending(StrEnum):
+    """What becomes of the connection after the reply."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+    RESET = "reset"
+    HANG = "hang"  # no reply until the behaviour ends, then an ordinary one
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What the provider does with one request, `delay` seconds after it arrived."""
+
+    reply: bytes = b""
+    ending: Ending = Ending.KEEP
+    delay: float = 0.0
+    taken: bool = False
+
+
+def answer(status: int, body: bytes, *, retry_after: int | None = None) -> bytes:
+    """A complete HTTP/1.1 answer."""
+    extra = b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after
+    return b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b" % (
+        status,
+        HTTPStatus(status).phrase.encode(),
+        extra,
+        len(body),
+        body,
+    )
+
+
+ACCEPTED = answer(200, b'{"code": 0, "message": "OK"}')
+PLAIN = Reaction(ACCEPTED, taken=True)
+
+
+def react(behaviour: Behaviour, message_id: int, attempt: int) -> Reaction:
+    """What to do with this arrival of a message; `attempt` counts its arrivals from 1."""
+    if behaviour.share < 1 and _chance(behaviour.seed, "share", message_id, attempt) >= behaviour.share:
+        return PLAIN
+    reply, ending = _reply(behaviour)
+    return Reaction(reply, ending, _delay(behaviour, message_id, attempt), behaviour.mode in TAKING)
+
+
+def _reply(behaviour: Behaviour) -> tuple[bytes, Ending]:
+    match behaviour.mode:
+        case Mode.OK | Mode.SLOW:
+            return ACCEPTED, Ending.KEEP
+        case Mode.REJECT:
+            return answer(400, b'{"code": 1, "message": "Bad request"}'), Ending.KEEP
+        case Mode.UNAUTHORIZED:
+            return answer(401, b'{"code": 2, "message": "Bad token"}'), Ending.KEEP
+        case Mode.THROTTLE:
+            wait = 1 if behaviour.retry_after is None else behaviour.retry_after
+            return answer(429, b'{"code": 3, "message": "Too many requests"}', retry_after=wait), Ending.KEEP
+        case Mode.UNAVAILABLE:
+            body = b'{"code": 4, "message": "Unavailable"}'
+            return answer(503, body, retry_after=behaviour.retry_after), Ending.KEEP
+        case Mode.ERROR:
+            return answer(500, b'{"code": 5, "message": "Internal error"}'), Ending.KEEP
+        case Mode.GARBAGE:
+            return answer(200, b"<html>\x00\xff it works!"), Ending.KEEP
+        case Mode.HALF:
+            return ACCEPTED[:-10], Ending.CLOSE
+        case Mode.HANG:
+            return ACCEPTED, Ending.HANG
+        case Mode.RESET | Mode.DOWN:  # `down`: a request that was read just before
+            return b"", Ending.RESET
+
+
+def _delay(behaviour: Behaviour, message_id: int, attempt: int) -> float:
+    jitter = behaviour.latency_jitter_ms
+    if jitter:
+        jitter *= _chance(behaviour.seed, "delay", message_id, attempt)
+    return (behaviour.latency_ms + jitter) / 1000
+
+
+def _chance(seed: int, purpose: str, message_id: int, attempt: int) -> float:
+    """A number in [0, 1) that depends on nothing but the arguments."""
+    key = f"{seed} {purpose} {message_id} {attempt}".encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big") / 2**48

@@ -1,0 +1,182 @@
+"""What the stand-in provider received: one small record per message id, and how fast requests came.
+
+The records are columns, not objects: a million ids cost about 165 MB and nothing to the garbage collector.
+All counts are kept as requests arrive, so that a question costs no pass over the records. Instants are seconds
+since the Unix epoch.
+"""
+
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated
+
+from pydantic import Field
+
+Instant = Annotated[float, Field(description="Seconds since the Unix epoch", examples=[1767268800.125])]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message id. `accepted`: the provider took it at least once, even if it then hung or cut the line."""
+
+    id: Annotated[int, Field(examples=[4711])]
+    phone: Annotated[int, Field(description="As in the last request", examples=[79057003050])]
+    count: Annotated[int, Field(description="Requests that arrived with this id", examples=[1])]
+    accepted: Annotated[bool, Field(description="Taken at least once")]
+    times_accepted: Annotated[int, Field(description="How many of its requests were taken", examples=[1])]
+    first_at: Instant
+    last_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All that arrived since the start or since the last `DELETE /sandbox/received`.
+
+    Requests that are wrong by themselves (token, body, path) leave no record: they are only `invalid`.
+    """
+
+    received: Annotated[int, Field(description="Valid requests that arrived, answered or not", examples=[1003])]
+    unique: Annotated[int, Field(description="Different message ids among them", examples=[1000])]
+    duplicated: Annotated[int, Field(description="Ids that arrived more than once", examples=[3])]
+    accepted: Annotated[int, Field(description="Ids that were taken at least once", examples=[1000])]
+    accepted_again: Annotated[int, Field(description="Ids that were taken more than once", examples=[0])]
+    invalid: Annotated[int, Field(description="Requests with a wrong token, body or path", examples=[0])]
+    first_at: Instant | None
+    last_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in the order of their ids; `next` is the `after` of the next page, null at the end."""
+
+    items: list[Received]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """How many requests arrived in [second, second + 1)."""
+
+    second: Annotated[int, Field(examples=[1767268800])]
+    requests: Annotated[int, Field(examples=[250])]
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """The rate over time. `worst_window` is the largest number of requests in any one second, wherever it
+    begins: the interval [worst_window_at, worst_window_at + 1)."""
+
+    seconds: list[Second]
+    worst_window: Annotated[int, Field(examples=[251])]
+    worst_window_at: Instant | None
+
+
+class Ledger:
+    """The records and the counts. Arrivals must be told in the order of time."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew."""
+        self._row: dict[int, int] = {}  # message id → row in the columns
+        self._phone, self._count, self._taken = array("q"), array("I"), array("I")
+        self._first_at, self._last_at = array("d"), array("d")
+        self._in_order: list[int] = []  # the ids, sorted when somebody last asked
+        self._seconds: dict[int, int] = {}
+        self._window: deque[float] = deque()  # the arrivals of the last second
+        self._worst = 0
+        self._worst_at: float | None = None
+        self._received = self._duplicated = self._accepted = self._accepted_again = 0
+        self.invalid = 0
+        self._begun_at: float | None = None
+        self._ended_at: float | None = None
+
+    def arrive(self, message_id: int, phone: int, now: float) -> int:
+        """Record a valid request; says the how many-th it is of this message."""
+        self._clock_in(now)
+        row = self._row.get(message_id)
+        if row is None:
+            self._row[message_id] = len(self._phone)
+            self._phone.append(phone)
+            self._count.append(1)
+            self._taken.append(0)
+            self._first_at.append(now)
+            self._last_at.append(now)
+            return 1
+        self._phone[row] = phone
+        self._last_at[row] = now
+        count = self._count[row] = self._count[row] + 1
+        self._duplicated += count == 2
+        return count
+
+    def accept(self, message_id: int) -> None:
+        """The provider took the request that arrived last for this message."""
+        row = self._row[message_id]
+        times = self._taken[row] = self._taken[row] + 1
+        self._accepted += times == 1
+        self._accepted_again += times == 2
+
+    def _clock_in(self, now: float) -> None:
+        self._received += 1
+        second = int(now)
+        self._seconds[second] = self._seconds.get(second, 0) + 1
+        window = self._window
+        window.append(now)
+        while window[0] <= now - 1:
+            window.popleft()
+        if len(window) > self._worst:
+            self._worst, self._worst_at = len(window), window[0]
+        if self._begun_at is None:
+            self._begun_at = now
+        self._ended_at = now
+
+    def totals(self) -> Totals:
+        return Totals(
+            received=self._received,
+            unique=len(self._row),
+            duplicated=self._duplicated,
+            accepted=self._accepted,
+            accepted_again=self._accepted_again,
+            invalid=self.invalid,
+            first_at=self._begun_at,
+            last_at=self._ended_at,
+        )
+
+    def seconds(self) -> Seconds:
+        by_second = [Second(second, requests) for second, requests in sorted(self._seconds.items())]
+        return Seconds(by_second, self._worst, self._worst_at)
+
+    def message(self, message_id: int) -> Received | None:
+        row = self._row.get(message_id)
+        return None if row is None else self._received_at(message_id, row)
+
+    def page(self, after: int, limit: int, *, repeated_only: bool = False) -> Page:
+        """The next `limit` records with an id above `after`; `repeated_only`: that arrived more than once."""
+        candidates = self._ids_above(after)
+        if repeated_only:
+            candidates = (id_ for id_ in candidates if self._count[self._row[id_]] > 1)
+        ids = list(islice(candidates, limit + 1))
+        items = [self._received_at(id_, self._row[id_]) for id_ in ids[:limit]]
+        return Page(items, items[-1].id if len(ids) > limit else None)
+
+    def _ids_above(self, after: int) -> Iterator[int]:
+        if len(self._in_order) != len(self._row):
+            self._in_order = sorted(self._row)
+        rows = range(bisect_right(self._in_order, after), len(self._in_order))
+        return (self._in_order[row] for row in rows)
+
+    def _received_at(self, message_id: int, row: int) -> Received:
+        times = self._taken[row]
+        return Received(
+            id=message_id,
+            phone=self._phone[row],
+            count=self._count[row],
+            accepted=times > 0,
+            times_accepted=times,
+            first_at=self._first_at[row],
+            last_at=self._last_at[row],
+        )

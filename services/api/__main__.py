@@ -1,0 +1,12 @@
+"""`python -m services.api` serves the API."""
+
+from services.api.main import run_api
+from services.api.settings import ApiSettings
+from shared.lifecycle import run
+from shared.log import configure
+from shared.settings import load
+
+if __name__ == "__main__":
+    settings = load(ApiSettings)
+    configure("api", settings.log_level, settings.log_format)
+    run(lambda stopping: run_api(settings, stopping))

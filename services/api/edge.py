@@ -1,0 +1,114 @@
+"""What every request passes on its way in and out: an id, a limit to its size, a line in the log.
+
+Plain ASGI, for it is in the way of everything. A body is counted as it comes, whatever its header claims; an
+error that nobody foresaw ends here as a 500, with its traceback in the log.
+"""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.api import problems
+
+log = structlog.get_logger()
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_PROBES = ("/healthz", "/readyz")  # asked for every few seconds, by machines
+
+
+class Edge:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, body_limit: int) -> None:
+        self._app = app
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        _end_with_slash(scope)
+        passage = _Passage(scope, receive, send, self._body_limit)
+        # What is bound further in, such as the id of what was created, ends with the task: each request has one.
+        tokens = structlog.contextvars.bind_contextvars(request_id=passage.request_id)
+        try:
+            await self._answer(passage)
+            passage.log()
+        finally:
+            structlog.contextvars.reset_contextvars(**tokens)
+
+    async def _answer(self, passage: "_Passage") -> None:
+        try:
+            await self._app(passage.scope, passage.receive, passage.send)
+        except Exception:
+            log.exception("request_failed", path=passage.path)
+            if passage.status is not None:
+                raise  # half an answer is out: the connection must break, or it would pass for a whole one
+            await problems.fault()(passage.scope, passage.receive, passage.send)
+
+
+class _Passage:
+    """One request on its way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_limit: int) -> None:
+        self.scope = scope
+        self.path: str = scope["path"][:200]
+        headers = dict(scope["headers"])
+        self.request_id = _request_id(headers.get(b"x-request-id", b""))
+        self.status: int | None = None
+        self._claimed = _length(headers.get(b"content-length", b""))
+        self._received = 0
+        self._body_limit = body_limit
+        self._receive, self._send = receive, send
+        self._began = time.perf_counter()
+
+    async def receive(self) -> Message:
+        # Looked at before anything is asked for, so that a caller who waits for "100 Continue" sends nothing.
+        if self._claimed > self._body_limit:
+            raise problems.TooLarge(self._body_limit)
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > self._body_limit:
+            raise problems.TooLarge(self._body_limit)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
+        await self._send(message)
+
+    def log(self) -> None:
+        """The one line that tells of the request. No query: there may be a phone number in it."""
+        # What is in the path, of /api/mailing/{mailing_id}/: so that all about one mailing can be found.
+        ids = {name: int(value) for name, value in self.scope.get("path_params", {}).items() if _is_id(value)}
+        (log.debug if self.path in _PROBES else log.info)(
+            "request_answered",
+            method=self.scope["method"],
+            path=self.path,
+            status=self.status,
+            duration_ms=round((time.perf_counter() - self._began) * 1000, 1),
+            **ids,
+        )
+
+
+def _end_with_slash(scope: Scope) -> None:
+    """`/api/client` is `/api/client/`: answered as such, without a redirect, which would lose bodies."""
+    path: str = scope["path"]
+    if path == "/docs" or (path.startswith("/api/") and not path.endswith("/")):
+        scope["path"] = path + "/"
+
+
+def _request_id(given: bytes) -> str:
+    return given.decode() if _SANE_ID.fullmatch(given) else uuid4().hex
+
+
+def _length(given: bytes) -> int:
+    return int(given) if given.isdigit() and len(given) < 19 else 0
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20

@@ -1,0 +1,172 @@
+"""The mailings' SQL.
+
+Who changes a mailing locks its row first, so that what it decides on still holds when it writes.
+"""
+
+import orjson
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api import rules
+from services.api.refusals import NotFound
+from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage
+from shared.contracts import Event, EventKind, utc_now
+from shared.outbox import put_event, put_stop
+from shared.statuses import MailingState
+
+_SELECT = """
+    SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.state,
+        m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
+        c.new, c.active, c.sent, c.failed, c.expired, c.canceled, c.uncertain, c.total
+    FROM mailings m JOIN counters c ON c.mailing_id = m.id
+    WHERE m.state <> 'deleted'
+"""
+_FIND = text(_SELECT + "AND m.id = :id")
+# NO KEY: the expansion, which refers to the row, need not wait.
+_LOCK = text(_SELECT + "AND m.id = :id FOR NO KEY UPDATE OF m")
+_PAGE = text(_SELECT + "AND m.id < :before ORDER BY m.id DESC LIMIT :limit")
+
+_CREATE = text("""
+    WITH created AS (
+        INSERT INTO mailings (starts_at, expired_at, text, filter, request_id)
+        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :request_id)
+        RETURNING id
+    )
+    INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
+""")
+
+_CHANGE = text("""
+    UPDATE mailings SET
+        starts_at = coalesce(CAST(:starts_at AS timestamptz), starts_at),
+        expired_at = coalesce(CAST(:expired_at AS timestamptz), expired_at),
+        text = coalesce(CAST(:text AS text), text),
+        filter = coalesce(CAST(:filter AS jsonb), filter)
+    WHERE id = :id
+""")
+
+_PAUSE = text("""
+    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1
+    WHERE id = :id RETURNING revision
+""")
+
+_RESUME = text("UPDATE mailings SET paused_at = NULL WHERE id = :id")
+
+# `finished_at` is for the planner to set, when nothing of the mailing is open (canceled) or left (deleted).
+_END = text("""
+    UPDATE mailings SET state = CAST(:state AS mailing_state), paused_at = NULL, finished_at = NULL,
+        stopped_at = now(), revision = revision + 1
+    WHERE id = :id RETURNING revision
+""")
+
+
+async def create(connection: AsyncConnection, new: MailingIn, request_id: str | None) -> MailingOut:
+    """Raises Invalid."""
+    rules.check_times(new.starts_at, new.expired_at, utc_now())
+    values = {
+        "starts_at": new.starts_at,
+        "expired_at": new.expired_at,
+        "text": new.text,
+        "filter": _json(new.filter.normalised()),
+        "request_id": request_id,
+    }
+    mailing_id: int = (await connection.execute(_CREATE, values)).scalar_one()
+    await _tell(connection, EventKind.MAILING_CREATED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
+async def find(connection: AsyncConnection, mailing_id: int) -> MailingOut:
+    """Raises NotFound."""
+    row = (await connection.execute(_FIND, {"id": mailing_id})).mappings().one_or_none()
+    if row is None:
+        raise NotFound("mailing", mailing_id)
+    return _mailing(row)
+
+
+async def page(connection: AsyncConnection, *, before: int, limit: int) -> MailingPage:
+    """The mailings with ids below, newest first."""
+    # One more, to know whether there is a next page.
+    rows = (await connection.execute(_PAGE, {"before": before, "limit": limit + 1})).mappings().all()
+    items = [_mailing(row) for row in rows[:limit]]
+    return MailingPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+async def change(
+    connection: AsyncConnection, mailing_id: int, wanted: MailingFields, request_id: str | None
+) -> MailingOut:
+    """Raises NotFound, StateForbids, Invalid."""
+    mailing = await _locked(connection, mailing_id)
+    changes = rules.what_changes(mailing, wanted, utc_now())
+    if not changes:
+        return mailing
+    if "filter" in changes:
+        changes["filter"] = _json(changes["filter"])
+    values = {"starts_at": None, "expired_at": None, "text": None, "filter": None, **changes, "id": mailing_id}
+    await connection.execute(_CHANGE, values)
+    await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
+async def pause(connection: AsyncConnection, mailing_id: int, request_id: str | None) -> MailingOut:
+    """Raises NotFound, StateForbids."""
+    mailing = await _locked(connection, mailing_id)
+    rules.check_pausable(mailing)
+    if mailing.paused:
+        return mailing
+    revision: int = (await connection.execute(_PAUSE, {"id": mailing_id})).scalar_one()
+    await put_stop(connection, mailing_id, revision)
+    await _tell(connection, EventKind.MAILING_STOPPED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
+async def resume(connection: AsyncConnection, mailing_id: int, request_id: str | None) -> MailingOut:
+    """Raises NotFound, StateForbids."""
+    mailing = await _locked(connection, mailing_id)
+    rules.check_pausable(mailing)
+    if not mailing.paused:
+        return mailing
+    await connection.execute(_RESUME, {"id": mailing_id})
+    await _tell(connection, EventKind.MAILING_RESUMED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
+async def cancel(connection: AsyncConnection, mailing_id: int, request_id: str | None) -> MailingOut:
+    """Raises NotFound, StateForbids."""
+    mailing = await _locked(connection, mailing_id)
+    rules.check_cancelable(mailing)
+    if mailing.state == MailingState.CANCELED:
+        return mailing
+    await _end(connection, mailing_id, MailingState.CANCELED)
+    await _tell(connection, EventKind.MAILING_STOPPED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
+async def delete(connection: AsyncConnection, mailing_id: int, request_id: str | None) -> None:
+    """From now on nobody sees it; the planner removes its rows. Raises NotFound."""
+    await _locked(connection, mailing_id)
+    await _end(connection, mailing_id, MailingState.DELETED)
+    await _tell(connection, EventKind.MAILING_DELETED, mailing_id, request_id)
+
+
+async def _locked(connection: AsyncConnection, mailing_id: int) -> MailingOut:
+    row = (await connection.execute(_LOCK, {"id": mailing_id})).mappings().one_or_none()
+    if row is None:
+        raise NotFound("mailing", mailing_id)
+    return _mailing(row)
+
+
+async def _end(connection: AsyncConnection, mailing_id: int, state: MailingState) -> None:
+    ended = await connection.execute(_END, {"id": mailing_id, "state": state})
+    revision: int = ended.scalar_one()
+    await put_stop(connection, mailing_id, revision)
+
+
+async def _tell(connection: AsyncConnection, kind: EventKind, mailing_id: int, request_id: str | None) -> None:
+    await put_event(connection, Event(kind=kind, mailing_id=mailing_id, request_id=request_id))
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _mailing(row: RowMapping) -> MailingOut:
+    return MailingOut.model_validate({**row, "messages_status": dict(row)})

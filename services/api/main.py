@@ -1,0 +1,112 @@
+"""The API's wiring."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from services.api import problems
+from services.api.edge import Edge
+from services.api.relaying import relaying
+from services.api.routes import clients, docs, health, mailings, messages
+from services.api.settings import ApiSettings
+from services.api.transactions import Database
+from shared.broker import Publisher
+from shared.database import open_engine
+
+log = structlog.get_logger()
+
+_DESCRIPTION = """
+Clients, mailings to them, and what became of every single message.
+
+Every path works with and without its last slash. Times are ISO 8601; one without an offset is UTC, and answers
+are in UTC. Errors are RFC 9457 problems that name the fields at fault. Every answer carries an `X-Request-ID`,
+the caller's own if it sent one, under which the logs can be searched.
+"""
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The application; opens its connections when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        name = f"api@{settings.host_name}"
+        url, patience = settings.database_url, settings.api_patience
+        # The server gives up on a statement just after we do.
+        timeout = patience + timedelta(seconds=1)
+        statements = open_engine(
+            url, name, connections=settings.api_connections, statement_timeout=timeout, autocommit=True
+        )
+        transactions = open_engine(url, name, connections=settings.api_connections, statement_timeout=timeout)
+        publisher = Publisher(settings.broker_url, f"{name} publisher")
+        outbox_filled = asyncio.Event()
+        app.state.database = Database(statements, transactions, patience, outbox_filled)
+        app.state.publisher = publisher
+        try:
+            async with relaying(transactions, publisher, outbox_filled):
+                yield
+        finally:
+            await publisher.close()
+            await statements.dispose()
+            await transactions.dispose()
+
+    app = FastAPI(
+        title="Mailing service",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # its files would come from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in (clients.router, mailings.router, messages.router, health.router, docs.router):
+        app.include_router(router)
+    app.mount(docs.ASSETS, docs.assets())
+    app.add_middleware(Edge, body_limit=settings.api_body_limit)
+    problems.install(app)
+    docs.describe_problems(app)
+    return app
+
+
+async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
+    """Serves until `stopping` is set; then ends the requests under way and takes no more."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.api_grace.total_seconds()),
+    )
+    server = _Server(config)
+
+    async def stop() -> None:
+        await stopping.wait()
+        server.should_exit = True
+
+    stopper = asyncio.create_task(stop())
+    try:
+        await server.serve()
+    finally:
+        stopper.cancel()
+        log.info("api_stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, as one of our processes: signals are `shared.lifecycle`'s, and its start is told in our log."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        log.info("api_started", host=self.config.host, port=self.config.port)

@@ -1,0 +1,82 @@
+"""The messages' SQL. Nothing here writes: messages are the planner's."""
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api.refusals import NotFound
+from services.api.schemas import AttemptOut, MessageDetail, MessageOut, MessagePage
+from shared.contracts import Outcome
+from shared.statuses import MessageStatus
+
+# The planner removes jobs that are long done, and clients come and go: messages outlive both.
+_SELECT = """
+    SELECT m.id, m.mailing_id, m.client_id, client.number,
+        CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
+        m.created_at, m.settled_at, m.tries, m.duration_ms, job.sender
+    FROM messages m
+    JOIN mailings ON mailings.id = m.mailing_id AND mailings.state <> 'deleted'
+    LEFT JOIN jobs job ON job.id = m.job_id
+    LEFT JOIN clients client ON client.id = m.client_id
+"""
+_FIND = text(_SELECT + "WHERE m.id = :id")
+
+_OF_MAILING = _SELECT + "WHERE m.mailing_id = :mailing_id AND m.client_id > :after "
+_IN_ORDER = " ORDER BY m.client_id LIMIT :limit"
+_PAGE = text(_OF_MAILING + _IN_ORDER)
+_PAGE_OF_NEW = text(_OF_MAILING + "AND m.status = 'new' AND job.state IS DISTINCT FROM 'released'" + _IN_ORDER)
+_PAGE_OF_ACTIVE = text(_OF_MAILING + "AND m.status = 'new' AND job.state = 'released'" + _IN_ORDER)
+_PAGE_OF_FINAL = text(_OF_MAILING + "AND m.status = CAST(:status AS message_status)" + _IN_ORDER)
+
+_MAILING_EXISTS = text("SELECT 1 FROM mailings WHERE id = :id AND state <> 'deleted'")
+
+_ATTEMPTS = text("""
+    SELECT at, sender, outcome, provider_status, provider_text, duration_ms
+    FROM attempts WHERE message_id = :id ORDER BY at
+""")
+
+
+async def page(
+    connection: AsyncConnection, mailing_id: int, *, status: MessageStatus | None, after: int, limit: int
+) -> MessagePage:
+    """The messages of a mailing to the clients after an id, by ascending client. Raises NotFound."""
+    values = {"mailing_id": mailing_id, "after": after, "limit": limit + 1}
+    match status:
+        case None:
+            query = _PAGE
+        case MessageStatus.NEW:
+            query = _PAGE_OF_NEW
+        case MessageStatus.ACTIVE:
+            query = _PAGE_OF_ACTIVE
+        case _:
+            query = _PAGE_OF_FINAL.bindparams(status=status.value)
+    rows = (await connection.execute(query, values)).mappings().all()
+    if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
+        raise NotFound("mailing", mailing_id)
+    items = [MessageOut.model_validate(dict(row)) for row in rows[:limit]]
+    return MessagePage(items=items, next=items[-1].client_id if len(rows) > limit else None)
+
+
+async def find(connection: AsyncConnection, message_id: int) -> MessageDetail:
+    """A message with its attempts. Raises NotFound."""
+    row = (await connection.execute(_FIND, {"id": message_id})).mappings().one_or_none()
+    if row is None:
+        raise NotFound("message", message_id)
+    rows = (await connection.execute(_ATTEMPTS, {"id": message_id})).mappings().all()
+    attempts = [AttemptOut.model_validate(dict(attempt)) for attempt in rows]
+    return MessageDetail.model_validate({**row, "attempts": [*attempts, *_plain_acceptance(row, attempts)]})
+
+
+def _plain_acceptance(message: RowMapping, attempts: list[AttemptOut]) -> list[AttemptOut]:
+    """The one attempt of a message that was accepted at once: its facts stand on the message and its job."""
+    told = any(attempt.outcome == Outcome.ACCEPTED for attempt in attempts)
+    if told or message["status"] != MessageStatus.SENT or message["tries"]:
+        return []
+    attempt = AttemptOut(
+        at=message["settled_at"],
+        sender=message["sender"],
+        outcome=Outcome.ACCEPTED,
+        provider_status=200,  # nothing else is taken for an acceptance
+        provider_text=None,
+        duration_ms=message["duration_ms"],
+    )
+    return [attempt]

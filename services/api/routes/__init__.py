@@ -1,0 +1,1 @@
+"""The paths: what is asked for, handed to the functions that do it. No SQL, no statuses of errors here."""

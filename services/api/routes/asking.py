@@ -1,0 +1,42 @@
+"""What requests have in common: the parameters they are given, and the service's parts they work with."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Path, Query, Request
+
+from services.api.transactions import Database
+from shared.broker import Publisher
+from shared.contracts import INT64_MAX
+
+ClientId = Annotated[int, Path(ge=1, le=INT64_MAX)]
+MailingId = Annotated[int, Path(ge=1, le=INT64_MAX)]
+MessageId = Annotated[int, Path(ge=1, le=INT64_MAX)]
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
+After = Annotated[
+    int | None, Query(ge=1, le=INT64_MAX, description="`next` of the page before; left out for the first page")
+]
+
+
+async def _database(request: Request) -> Database:
+    database = request.app.state.database
+    assert isinstance(database, Database)
+    return database
+
+
+async def _publisher(request: Request) -> Publisher:
+    publisher = request.app.state.publisher
+    assert isinstance(publisher, Publisher)
+    return publisher
+
+
+async def _request_id() -> str | None:
+    """The id that the edge gave to the request that is being answered."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id if isinstance(request_id, str) else None
+
+
+OnDatabase = Annotated[Database, Depends(_database)]
+OnPublisher = Annotated[Publisher, Depends(_publisher)]
+RequestId = Annotated[str | None, Depends(_request_id)]

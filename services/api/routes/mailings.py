@@ -1,0 +1,110 @@
+"""/api/mailing/: mailings, what becomes of them, and their control."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Body, Query
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.api import mailings, messages
+from services.api.bodies import StrictJsonRoute
+from services.api.problems import documented
+from services.api.refusals import NotFound, StateForbids
+from services.api.routes.asking import After, Limit, MailingId, OnDatabase, RequestId
+from services.api.schemas import (
+    MailingChange,
+    MailingDetail,
+    MailingIn,
+    MailingOut,
+    MailingPage,
+    MessagePage,
+)
+from shared.contracts import INT64_MAX
+from shared.statuses import MessageStatus
+
+router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJsonRoute)
+
+_FIRST_MESSAGES = 100
+_MAY_BE_FORBIDDEN = documented(NotFound, StateForbids)
+
+
+@router.post("/", status_code=201, summary="Create a mailing", responses=documented())
+async def create(new: MailingIn, database: OnDatabase, request_id: RequestId) -> MailingOut:
+    """Starts by itself at `starts_at`; at once, if that is past. Nothing is sent after `expired_at`.
+
+    `filter` is a tag, an operator's code (digits only), or an object of lists: any of the values within a
+    field, all of the fields given. A tag made of digits must be written as `{"tag": ["123"]}`.
+    """
+    mailing = await database.transaction(mailings.create, new, request_id)
+    structlog.contextvars.bind_contextvars(mailing_id=mailing.id)
+    return mailing
+
+
+@router.get("/", summary="List mailings with their statistics", responses=documented())
+async def page(database: OnDatabase, limit: Limit = 100, after: After = None) -> MailingPage:
+    """Newest first."""
+    return await database.statement(mailings.page, before=after or INT64_MAX, limit=limit)
+
+
+@router.get("/{mailing_id}/", summary="Show a mailing in detail", responses=documented(NotFound))
+async def find(mailing_id: MailingId, database: OnDatabase) -> MailingDetail:
+    """All fields, the statistics and the first 100 messages; the others are at `messages/`."""
+    return await database.statement(_find_with_messages, mailing_id)
+
+
+async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> MailingDetail:
+    mailing = await mailings.find(connection, mailing_id)
+    first = await messages.page(connection, mailing_id, status=None, after=0, limit=_FIRST_MESSAGES)
+    return MailingDetail(**dict(mailing), messages=first.items)
+
+
+@router.get("/{mailing_id}/messages/", summary="List a mailing's messages", responses=documented(NotFound))
+async def message_page(
+    mailing_id: MailingId,
+    database: OnDatabase,
+    status: Annotated[MessageStatus | None, Query(description="only those in this status")] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> MessagePage:
+    """In the order of their clients."""
+    return await database.statement(messages.page, mailing_id, status=status, after=after or 0, limit=limit)
+
+
+@router.put("/{mailing_id}/", summary="Change a mailing", responses=_MAY_BE_FORBIDDEN)
+@router.patch("/{mailing_id}/", summary="Change a mailing", responses=_MAY_BE_FORBIDDEN)
+async def change(
+    mailing_id: MailingId,
+    changes: Annotated[MailingChange, Body(examples=[{"expired_at": "2030-01-31T18:00:00Z"}])],
+    database: OnDatabase,
+    request_id: RequestId,
+) -> MailingOut:
+    """PUT and PATCH are the same: what is not given stays.
+
+    Once a mailing has started, `filter` can no longer change; `text`, `starts_at` and `expired_at` can, for the
+    messages that are not with a sender yet. A finished or canceled mailing cannot change.
+    """
+    return await database.transaction(mailings.change, mailing_id, changes, request_id)
+
+
+@router.delete("/{mailing_id}/", status_code=204, summary="Delete a mailing", responses=documented(NotFound))
+async def delete(mailing_id: MailingId, database: OnDatabase, request_id: RequestId) -> None:
+    """Stops it, and removes it with its messages and statistics."""
+    await database.transaction(mailings.delete, mailing_id, request_id)
+
+
+@router.post("/{mailing_id}/pause/", summary="Pause a mailing", responses=_MAY_BE_FORBIDDEN)
+async def pause(mailing_id: MailingId, database: OnDatabase, request_id: RequestId) -> MailingOut:
+    """Nothing more of it is sent until it is resumed. Its time goes on: `expired_at` stays."""
+    return await database.transaction(mailings.pause, mailing_id, request_id)
+
+
+@router.post("/{mailing_id}/resume/", summary="Resume a mailing", responses=_MAY_BE_FORBIDDEN)
+async def resume(mailing_id: MailingId, database: OnDatabase, request_id: RequestId) -> MailingOut:
+    """Sending goes on where it was paused."""
+    return await database.transaction(mailings.resume, mailing_id, request_id)
+
+
+@router.post("/{mailing_id}/cancel/", summary="Cancel a mailing", responses=_MAY_BE_FORBIDDEN)
+async def cancel(mailing_id: MailingId, database: OnDatabase, request_id: RequestId) -> MailingOut:
+    """Nothing more of it is ever sent; it stays in the statistics."""
+    return await database.transaction(mailings.cancel, mailing_id, request_id)

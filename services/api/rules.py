@@ -1,0 +1,48 @@
+"""What may be done to a mailing, in which state and at which times. Pure: no I/O, no clock."""
+
+from datetime import datetime
+
+from services.api.refusals import Invalid, StateForbids
+from services.api.schemas import MailingFields, MailingOut
+from shared.statuses import MailingState
+
+_OVER = {MailingState.FINISHED, MailingState.CANCELED}
+
+
+def check_times(starts_at: datetime, expired_at: datetime, now: datetime) -> None:
+    """Raises Invalid unless there is a time to send in, and not all of it is past."""
+    if expired_at <= starts_at:
+        raise Invalid("expired_at", "must be after starts_at")
+    if expired_at <= now:
+        raise Invalid("expired_at", "is in the past already")
+
+
+def what_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:
+    """The columns whose values become others; empty if none does.
+
+    Raises StateForbids, Invalid.
+    """
+    values: dict[str, object] = {**wanted}
+    if "filter" in wanted:
+        values["filter"] = wanted["filter"].normalised()
+    changes = {name: value for name, value in values.items() if value != getattr(mailing, name)}
+    if not changes:
+        return {}
+    if mailing.state in _OVER:
+        raise StateForbids(f"The mailing is {mailing.state} and cannot be changed.")
+    if "filter" in changes and mailing.state != MailingState.SCHEDULED:
+        raise StateForbids("The mailing has started: its audience is fixed, and filter cannot be changed.")
+    check_times(wanted.get("starts_at", mailing.starts_at), wanted.get("expired_at", mailing.expired_at), now)
+    return changes
+
+
+def check_pausable(mailing: MailingOut) -> None:
+    """Whether there is anything to pause, or to resume. Raises StateForbids."""
+    if mailing.state in _OVER:
+        raise StateForbids(f"The mailing is {mailing.state}: there is nothing to pause or to resume.")
+
+
+def check_cancelable(mailing: MailingOut) -> None:
+    """Raises StateForbids."""
+    if mailing.state == MailingState.FINISHED:
+        raise StateForbids("The mailing is finished: there is nothing left to cancel.")

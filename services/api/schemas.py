@@ -1,0 +1,221 @@
+"""What goes over HTTP: the bodies of requests, and of answers.
+
+A body may carry what the service itself decides (`id`, `code`, `state`, …): it is ignored, so that an answer
+can be changed and sent back. Any other field that is not known is refused, for it is a typing error.
+The bodies of changes are typed dictionaries: which fields are there is exactly what was sent, and none of
+them can be null.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
+from typing_extensions import TypedDict
+
+from services.api.filters import FilterIn, Normalised, Tag, Zone, without_nul
+from services.api.instants import parse_instant
+from services.api.numbers import HIGHEST, LOWEST, parse_number
+from shared.contracts import INT64_MAX
+from shared.statuses import MailingState, MessageStatus
+
+
+def _not_blank(given: str) -> str:
+    if not given.strip():
+        raise ValueError("must not be blank")
+    return given
+
+
+Id = Annotated[int, Field(ge=1, le=INT64_MAX)]
+Number = Annotated[
+    int,
+    BeforeValidator(parse_number, json_schema_input_type=int | str),
+    Field(examples=[79057003050, "+7 (905) 700-30-50"]),
+]
+MailingText = Annotated[
+    str, Field(min_length=1, max_length=500), AfterValidator(without_nul), AfterValidator(_not_blank)
+]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(parse_instant, json_schema_input_type=str),
+    Field(examples=["2030-01-31T10:00:00Z", "2030-01-31 13:00:00+03:00"]),
+]
+
+
+class ClientOut(BaseModel):
+    """A client as it is kept."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 1,
+                "number": 79057003050,
+                "code": 905,
+                "tag": "#AzbukaVkusa",
+                "zone": "Europe/Moscow",
+            }
+        }
+    )
+
+    id: int
+    number: int = Field(ge=LOWEST, le=HIGHEST)
+    code: int = Field(description="The mobile operator's code, always derived from the number.")
+    tag: str
+    zone: str
+
+
+class ClientPage(BaseModel):
+    """Clients by ascending id."""
+
+    items: list[ClientOut]
+    next: int | None = Field(description="Give it as `after` to get the next page; null on the last one.")
+
+
+class MessagesStatus(BaseModel):
+    """How many messages of a mailing are in which status. They always add up to `total`."""
+
+    new: int = Field(description="waiting: for their time, for their turn, or to be tried again")
+    active: int = Field(description="with a sender")
+    sent: int = Field(description="accepted by the provider")
+    failed: int = Field(description="refused by the provider for good")
+    expired: int = Field(description="not sent in time")
+    canceled: int = Field(description="the mailing was canceled, or the client deleted, before it was sent")
+    uncertain: int = Field(description="may or may not have been sent, and must not be repeated")
+    total: int
+
+
+class MailingOut(BaseModel):
+    """A mailing as it is kept, and how far it has come."""
+
+    id: int
+    created_at: datetime
+    starts_at: datetime
+    expired_at: datetime
+    text: str
+    filter: Normalised = Field(
+        description='The object form, lists sorted, however it was given: `905` comes back as `{"code": [905]}`.',
+        examples=[{"tag": ["#AzbukaVkusa"]}],
+    )
+    state: MailingState
+    paused: bool
+    started_at: datetime | None = Field(description="when its audience was fixed and sending began")
+    finished_at: datetime | None = Field(description="when its last message came to an end")
+    messages_status: MessagesStatus
+
+
+class MessageOut(BaseModel):
+    """The SMS to one client."""
+
+    id: int
+    mailing_id: int
+    client_id: int
+    number: int | None = Field(description="The client's number now; null when the client was deleted.")
+    status: MessageStatus
+    created_at: datetime
+    settled_at: datetime | None = Field(description="when its status became final")
+    tries: int = Field(description="deliveries that had to be repeated")
+
+
+class MailingDetail(MailingOut):
+    """A mailing with its first 100 messages."""
+
+    messages: list[MessageOut]
+
+
+class MailingPage(BaseModel):
+    """Mailings, newest first."""
+
+    items: list[MailingOut]
+    next: int | None = Field(description="Give it as `after` to get the next page; null on the last one.")
+
+
+class MessagePage(BaseModel):
+    """Messages of one mailing, in the order of their clients."""
+
+    items: list[MessageOut]
+    next: int | None = Field(description="Opaque. Give it as `after` to get the next page; null on the last.")
+
+
+class AttemptOut(BaseModel):
+    """One POST to the provider, or the reason why there was none."""
+
+    at: datetime
+    sender: str | None = Field(description="which sender; null when that is no longer known")
+    outcome: str = Field(examples=["accepted", "rejected", "deferred", "uncertain", "expired"])
+    provider_status: int | None = Field(description="HTTP status of the provider's answer")
+    provider_text: str | None = Field(description="the provider's answer, cut to 200 characters")
+    duration_ms: int | None
+
+
+class MessageDetail(MessageOut):
+    """A message with its attempts, oldest first."""
+
+    attempts: list[AttemptOut]
+
+
+_CLIENT_READ_ONLY = frozenset({"id", "code"})
+_MAILING_READ_ONLY = MailingDetail.model_fields.keys() - {"starts_at", "expired_at", "text", "filter"}
+
+
+def _without(names: frozenset[str] | set[str], given: object) -> object:
+    return {name: given[name] for name in given if name not in names} if isinstance(given, dict) else given
+
+
+def _client_fields(given: object) -> object:
+    return _without(_CLIENT_READ_ONLY, given)
+
+
+def _mailing_fields(given: object) -> object:
+    return _without(_MAILING_READ_ONLY, given)
+
+
+class ClientIn(BaseModel):
+    """A new client. `code` and `id` are ignored if given."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"number": "+7 (905) 700-30-50", "tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
+        },
+    )
+
+    number: Number
+    tag: Tag
+    zone: Zone
+
+    _ignore_read_only = model_validator(mode="before")(_client_fields)
+
+
+class MailingIn(BaseModel):
+    """A new mailing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    starts_at: Instant
+    expired_at: Instant
+    text: MailingText
+    filter: FilterIn
+
+    _ignore_read_only = model_validator(mode="before")(_mailing_fields)
+
+
+@with_config(ConfigDict(extra="forbid"))
+class ClientFields(TypedDict, total=False):
+    """What of a client is to change; the rest stays."""
+
+    number: Number
+    tag: Tag
+    zone: Zone
+
+
+@with_config(ConfigDict(extra="forbid"))
+class MailingFields(TypedDict, total=False):
+    """What of a mailing is to change; the rest stays."""
+
+    starts_at: Instant
+    expired_at: Instant
+    text: MailingText
+    filter: FilterIn
+
+
+ClientChange = Annotated[ClientFields, BeforeValidator(_client_fields)]
+MailingChange = Annotated[MailingFields, BeforeValidator(_mailing_fields)]

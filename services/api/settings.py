@@ -1,0 +1,24 @@
+"""The API's settings."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from shared.settings import BrokerSettings, DatabaseSettings, Duration
+
+
+class ApiSettings(DatabaseSettings, BrokerSettings):
+    """Where to listen, and how much a request may take."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=0, le=65535)
+    api_body_limit: int = Field(64 * 1024, ge=1024, description="bytes of a request's body")
+    api_connections: int = Field(
+        5, ge=2, description="to PostgreSQL: so many for single statements, and as many again for transactions"
+    )
+    api_patience: Duration = Field(
+        timedelta(seconds=6), description="how long a request waits for PostgreSQL before it is answered 503"
+    )
+    api_grace: Duration = Field(
+        timedelta(seconds=20), description="how long requests under way may take to end after SIGTERM"
+    )

@@ -1,0 +1,105 @@
+"""How a request uses the database: with a deadline, and again when it was a deadlock's victim.
+
+The deadline is kept even if PostgreSQL is frozen: giving up a statement means asking the server to cancel it,
+which then takes as long as the statement. So the work is left behind in a task of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.database import autocommitted, is_worth_retrying, ping, transaction
+from shared.errors import DatabaseUnavailable
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+_TRIES = 3
+_PING_PATIENCE = timedelta(seconds=2)
+
+
+class Database:
+    """Runs functions that take a connection first: `await database.transaction(mailings.delete, 5)`.
+
+    Takes two engines, the one for statements with `autocommit`.
+    """
+
+    def __init__(
+        self,
+        statements: AsyncEngine,
+        transactions: AsyncEngine,
+        patience: timedelta,
+        outbox_filled: asyncio.Event,
+    ) -> None:
+        self._statements = statements
+        self._transactions = transactions
+        self._patience = patience
+        self._outbox_filled = outbox_filled
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def statement(
+        self,
+        work: Callable[Concatenate[AsyncConnection, Arguments], Awaitable[Answer]],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Answer:
+        """For work of one statement, or of several that need not see the same instant."""
+
+        async def once() -> Answer:
+            async with autocommitted(self._statements) as connection:
+                return await work(connection, *arguments, **named)
+
+        return await self._within(self._patience, _tried(once))
+
+    async def transaction(
+        self,
+        work: Callable[Concatenate[AsyncConnection, Arguments], Awaitable[Answer]],
+        *arguments: Arguments.args,
+        **named: Arguments.kwargs,
+    ) -> Answer:
+        """For work that changes several things at once. What it put into the outbox is relayed at once."""
+
+        async def once() -> Answer:
+            async with transaction(self._transactions) as connection:
+                return await work(connection, *arguments, **named)
+
+        answer = await self._within(self._patience, _tried(once))
+        self._outbox_filled.set()
+        return answer
+
+    async def ping(self) -> None:
+        """Raises DatabaseUnavailable unless the database answers soon."""
+        await self._within(_PING_PATIENCE, ping(self._statements))
+
+    async def _within(self, patience: timedelta, work: Coroutine[object, object, Answer]) -> Answer:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        try:
+            await asyncio.wait((task,), timeout=patience.total_seconds())
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not task.done():
+            task.cancel()
+            raise DatabaseUnavailable("PostgreSQL did not answer in time")
+        return task.result()
+
+    def _forget(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at here, for whoever waited for it may be gone
+
+
+async def _tried(once: Callable[[], Awaitable[Answer]]) -> Answer:
+    for _ in range(_TRIES - 1):
+        try:
+            return await once()
+        except DBAPIError as error:
+            if not is_worth_retrying(error):
+                raise
+    return await once()

@@ -1,0 +1,133 @@
+"""What the tests of the API need: the application without a network in between, and a network that fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+
+from services.api.main import create_app
+from services.api.settings import ApiSettings
+
+NOWHERE = "127.0.0.1:1"  # nobody listens there
+
+
+@asynccontextmanager
+async def api_on(
+    database_url: str, broker_url: str, *, patience: timedelta = timedelta(seconds=6)
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API of its own."""
+    app = create_app(
+        ApiSettings(
+            database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), api_patience=patience
+        )
+    )
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        yield client
+
+
+class Address(NamedTuple):
+    """A TCP address, or a Unix socket (no port)."""
+
+    host: str
+    port: int | None
+
+
+def address_of_database(url: str) -> Address:
+    """Where the server of a URL listens."""
+    parts = conninfo_to_dict(url)
+    host, port = str(parts.get("host") or "127.0.0.1"), int(parts.get("port") or 5432)
+    return Address(f"{host}/.s.PGSQL.{port}", None) if host.startswith("/") else Address(host, port)
+
+
+def address_of_broker(url: str) -> Address:
+    """Where the server of a URL listens."""
+    parts = urlsplit(url)
+    return Address(parts.hostname or "127.0.0.1", parts.port or 5672)
+
+
+def by_way_of(url: str, port: int) -> str:
+    """The URL, with a port of this host for its address."""
+    parts = urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}", query=""))
+
+
+class Wire:
+    """A TCP forwarder that can be cut, and frozen: connected, but nothing goes through."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def connect(self) -> None:
+        """Listens; on the same port as before."""
+        self._server = await asyncio.start_server(self._link, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Ends all connections, and refuses others."""
+        assert self._server is not None
+        self._server.close()
+        for link in self._links:
+            link.cancel()
+        await asyncio.gather(*self._links, return_exceptions=True)
+
+    def freeze(self) -> None:
+        self._passing.clear()
+
+    def thaw(self) -> None:
+        self._passing.set()
+
+    async def _link(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._links.add(task)
+        host, port = self._target
+        far, far_out = await (
+            asyncio.open_unix_connection(host) if port is None else asyncio.open_connection(host, port)
+        )
+        try:
+            with suppress(OSError, asyncio.CancelledError):
+                await asyncio.wait(
+                    [
+                        asyncio.ensure_future(self._pass(near, far_out)),
+                        asyncio.ensure_future(self._pass(far, near_out)),
+                    ],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        finally:
+            for writer in (near_out, far_out):
+                writer.close()
+            self._links.discard(task)
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            await self._passing.wait()
+            sink.write(data)
+            await sink.drain()
+
+
+@asynccontextmanager
+async def wire_to(target: Address) -> AsyncIterator[Wire]:
+    """A connected wire."""
+    wire = Wire(target)
+    await wire.connect()
+    try:
+        yield wire
+    finally:
+        wire.thaw()
+        await wire.cut()

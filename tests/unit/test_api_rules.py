@@ -1,0 +1,100 @@
+"""What may be done to a mailing, in which state and at which times."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.api.filters import Filter
+from services.api.refusals import Invalid, StateForbids
+from services.api.rules import check_cancelable, check_pausable, check_times, what_changes
+from services.api.schemas import MailingOut, MessagesStatus
+from shared.statuses import MailingState
+
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LIVE = (MailingState.SCHEDULED, MailingState.RUNNING)
+OVER = (MailingState.FINISHED, MailingState.CANCELED)
+
+
+def mailing(state: MailingState = MailingState.SCHEDULED, *, ends: datetime = NOW + 2 * HOUR) -> MailingOut:
+    return MailingOut(
+        id=1,
+        created_at=NOW - 5 * HOUR,
+        starts_at=NOW - 4 * HOUR,
+        expired_at=ends,
+        text="hello",
+        filter={"tag": ["#x"]},
+        state=state,
+        paused=False,
+        started_at=None,
+        finished_at=None,
+        messages_status=MessagesStatus(
+            new=0, active=0, sent=0, failed=0, expired=0, canceled=0, uncertain=0, total=0
+        ),
+    )
+
+
+def test_a_mailing_must_have_a_time_to_send_in() -> None:
+    check_times(NOW - HOUR, NOW + HOUR, NOW)
+    with pytest.raises(Invalid, match="after starts_at") as raised:
+        check_times(NOW, NOW, NOW - HOUR)
+    assert raised.value.field == "expired_at"
+    with pytest.raises(Invalid, match="past"):
+        check_times(NOW - HOUR, NOW, NOW)
+
+
+def test_only_what_becomes_another_value_changes() -> None:
+    assert what_changes(mailing(), {}, NOW) == {}
+    same = Filter(tag=["#x"])
+    assert what_changes(mailing(), {"text": "hello", "filter": same}, NOW) == {}
+    assert what_changes(mailing(), {"text": "bye", "filter": same}, NOW) == {"text": "bye"}
+
+
+def test_the_filter_of_a_mailing_that_has_started_is_fixed() -> None:
+    other = Filter(code=[905])
+    assert what_changes(mailing(), {"filter": other}, NOW) == {"filter": {"code": [905]}}
+    with pytest.raises(StateForbids, match="filter"):
+        what_changes(mailing(MailingState.RUNNING), {"filter": other}, NOW)
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_text_and_times_of_a_live_mailing_can_change(state: MailingState) -> None:
+    later = NOW + 3 * HOUR
+    assert what_changes(mailing(state), {"text": "bye", "starts_at": NOW, "expired_at": later}, NOW) == {
+        "text": "bye",
+        "starts_at": NOW,
+        "expired_at": later,
+    }
+
+
+@pytest.mark.parametrize("state", OVER)
+def test_a_mailing_that_is_over_cannot_change_but_may_be_sent_back_as_it_is(state: MailingState) -> None:
+    past = mailing(state, ends=NOW - HOUR)
+    assert what_changes(past, {"text": "hello", "expired_at": NOW - HOUR}, NOW) == {}
+    with pytest.raises(StateForbids, match=state):
+        what_changes(past, {"text": "bye"}, NOW)
+
+
+def test_times_are_checked_as_they_will_be_together() -> None:
+    with pytest.raises(Invalid, match="after starts_at"):
+        what_changes(mailing(), {"starts_at": NOW + 2 * HOUR}, NOW)
+    with pytest.raises(Invalid, match="past"):
+        what_changes(mailing(ends=NOW - HOUR), {"text": "bye"}, NOW)
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_a_live_mailing_can_be_paused_and_canceled(state: MailingState) -> None:
+    check_pausable(mailing(state))
+    check_cancelable(mailing(state))
+
+
+@pytest.mark.parametrize("state", OVER)
+def test_there_is_nothing_to_pause_in_a_mailing_that_is_over(state: MailingState) -> None:
+    with pytest.raises(StateForbids, match=state):
+        check_pausable(mailing(state))
+
+
+def test_a_finished_mailing_cannot_be_canceled_and_a_canceled_one_is() -> None:
+    check_cancelable(mailing(MailingState.CANCELED))
+    with pytest.raises(StateForbids, match="finished"):
+        check_cancelable(mailing(MailingState.FINISHED))
