@@ -78,7 +78,11 @@ class LeashedProcess:
         return self._leash.poll()
 
     def wait(self, timeout: float) -> int:
-        return self._leash.wait(timeout)
+        """Its status, once it has ended by itself."""
+        status = self._leash.wait(timeout)
+        self.let_go()
+        self.pid  # noqa: B018 - reads and closes its pipe
+        return status
 
     def let_go(self) -> None:
         """Asks for the end without waiting for it."""

@@ -33,6 +33,8 @@ class HttpxProvider:
                 body = await _beginning(response)
         except (httpx.HTTPError, RequestError) as error:  # the transport does not translate all of them
             return _no_answer(error)
+        except ValueError as error:  # the transport cannot read an answer with a header that is not ASCII
+            return NoAnswer(sent=True, reason=f"no valid answer: {error}")
         retry_after = None if response.status_code == 200 else response.headers.get("retry-after")
         return Answer(response.status_code, body, retry_after)
 

@@ -2,11 +2,10 @@
 
 Some of them are decisions:
 
-- 200 with `{"code": 0}` is the only acceptance. 200 with another integer code is a definite answer, "not OK", of
-  a meaning that nobody documented. It is deferred: to reject would make a message fail for good on a guess, while
-  to defer costs a repeat or two, and the mailing's end bounds them. 200 with anything else is uncertain.
-- 401, 402, 403, 404, 405, 407 and 421 speak of us, our token, account or address, not of this message. They would
-  refuse every message alike, so they are deferred: the operator mends the set-up, and the mailing goes on.
+- 200 with `{"code": 0}` is the only acceptance. 200 with anything else, another code included, is an answer whose
+  meaning nobody documented: uncertain, so that a provider that may not be asked twice is not.
+- 401 speaks of our token, not of this message. It would refuse every message alike, so it is deferred: the operator
+  mends the token, and the mailing goes on. Any other 4xx refuses the message.
 - 408 and 425 say that the request was not taken in whole, or not yet: deferred, as 429 and 503 are.
 """
 
@@ -27,8 +26,7 @@ LONGEST_WAIT = 86_400.0  # seconds; what a Retry-After beyond it is taken for
 
 # The documented body, as it is usually encoded: nearly every answer is one of them and needs no parser.
 PLAIN_BODIES = frozenset({b'{"code": 0, "message": "OK"}', b'{"code":0,"message":"OK"}'})
-ABOUT_US = frozenset({401, 402, 403, 404, 405, 407, 421})
-LATER = frozenset({408, 425, 429, 503}) | ABOUT_US
+LATER = frozenset({401, 408, 425, 429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,7 @@ def judge(reply: Answer | NoAnswer, now: datetime) -> Verdict:
 
 def _judge_ok(answer: Answer) -> Verdict:
     """200 with a body that has to be looked at."""
-    match _code(answer.body):
-        case 0:
-            return ACCEPTED
-        case None:
-            return Verdict(Outcome.UNCERTAIN, 200, _text(answer))
-        case _:
-            return Verdict(Outcome.DEFERRED, 200, _text(answer))
+    return ACCEPTED if _code(answer.body) == 0 else Verdict(Outcome.UNCERTAIN, 200, _text(answer))
 
 
 def _judge_refusal(answer: Answer, now: datetime) -> Verdict:

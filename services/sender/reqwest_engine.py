@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 from pyreqwest.exceptions import RequestError
+from pyreqwest.response import Response
 
 from services.sender.replies import BODY_LIMIT, Answer, NoAnswer
 from services.sender.wire import LEAST_TIMEOUT, encode, no_answer, open_client, send_url
@@ -29,10 +30,17 @@ class ReqwestProvider:
             async with request as response:
                 body = await response.body_reader.read(BODY_LIMIT)
                 status = response.status
-                retry_after = None if status == 200 else response.get_header("retry-after")
+                retry_after = None if status == 200 else _retry_after(response)
         except RequestError as error:
             return no_answer(error)
         return Answer(status, b"" if body is None else body.to_bytes(), retry_after)
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _retry_after(response: Response) -> str | None:
+    try:
+        return response.get_header("retry-after")
+    except ValueError:  # it is not ASCII
+        return None

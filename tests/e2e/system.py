@@ -1,6 +1,7 @@
 """The whole system as processes, for tests that use it as a person would: by REST, and with kill."""
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ REPOSITORY = Path(__file__).parents[2]
 FINAL = ("sent", "failed", "expired", "canceled", "uncertain")
 
 Environment = dict[str, str]
+
+_serials = itertools.count(1)  # of audiences, so that systems may share a database
 
 
 class MailingFields(TypedDict, total=False):
@@ -57,7 +60,6 @@ class System:
             "MAILING_LOG_FORMAT": "json",
             **environment,
         }
-        self._audiences = 0
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=30)
 
@@ -108,8 +110,8 @@ class System:
 
     async def add_audience(self, count: int) -> Audience:
         """Creates clients that no other test has."""
-        self._audiences += 1
-        tag, first = f"#audience-{self._audiences}", 79_050_000_000 + self._audiences * 1_000
+        serial = next(_serials)
+        tag, first = f"#audience-{serial}", 79_050_000_000 + serial * 1_000
         audience = Audience(tag, range(first, first + count))
         await asyncio.gather(*(self.add_client(number, tag=tag) for number in audience.numbers))
         return audience

@@ -144,6 +144,12 @@ async def test_garbage_is_handed_on_as_it_came(provider: Provider, sandbox: Sand
     assert (reply.status, reply.body[:7]) == (200, b"<html>\x00")
 
 
+async def test_a_header_that_is_not_ascii_raises_nothing(engine: Engine) -> None:
+    async with scripted(answer(429, b"", "Retry-After: café")) as server, opened(engine, server.url) as provider:
+        reply = await post(provider)
+    assert reply == Answer(429, b"") or (isinstance(reply, NoAnswer) and reply.sent)
+
+
 async def test_a_redirect_is_not_followed(engine: Engine) -> None:
     async with (
         scripted(answer(307, b"", "Location: /v1/send/1", "Retry-After: 3")) as server,

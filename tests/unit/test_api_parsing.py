@@ -1,5 +1,6 @@
 """What callers write → what is kept: numbers, zones, instants, filters."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -65,16 +66,14 @@ def test_what_is_no_russian_number_is_refused(given: object) -> None:
 
 @given(st.text() | st.integers() | st.floats() | st.booleans() | st.none())
 def test_parsing_a_number_never_fails_in_another_way(given: object) -> None:
-    try:
+    with suppress(ValueError):
         assert LOWEST <= parse_number(given) <= HIGHEST
-    except ValueError:
-        pass
 
 
 def test_every_known_zone_can_be_loaded() -> None:
     assert len(known_zones()) > 400
     for zone in known_zones():
-        assert ZoneInfo(zone).utcoffset(datetime(2030, 1, 1)) is not None
+        assert ZoneInfo(zone).utcoffset(datetime(2030, 1, 1)) is not None  # noqa: DTZ001 - local, whatever that is
 
 
 @pytest.mark.parametrize("zone", ["", "Moscow", "europe/moscow", "../../etc/passwd", "Factory", "localtime", "\0"])
@@ -84,20 +83,20 @@ def test_what_is_no_zone_is_refused(zone: str) -> None:
 
 
 @given(
-    st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)),
+    st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)),  # noqa: DTZ001 - offsets come apart
     st.sampled_from(["T", " "]),
     st.none() | st.integers(-14 * 60, 14 * 60),
 )
-def test_an_instant_is_the_same_however_it_is_written(
-    local: datetime, separator: str, offset: int | None
-) -> None:
+def test_an_instant_is_the_same_however_it_is_written(local: datetime, separator: str, offset: int | None) -> None:
     aware = local.replace(tzinfo=UTC if offset is None else timezone(timedelta(minutes=offset)))
     parsed = parse_instant((local if offset is None else aware).isoformat(separator))
     assert parsed == aware
     assert parsed.utcoffset() == timedelta(0)
 
 
-@pytest.mark.parametrize("given", ["2030-01-31T10:00:00Z", "2030-01-31 10:00z", "2030-01-31T13:00:00.000000001+03"])
+@pytest.mark.parametrize(
+    "given", ["2030-01-31T10:00:00Z", "2030-01-31 10:00z", "2030-01-31T13:00:00.000000001+03"]
+)
 def test_offsets_and_fractions_have_several_forms(given: str) -> None:
     assert parse_instant(given) == datetime(2030, 1, 31, 10, tzinfo=UTC)
 
@@ -128,10 +127,8 @@ def test_what_is_no_instant_is_refused(given: object) -> None:
 
 @given(st.text())
 def test_parsing_an_instant_never_fails_in_another_way(given: str) -> None:
-    try:
+    with suppress(ValueError):
         parse_instant(given)
-    except ValueError:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -188,7 +185,5 @@ def test_a_filter_that_means_nothing_is_refused_with_the_field_at_fault(given: o
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_parsing_a_code_never_fails_in_another_way(given: object) -> None:
-    try:
+    with suppress(ValueError):
         assert 0 <= parse_code(given) <= 999
-    except ValueError:
-        pass
