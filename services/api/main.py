@@ -109,4 +109,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        log.info("api_started", host=self.config.host, port=self.config.port)
+        for listening in self.servers:
+            for bound in listening.sockets:
+                host, port, *_ = bound.getsockname()
+                log.info("api_started", host=host, port=port)

@@ -1,5 +1,7 @@
 """The messages' SQL. Nothing here writes: messages are the planner's."""
 
+from datetime import timedelta
+
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,7 +10,7 @@ from services.api.schemas import AttemptOut, MessageDetail, MessageOut, MessageP
 from shared.contracts import Outcome
 from shared.statuses import MessageStatus
 
-# The planner removes jobs that are long done, and clients come and go: messages outlive both.
+# Clients come and go: messages outlive them.
 _SELECT = """
     SELECT m.id, m.mailing_id, m.client_id, client.number,
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
@@ -72,7 +74,7 @@ def _plain_acceptance(message: RowMapping, attempts: list[AttemptOut]) -> list[A
     if told or message["status"] != MessageStatus.SENT or message["tries"]:
         return []
     attempt = AttemptOut(
-        at=message["settled_at"],
+        at=message["settled_at"] - timedelta(milliseconds=message["duration_ms"]),
         sender=message["sender"],
         outcome=Outcome.ACCEPTED,
         provider_status=200,  # nothing else is taken for an acceptance

@@ -69,11 +69,14 @@ class Problem(BaseModel):
 
 
 class TooLarge(HTTPException):
-    """The body is larger than it may be. What is left of it is not read, so the connection ends with it."""
+    """The body is larger than it may be.
+
+    The connection stays: were it closed while the rest is still coming, the caller would see a reset
+    connection and not our answer. uvicorn throws the rest away as it comes.
+    """
 
     def __init__(self, limit: int) -> None:
-        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        super().__init__(status, f"The body is larger than {limit} bytes.", {"Connection": "close"})
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
 
 
 def answer(

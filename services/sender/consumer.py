@@ -1,6 +1,7 @@
 """Consuming: what a sender does on each connection to the broker, from the first question to the last ack."""
 
 import asyncio
+from secrets import token_hex
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -28,9 +29,12 @@ class Consumer:
         delivery: Delivery,
         reporter: Reporter,
         publisher: Publisher,
+        *,
+        name: str,
         prefetch: int,
         stopping: asyncio.Event,
     ) -> None:
+        self._name = name
         self._delivery = delivery
         self._reporter = reporter
         self._publisher = publisher
@@ -66,7 +70,9 @@ class Consumer:
             if not message.exchange:  # straight to this queue, so it is the answer
                 heard.set()
 
-        queue = await channel.declare_queue(exclusive=True, auto_delete=True, timeout=TIMEOUT)
+        # A new name each time: the broker may not have noticed yet that the last connection is gone.
+        name = f"sender.control.{self._name}.{token_hex(3)}"
+        queue = await channel.declare_queue(name, exclusive=True, auto_delete=True, timeout=TIMEOUT)
         await queue.bind(CONTROL, timeout=TIMEOUT)
         await queue.consume(on_stops, no_ack=True, timeout=TIMEOUT)
         over = asyncio.create_task(until_closed(channel, self._stopping))

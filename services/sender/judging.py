@@ -4,8 +4,8 @@ Some of them are decisions:
 
 - 200 with `{"code": 0}` is the only acceptance. 200 with anything else, another code included, is an answer whose
   meaning nobody documented: uncertain, so that a provider that may not be asked twice is not.
-- 401 speaks of our token, not of this message. It would refuse every message alike, so it is deferred: the operator
-  mends the token, and the mailing goes on. Any other 4xx refuses the message.
+- 401 speaks of our token, not of this message. It would refuse every message alike, so it is deferred: the
+  operator mends the token, and the mailing goes on. Any other 4xx refuses the message.
 - 408 and 425 say that the request was not taken in whole, or not yet: deferred, as 429 and 503 are.
 """
 

@@ -28,7 +28,9 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     publisher = Publisher(settings.broker_url, f"{name} publisher")
     reporter = Reporter(publisher, name, settings.report_interval.total_seconds())
     delivery = Delivery(provider, reporter, settings)
-    consumer = Consumer(delivery, reporter, publisher, settings.sender_prefetch, stopping)
+    consumer = Consumer(
+        delivery, reporter, publisher, name=name, prefetch=settings.sender_prefetch, stopping=stopping
+    )
     log.info("sender_started", sender=name, concurrency=settings.sender_concurrency)
     working = [asyncio.create_task(delivery.run()), asyncio.create_task(reporter.run())]
     try:
