@@ -20,5 +20,5 @@ class ApiSettings(DatabaseSettings, BrokerSettings):
         timedelta(seconds=6), description="how long a request waits for PostgreSQL before it is answered 503"
     )
     api_grace: Duration = Field(
-        timedelta(seconds=20), description="how long requests under way may take to end after SIGTERM"
+        timedelta(seconds=8), description="how long requests under way may take to end after SIGTERM"
     )
