@@ -31,6 +31,7 @@ class ReturnReason(StrEnum):
     SHUTDOWN = "shutdown"  # the sender is stopping
     STOPPED = "stopped"  # its mailing was paused, canceled or deleted
     LEASE_OVER = "lease_over"  # the job was held past its lease
+    CIRCUIT_OPEN = "circuit_open"  # the provider is out
     REDELIVERED = "redelivered"  # the broker handed the job out before: somebody may have begun it
 
 

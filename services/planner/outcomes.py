@@ -22,6 +22,7 @@ class Policy:
     backoff_first: timedelta
     backoff_most: timedelta
     redelivery_grace: timedelta
+    circuit_pause: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def _again(message: OpenMessage, said: Said, now: datetime, policy: Policy, jitt
             return TryAgain(now + wait, counts=True)
         case Outcome.RETURNED if said.reason is ReturnReason.REDELIVERED:
             return TryAgain(now + policy.redelivery_grace, counts=False)
+        case Outcome.RETURNED if said.reason is ReturnReason.CIRCUIT_OPEN:
+            return TryAgain(now + policy.circuit_pause, counts=False)
         case Outcome.RETURNED | Outcome.EXPIRED:
             return TryAgain(now, counts=False)
         case Outcome.ACCEPTED | Outcome.REJECTED:

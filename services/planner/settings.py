@@ -22,6 +22,9 @@ class PlannerSettings(DatabaseSettings, BrokerSettings):
     redelivery_grace: Duration = Field(
         timedelta(seconds=10), description="time for the reports of a sender that lost its connection"
     )
+    circuit_pause: Duration = Field(
+        timedelta(seconds=1), description="until what came back because the provider is out is released again"
+    )
     backoff_first: Duration = timedelta(seconds=5)
     backoff_most: Duration = timedelta(minutes=10)
     provider_idempotent: bool = True
@@ -33,4 +36,5 @@ class PlannerSettings(DatabaseSettings, BrokerSettings):
             backoff_first=self.backoff_first,
             backoff_most=self.backoff_most,
             redelivery_grace=self.redelivery_grace,
+            circuit_pause=self.circuit_pause,
         )

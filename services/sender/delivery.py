@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import structlog
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from services.sender.gating import Obstacle, obstacle, time_allowed
+from services.sender.breaker import Breaker
+from services.sender.gating import CIRCUIT_OPEN, Obstacle, obstacle, time_allowed
 from services.sender.judging import Verdict, judge
 from services.sender.provider import Provider
 from services.sender.reporting import Reporter, Run
@@ -36,6 +37,7 @@ class Delivery:
         self._request_timeout = settings.request_timeout.total_seconds()
         self._connect_timeout = settings.connect_timeout.total_seconds()
         self._guard = settings.deadline_guard.total_seconds()
+        self._breaker = Breaker(settings.breaker_threshold, settings.breaker_probe_every.total_seconds())
         self._quick_retries = settings.quick_retries
         self._repeatable = (
             {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
@@ -94,10 +96,10 @@ class Delivery:
             came = await self._retrying(attempts)(self._attempt, run, message, attempts)
         if isinstance(came, Verdict):
             self._report(run, message, came.outcome, attempts, retry_after=came.retry_after)
+        elif attempts:  # what came of the POST counts, not what kept it from being repeated
+            self._report(run, message, attempts[-1].outcome, attempts)
         elif not run.lost:
             self._report(run, message, came.outcome, attempts, reason=came.reason)
-        elif attempts:
-            self._report(run, message, attempts[-1].outcome, attempts)
 
     async def _attempt(self, run: Run, message: JobMessage, attempts: list[Attempt]) -> Verdict | Obstacle:
         """One POST, if nothing speaks against it; adds to `attempts`."""
@@ -113,6 +115,8 @@ class Delivery:
         )
         if found is not None:
             return found
+        if not self._breaker.admits(time.monotonic()):
+            return CIRCUIT_OPEN
         allowed = time_allowed(
             run.bounds,
             now=began,
@@ -121,6 +125,8 @@ class Delivery:
         )
         reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
         verdict = judge(reply, utc_now())
+        if self._breaker.learn(verdict, time.monotonic()):
+            self._tell_of_breaker(verdict)
         duration_ms = int((time.time() - began) * 1000)
         attempts.append(
             Attempt(
@@ -128,6 +134,12 @@ class Delivery:
             )
         )
         return verdict
+
+    def _tell_of_breaker(self, verdict: Verdict) -> None:
+        if self._breaker.is_open:
+            log.warning("circuit_opened", waiting_for="the provider", provider_status=verdict.provider_status)
+        else:
+            log.info("circuit_closed")
 
     def _retrying(self, attempts: Sequence[Attempt]) -> AsyncRetrying:
         return AsyncRetrying(

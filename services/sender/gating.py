@@ -28,6 +28,7 @@ class Bounds:
 EXPIRED = Obstacle(Outcome.EXPIRED)
 STOPPED = Obstacle(Outcome.RETURNED, ReturnReason.STOPPED)
 LEASE_OVER = Obstacle(Outcome.RETURNED, ReturnReason.LEASE_OVER)
+CIRCUIT_OPEN = Obstacle(Outcome.RETURNED, ReturnReason.CIRCUIT_OPEN)
 SHUTDOWN = Obstacle(Outcome.RETURNED, ReturnReason.SHUTDOWN)
 
 

@@ -22,6 +22,8 @@ class SenderSettings(BrokerSettings):
     quick_retries: int = Field(
         2, ge=0, le=10, description="repeated POSTs in place, before the planner's schedule"
     )
+    breaker_threshold: int = Field(20, ge=1, description="failures in a row after which the provider is out")
+    breaker_probe_every: Duration = Field(timedelta(seconds=1), gt=timedelta(0))
     deadline_guard: Duration = Field(
         timedelta(milliseconds=100), ge=timedelta(0), description="no POST begins this close to its deadline"
     )

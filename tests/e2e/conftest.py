@@ -14,7 +14,8 @@ QUICK: Environment = {"MAILING_BACKOFF_FIRST": "1", "MAILING_BACKOFF_MOST": "2"}
 
 @pytest.fixture
 async def own_servers(database_url: str, broker_url: str, sandbox: Sandbox) -> Servers:
-    """Empty servers, and a provider that is well, for a system that the test starts itself."""
+    """Empty servers, and a provider that is well, for a system that the test starts itself. Not in a module that
+    uses the shared system: the two would take each other's jobs."""
     empty_tables(database_url)
     await empty_queues(broker_url)
     await sandbox.reset()

@@ -51,3 +51,27 @@ async def test_a_rolling_restart_repeats_nothing(own_servers: Servers, sandbox: 
         await until(system.is_ready, timeout=30, what="the API is back")
         assert await system.until_settled(mailing, 600) == {"sent": 600, "total": 600}
         assert (await sandbox.control.totals()).duplicated == 0
+
+
+async def test_a_provider_that_must_not_be_asked_twice_is_not_even_if_it_cuts_the_line(
+    own_servers: Servers, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    once = {"MAILING_PROVIDER_IDEMPOTENT": "false", "MAILING_REDELIVERY_GRACE": "6"}
+    async with running_system(own_servers, sandbox, tmp_path, environment=once) as system:
+        audience = await system.add_audience(600)
+        await sandbox.control.behave("reset", share=0.3, latency_ms=20)
+        mailing = await system.add_mailing(audience.tag)
+
+        async def some_have_arrived() -> bool:
+            return (await sandbox.control.totals()).received > 100
+
+        await until(some_have_arrived, timeout=15, what="the mailing is under way")
+        await system.kill("sender-0")
+        status = await system.until_settled(mailing, 600)
+        assert status["sent"] + status["uncertain"] == 600
+        assert 0 < status["uncertain"] < 600
+        received = await sandbox.control.messages()
+        assert all(message.count == 1 for message in received), "0 double deliveries"
+        page = (await system.api.get(f"/api/mailing/{mailing}/messages/", params={"limit": 1000})).json()
+        sent = {message["id"] for message in page["items"] if message["status"] == "sent"}
+        assert sent <= {message.id for message in received if message.accepted}

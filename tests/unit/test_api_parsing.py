@@ -15,7 +15,7 @@ from services.api.numbers import HIGHEST, LOWEST, parse_number
 from services.api.zones import known_zones, parse_zone
 
 numbers = st.integers(LOWEST, HIGHEST)
-punctuation = st.text(" -().\u00a0\u2013", max_size=3)
+punctuation = st.text(" -().\u00a0\u2013", max_size=2)
 FILTER = TypeAdapter(FilterIn)
 
 

@@ -67,7 +67,9 @@ def test_200_with_another_code_is_uncertain_and_its_words_are_kept(code: int) ->
     assert verdict.provider_text == f'{{"code": {code}, "message": "no"}}'
 
 
-@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 406, 407, 409, 410, 411, 413, 414, 415, 421, 422, 451, 499])
+@pytest.mark.parametrize(
+    "status", [400, 402, 403, 404, 405, 406, 407, 409, 410, 411, 413, 414, 415, 421, 422, 451, 499]
+)
 def test_a_refusal_of_this_message_is_a_rejection(status: int) -> None:
     assert outcome_of(status) is Outcome.REJECTED
 

@@ -16,12 +16,14 @@ POLICY = Policy(
     backoff_first=timedelta(seconds=5),
     backoff_most=timedelta(minutes=10),
     redelivery_grace=timedelta(seconds=10),
+    circuit_pause=timedelta(seconds=1),
 )
 ONCE_ONLY = Policy(
     idempotent=False,
     backoff_first=timedelta(seconds=5),
     backoff_most=timedelta(minutes=10),
     redelivery_grace=timedelta(seconds=10),
+    circuit_pause=timedelta(seconds=1),
 )
 RUNNING = OpenMessage(tries=0, expired_at=NOW + timedelta(hours=1), mailing_state=MailingState.RUNNING)
 OVER = OpenMessage(tries=0, expired_at=NOW, mailing_state=MailingState.RUNNING)
@@ -81,6 +83,12 @@ def test_a_redelivered_job_waits_for_the_reports_of_whoever_had_it() -> None:
 @pytest.mark.parametrize("reason", [ReturnReason.SHUTDOWN, ReturnReason.STOPPED, ReturnReason.LEASE_OVER])
 def test_what_came_back_untried_is_due_at_once_and_does_not_count(reason: ReturnReason) -> None:
     assert step(RUNNING, Said(Outcome.RETURNED, reason=reason)) == TryAgain(NOW, counts=False)
+
+
+def test_while_the_provider_is_out_messages_come_back_after_a_pause_that_does_not_count() -> None:
+    word = Said(Outcome.RETURNED, reason=ReturnReason.CIRCUIT_OPEN)
+    assert step(RUNNING, word) == TryAgain(NOW + timedelta(seconds=1), counts=False)
+    assert step(RUNNING, word, ONCE_ONLY) == TryAgain(NOW + timedelta(seconds=1), counts=False)
 
 
 def test_a_message_whose_end_was_moved_while_it_was_out_is_due_at_once() -> None:
