@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.contracts import utc_now
-from tests.e2e.system import System, slowest_answer, until
+from tests.e2e.system import System, until
 from tests.sandbox import Sandbox
 
 
@@ -69,29 +69,12 @@ async def test_moving_the_start_into_the_past_starts_the_mailing(system: System,
     assert await system.until_settled(mailing, 5, timeout=5) == {"sent": 5, "total": 5}
 
 
-@pytest.mark.parametrize("mode", ["error", "garbage", "hang", "down"])
-async def test_a_provider_that_is_out_for_20_s_in_mid_mailing_costs_time_and_nothing_else(
-    system: System, sandbox: Sandbox, mode: str
-) -> None:
-    audience = await system.add_audience(300)
-    usual = await slowest_answer(system, seconds=2)
-    await sandbox.control.behave("slow", latency_ms=300)
-    mailing = await system.add_mailing(audience.tag)
-    await until_some_are_sent(system, mailing)
-    await sandbox.control.behave(mode, for_seconds=20)
-    during = await slowest_answer(system, seconds=15)
-    assert during < max(3 * usual, 0.25), "the API answers in its usual time"
-    assert (await system.status(mailing))["sent"] < 300, "the provider was out all the time"
-    assert await system.until_settled(mailing, 300) == {"sent": 300, "total": 300}
-    await assert_all_accepted(sandbox, audience.numbers)
-
-
 @pytest.mark.parametrize("mode", ["reset", "half", "unavailable", "throttle"])
 async def test_other_failures_of_the_provider_lose_nothing_either(
     system: System, sandbox: Sandbox, mode: str
 ) -> None:
     audience = await system.add_audience(200)
-    await sandbox.control.behave(mode, share=0.5, for_seconds=2)
+    await sandbox.control.behave(mode, share=0.5, for_seconds=1)
     mailing = await system.add_mailing(audience.tag)
     assert await system.until_settled(mailing, 200) == {"sent": 200, "total": 200}
     await assert_all_accepted(sandbox, audience.numbers)

@@ -1,10 +1,10 @@
 """What the tests of the API need: the application without a network in between, and a network that fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -13,6 +13,8 @@ from pydantic import SecretStr
 
 from services.api.main import create_app
 from services.api.settings import ApiSettings
+
+Found = TypeVar("Found")
 
 NOWHERE = "127.0.0.1:1"  # nobody listens there
 
@@ -23,9 +25,7 @@ async def api_on(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an API of its own."""
     app = create_app(
-        ApiSettings(
-            database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), api_patience=patience
-        )
+        ApiSettings(database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), api_patience=patience)
     )
     transport = httpx.ASGITransport(app)
     async with (
@@ -33,6 +33,14 @@ async def api_on(
         httpx.AsyncClient(transport=transport, base_url="http://api") as client,
     ):
         yield client
+
+
+async def eventually(look: Callable[[], Awaitable[Found | None]], patience: float = 20) -> Found:
+    """What `look` finds in the end; looks again and again, and fails after so many seconds."""
+    async with asyncio.timeout(patience):
+        while (found := await look()) is None:  # noqa: ASYNC110 - what is waited for is in another process
+            await asyncio.sleep(0.02)
+    return found
 
 
 class Address(NamedTuple):

@@ -1,0 +1,233 @@
+"""What every request passes: ids, limits, problems, documentation. Mostly without a database."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from services.api import mailings
+from tests.integration.calling import NOWHERE, api_on
+
+ANNA = '{"number": 79057003050, "tag": "#x", "zone": "Europe/Moscow"}'
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[httpx.AsyncClient]:
+    """An API that has neither database nor broker: what is wrong with a request shows before that matters."""
+    async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/") as client:
+        yield client
+
+
+@pytest.fixture
+def lines() -> Iterator[LogCapture]:
+    capture = LogCapture()
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, capture], cache_logger_on_first_use=False
+    )
+    yield capture
+    structlog.configure(**before)
+
+
+def is_problem(answer: httpx.Response, status: int) -> bool:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return bool({"type", "title", "detail", "errors"} <= body.keys())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b"[]",
+        b"null",
+        b'"text"',
+        b'{"number": NaN}',
+        b'{"number": Infinity}',
+        b'{"tag": "\xff\xfe"}',
+        b'{"tag": "\\ud800", "number": 79057003050, "zone": "Europe/Moscow"}',
+        b'{"number": 1e999}',
+        b'{"number": ' + b"9" * 6000 + b"}",
+        b"[" * 30_000,
+        b'{"tag":' * 7_000 + b"1" + b"}" * 7_000,
+        b'{"filter":' * 1_000 + b"1" + b"}" * 1_000,
+        b"\xef\xbb\xbf{}",
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/client/"), ("PATCH", "/api/mailing/1/")])
+async def test_a_body_that_is_no_json_object_is_refused(
+    api: httpx.AsyncClient, method: str, path: str, body: bytes
+) -> None:
+    answer = await api.request(method, path, content=body, headers=JSON)
+    assert is_problem(answer, 422)
+    assert answer.json()["errors"]
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "application/xml", None])
+async def test_json_must_be_declared_so_that_no_web_page_can_post_it(
+    api: httpx.AsyncClient, kind: str | None
+) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = await api.post("/api/client/", content=ANNA, headers=headers)
+    assert is_problem(answer, 422)
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "application/problem+json", "APPLICATION/JSON"]
+)
+async def test_any_way_to_declare_json_will_do(api: httpx.AsyncClient, kind: str) -> None:
+    answer = await api.post("/api/client/", content=b"{}", headers={"Content-Type": kind})
+    assert {error["field"] for error in answer.json()["errors"]} == {"number", "tag", "zone"}
+
+
+async def test_a_thousand_errors_are_told_of_by_the_first_ones(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/api/mailing/", json={"filter": {"code": [1000] * 900}})
+    assert is_problem(answer, 422)
+    assert 10 < len(answer.json()["errors"]) < 50
+
+
+async def test_a_body_above_the_limit_is_refused_before_it_is_sent(api: httpx.AsyncClient) -> None:
+    asked = False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal asked
+        asked = True
+        yield b" " * 65537
+
+    answer = await api.post("/api/client/", content=body(), headers={**JSON, "Content-Length": "65537"})
+    assert is_problem(answer, 413)
+    assert not asked
+
+
+async def test_a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_long(api: httpx.AsyncClient) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b" " * 1024
+
+    answer = await api.post("/api/client/", content=endless(), headers=JSON)
+    assert is_problem(answer, 413)
+    assert sent == 65
+
+
+async def test_a_body_at_the_limit_is_read(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/api/client/", content=b"{}".ljust(65536), headers=JSON)
+    assert is_problem(answer, 422)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/api/", "/api/nothing", "/api/client/1/nothing/", "/%00", "/api/%FF"]
+)
+async def test_an_unknown_path_is_not_found(api: httpx.AsyncClient, path: str) -> None:
+    assert is_problem(await api.get(path), 404)
+
+
+async def test_an_unknown_method_is_not_allowed(api: httpx.AsyncClient) -> None:
+    for method, path in (("DELETE", "/api/client/"), ("POST", "/api/message/1/"), ("GET", "/api/mailing/1/pause")):
+        answer = await api.request(method, path)
+        assert is_problem(answer, 405)
+        assert answer.headers["allow"]
+
+
+async def test_the_id_of_a_request_is_the_callers_if_it_is_sane(api: httpx.AsyncClient) -> None:
+    for given in ("trace-1:a.b_C", "a" * 64):
+        assert (await api.get("/healthz", headers={"X-Request-ID": given})).headers["x-request-id"] == given
+    made = set()
+    for bad in (b"", b"a b", b"a" * 65, "ü".encode(), b"\xff", b"<script>", b"a,b"):
+        answer = await api.get("/healthz", headers={b"X-Request-ID": bad})
+        made.add(answer.headers["x-request-id"])
+    assert len(made) == 7
+    assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in made)
+
+
+async def test_each_request_leaves_one_line_with_the_ids_in_its_path(
+    api: httpx.AsyncClient, lines: LogCapture
+) -> None:
+    await api.get("/api/mailing/17/messages?status=lost&number=79057003050", headers={"X-Request-ID": "abc"})
+    [line] = [entry for entry in lines.entries if entry["event"] == "request_answered"]
+    assert line.pop("duration_ms") >= 0
+    assert line == {
+        "event": "request_answered",
+        "log_level": "info",
+        "request_id": "abc",
+        "method": "GET",
+        "path": "/api/mailing/17/messages/",
+        "status": 422,
+        "mailing_id": 17,
+    }
+
+
+async def test_an_unforeseen_error_is_a_problem_with_an_id_and_a_traceback_in_the_log(
+    api: httpx.AsyncClient, lines: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("the secret")
+
+    monkeypatch.setattr("services.api.routes.mailings.mailings.find", broken)
+    monkeypatch.setattr("services.api.transactions.autocommitted", _no_connection)
+    answer = await api.get("/api/mailing/5/")
+    assert mailings.find is broken  # type: ignore[comparison-overlap]
+    assert is_problem(answer, 500)
+    assert "secret" not in answer.text
+    assert "ZeroDivisionError" not in answer.text
+    [line] = [entry for entry in lines.entries if entry["event"] == "request_failed"]
+    assert line["exc_info"]
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert [entry["status"] for entry in lines.entries if entry["event"] == "request_answered"] == [500]
+
+
+async def test_swagger_ui_needs_no_other_host(api: httpx.AsyncClient) -> None:
+    for path in ("/docs", "/docs/"):
+        page = await api.get(path)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        links = re.findall(r'(?:src|href|url)["=:\s]+[\'"]([^\'"]+)', page.text)
+        assert "/openapi.json" in links
+        assert len(links) >= 4
+        for link in links:
+            assert link.startswith("/")
+            assert (await api.get(link)).status_code == 200, link
+    assert "SwaggerUIBundle" in (await api.get("/docs/assets/swagger-ui-bundle.js")).text
+    assert (await api.get("/docs/assets/..%2f__init__.py")).status_code == 404
+
+
+async def test_openapi_describes_every_route_with_its_errors(api: httpx.AsyncClient) -> None:
+    schema = (await api.get("/openapi.json")).json()
+    assert {path for path in schema["paths"] if not path.endswith("/")} == {"/healthz", "/readyz"}
+    for path, methods in schema["paths"].items():
+        for method, route in methods.items():
+            assert route["summary"], (method, path)
+            assert route["tags"], (method, path)
+            if path.startswith("/api/"):
+                assert {"422", "503"} <= route["responses"].keys()
+                assert ("404" in route["responses"]) == ("{" in path)
+            for status, described in route["responses"].items():
+                if int(status) >= 400:
+                    content = described["content"]["application/problem+json"]
+                    assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', (await api.get("/openapi.json")).text))
+    assert references <= schema["components"]["schemas"].keys()
+
+
+class _no_connection:  # noqa: N801 - stands in for a function
+    """In place of `autocommitted`: a connection that nobody uses."""
+
+    def __init__(self, engine: object) -> None: ...
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...

@@ -1,0 +1,144 @@
+"""`python -m services.api`, as it is run: over real HTTP, with signals."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import orjson
+import psycopg
+import pytest
+
+from tests.integration.calling import NOWHERE, eventually
+
+HELLO = {
+    "starts_at": "2090-01-31T10:00:00Z",
+    "expired_at": "2090-01-31T18:00:00Z",
+    "text": "hello",
+    "filter": "#x",
+}
+
+
+@asynccontextmanager
+async def process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILING_")}
+    environment |= {f"MAILING_{name.upper()}": value for name, value in settings.items()}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.api", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
+
+
+@asynccontextmanager
+async def serving(database_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
+    """A process that listens, and a client of it."""
+    async with process(database_url=database_url, broker_url=f"amqp://{NOWHERE}/", api_port="0") as started:
+        async with asyncio.timeout(30):
+            port = (await _logged(started, "api_started"))["port"]
+        # What is logged from now on is read, lest the pipe fill.
+        assert started.stderr is not None
+        reading = asyncio.create_task(started.stderr.read())
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            yield started, client
+        reading.cancel()
+
+
+async def test_a_request_under_way_is_finished_after_sigterm(database_url: str, clean_database: None) -> None:
+    async with (
+        serving(database_url) as (started, api),
+        await psycopg.AsyncConnection.connect(database_url) as other,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watch,
+    ):
+        await api.post("/api/mailing", json=HELLO)
+        await other.execute("SELECT FROM mailings FOR UPDATE")
+        change = asyncio.create_task(api.patch("/api/mailing/1", json={"text": "bye"}))
+        await eventually(lambda: _waits_for_a_lock(watch))
+        started.send_signal(signal.SIGTERM)
+        await eventually(lambda: _refuses(str(api.base_url)))
+        assert not change.done()
+        await other.rollback()
+        assert (await change).json()["text"] == "bye"
+        assert await asyncio.wait_for(started.wait(), 10) == 0
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_that_is_far_too_long_is_answered_and_not_cut_off(
+    database_url: str, clean_database: None, announced: bool
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(4096):
+            yield b" " * 1024
+
+    headers = {"Content-Type": "application/json"} | ({"Content-Length": "4194304"} if announced else {})
+    async with serving(database_url) as (_, api):
+        answer = await api.post("/api/client/", content=chunks(), headers=headers)
+        assert answer.status_code == 413
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (await api.get("/healthz")).status_code == 200
+
+
+async def test_bytes_that_are_no_http_end_only_their_connection(database_url: str, clean_database: None) -> None:
+    async with serving(database_url) as (_, api):
+        for sent in (
+            b"\x16\x03\x01 hello\r\n\r\n",
+            b"GET /api/client/%00/?tag=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            b"GET /api/client/?tag=\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            b"POST /api/client/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+            b"PUT /api/client/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
+        ):
+            reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
+            writer.write(sent)
+            writer.write_eof()
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert b" 500 " not in answer[:20]
+            writer.close()
+        assert (await api.get("/api/client")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({}, "setting MAILING_DATABASE_URL"),
+        ({"database_url": "mysql://x/y"}, "setting MAILING_DATABASE_URL"),
+        ({"database_url": "postgresql://x/y"}, "setting MAILING_BROKER_URL"),
+    ],
+)
+async def test_settings_that_are_missing_are_named(settings: dict[str, str], complaint: str) -> None:
+    async with process(**settings) as started:
+        _, stderr = await asyncio.wait_for(started.communicate(), 30)
+    assert started.returncode == 2
+    assert complaint in stderr.decode()
+
+
+async def _logged(started: asyncio.subprocess.Process, event: str) -> dict[str, object]:
+    assert started.stderr is not None
+    async for line in started.stderr:
+        entry: dict[str, object] = orjson.loads(line)
+        if entry["event"] == event:
+            return entry
+    raise AssertionError(f"the process ended without {event}")
+
+
+async def _waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
+    found = await watch.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    return await found.fetchone()
+
+
+async def _refuses(base_url: str) -> bool | None:
+    async with httpx.AsyncClient(base_url=base_url) as other:
+        try:
+            await other.get("/healthz")
+        except httpx.ConnectError:
+            return True
+    return None

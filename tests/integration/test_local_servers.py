@@ -1,0 +1,96 @@
+"""The private servers of `deploy.local`: what they were told survives them, and they do not survive their starter."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aio_pika
+import psycopg
+import pytest
+
+from deploy.local.errors import InUseError
+from deploy.local.postgres import PrivatePostgres
+from deploy.local.rabbitmq import PrivateRabbitMQ
+from deploy.local.rabbitmq_programs import installed_programs
+from deploy.local.state_folder import StateFolder
+
+REPOSITORY = Path(__file__).parents[2]
+QUORUM = {"x-queue-type": "quorum"}
+# A process that starts another one, says its id, and waits.
+STARTER = """
+import subprocess, time
+from deploy.local.leashed_process import LeashedProcess
+print(LeashedProcess(["sleep", "600"], output=subprocess.DEVNULL).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("end", [PrivatePostgres.stop, PrivatePostgres.kill], ids=["stopped", "killed"])
+def test_postgres_keeps_its_rows_and_its_port(tmp_path: Path, end: Callable[[PrivatePostgres], None]) -> None:
+    with PrivatePostgres(tmp_path) as server:
+        url = server.url
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        end(server)
+        server.start()
+        assert server.url == url
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+@pytest.mark.skipif(installed_programs() is None, reason="RabbitMQ is not installed here")
+async def test_rabbitmq_keeps_its_messages_and_its_ports(tmp_path: Path) -> None:
+    server = PrivateRabbitMQ(tmp_path)
+    try:
+        server.start()
+        url, management_url = server.url, server.management_url
+        await _publish(url, b"kept")
+        server.stop()
+        server.start()
+        assert (server.url, server.management_url) == (url, management_url)
+        assert await _receive(url) == b"kept"
+    finally:
+        server.kill()
+
+
+def test_a_state_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
+    first, second = StateFolder(tmp_path), StateFolder(tmp_path)
+    first.acquire()
+    with pytest.raises(InUseError, match="in use by another run"):
+        second.acquire()
+    first.release()
+    second.acquire()
+    second.release()
+
+
+def test_a_process_ends_with_its_starter_even_if_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE, cwd=REPOSITORY) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        assert _lives(pid)
+        starter.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while _lives(pid):
+        assert time.monotonic() < deadline, f"process {pid} has outlived its starter"
+        time.sleep(0.02)
+
+
+async def _publish(url: str, body: bytes) -> None:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        queue = await channel.declare_queue("kept", durable=True, arguments=QUORUM)
+        message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        await channel.default_exchange.publish(message, routing_key=queue.name)
+
+
+async def _receive(url: str) -> bytes:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        queue = await channel.declare_queue("kept", durable=True, arguments=QUORUM)
+        async with queue.iterator(no_ack=True, timeout=20) as messages:
+            return (await anext(messages)).body
+
+
+def _lives(pid: int) -> bool:
+    return subprocess.run(["kill", "-0", str(pid)], capture_output=True, check=False).returncode == 0
