@@ -29,6 +29,7 @@ class Received:
     times_accepted: Annotated[int, Field(description="How many of its requests were taken", examples=[1])]
     first_at: Instant
     last_at: Instant
+    repeated_at: Annotated[list[Instant], Field(description="The arrivals after the first")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Ledger:
         self._row: dict[int, int] = {}  # message id → row in the columns
         self._phone, self._count, self._taken = array("q"), array("I"), array("I")
         self._first_at, self._last_at = array("d"), array("d")
+        self._repeats: dict[int, list[float]] = {}
         self._in_order: list[int] = []  # the ids, sorted when somebody last asked
         self._seconds: dict[int, int] = {}
         self._window: deque[float] = deque()  # the arrivals of the last second
@@ -109,6 +111,7 @@ class Ledger:
             return 1
         self._phone[row] = phone
         self._last_at[row] = now
+        self._repeats.setdefault(message_id, []).append(now)
         count = self._count[row] = self._count[row] + 1
         self._duplicated += count == 2
         return count
@@ -179,4 +182,5 @@ class Ledger:
             times_accepted=times,
             first_at=self._first_at[row],
             last_at=self._last_at[row],
+            repeated_at=self._repeats.get(message_id, []),
         )
