@@ -13,7 +13,7 @@ CODE := services shared deploy tests
 .NOTPARALLEL:
 
 $(INSTALLED): $(LOCK)
-	@PYTHON='$(PYTHON)' deploy/local/install.sh $(VENV) $(LOCK)
+	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(VENV) $(LOCK)
 
 .PHONY: help
 help: ## what can be made

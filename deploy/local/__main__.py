@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.local.demo import demo
-from deploy.local.errors import LocalStackError
+from deploy.local.errors import LocalStackError, NotInstalledError
 from deploy.local.processes import REPOSITORY
 from deploy.local.run import run
 from deploy.local.stack import Servers
@@ -54,6 +55,8 @@ def main() -> int:
 
 def with_servers(state: Path, command: list[str]) -> int:
     """Runs the command in this terminal, so that one with a prompt of its own works too."""
+    if shutil.which(command[0]) is None:
+        raise NotInstalledError(f"there is no command {command[0]!r}")
     with Servers(state) as servers:
         process = subprocess.Popen(command, env={**os.environ, **servers.environment})
         # Ctrl-C reaches the command as well, and it is for the command to say what comes of it.

@@ -10,6 +10,7 @@ from pathlib import Path
 def password_in(file: Path) -> str:
     """The password kept in `file`, which is made if it does not exist."""
     if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_private(file, secrets.token_hex(16))
     return file.read_text().strip()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import psycopg
-from pyreqwest.exceptions import PyreqwestError
 
 from deploy.local.errors import LocalStackError
 from deploy.local.processes import Processes
@@ -27,7 +26,7 @@ def demo(state: Path) -> int:
     progress = Progress()
     try:
         reckoning = _on_a_system_of_its_own(state, progress)
-    except (LocalStackError, httpx.HTTPError, PyreqwestError, psycopg.Error) as error:
+    except (LocalStackError, httpx.HTTPError, psycopg.Error) as error:
         progress.say(f"the demo failed: {error}")
         progress.say(f"logs are in {state}")
         return 1
@@ -53,6 +52,6 @@ def _on_a_system_of_its_own(state: Path, progress: Progress) -> Reckoning:
         # RabbitMQ still boots, which the API does not mind.
         asyncio.run(add_clients(plan, servers.database_url, progress))
         servers.await_ready()
-        reckoning = asyncio.run(send_mailing(plan, servers.database_url, progress))
+        reckoning = asyncio.run(send_mailing(plan, servers.database_url, processes, progress))
         progress.say("stopping everything")
     return reckoning

@@ -13,6 +13,10 @@ class StartError(LocalStackError):
     """A server or a service did not come up; the text ends with the tail of its log."""
 
 
+class StoppedError(LocalStackError):
+    """A service that should run has ended."""
+
+
 class InUseError(LocalStackError):
     """A state folder or a port belongs to somebody else at the moment."""
 

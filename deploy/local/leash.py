@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -62,12 +63,12 @@ def _locked(path: Path, patience: float) -> bool:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # let go by the end of this process
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        try:
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.1)
-        else:
             return True
+        let_go, _, _ = select.select([sys.stdin], [], [], 0.1)
+        if let_go:
+            return False
     return False
 
 

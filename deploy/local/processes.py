@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from deploy.local.errors import StoppedError
 from deploy.local.leashed_process import Ending, LeashedProcess
 
 REPOSITORY = Path(__file__).parents[2]
@@ -53,6 +54,11 @@ class Processes:
         """Those that have ended, with their status: 128 + N after signal N."""
         codes = ((service, process.returncode()) for service, process, _ in self._running.values())
         return [(service, code) for service, code in codes if code is not None]
+
+    def ensure_running(self) -> None:
+        """Raises StoppedError if one has ended."""
+        for service, status in self.ended():
+            raise StoppedError(f"{service.name} ended with status {status}")
 
     def stop(self) -> None:
         for _, process, _ in self._running.values():

@@ -85,6 +85,6 @@ def _table(counts: Mapping[str, int], until_start: timedelta) -> Table:
     seconds = until_start.total_seconds()
     table = Table(title=f"starts in {seconds:.1f} s" if seconds > 0 else "messages by status")
     for name in counts:
-        table.add_column(name, justify="right", style=STYLES.get(name))
+        table.add_column(name, justify="right", style=STYLES.get(name), min_width=7)
     table.add_row(*(str(count) for count in counts.values()))
     return table

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
-import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 
-from deploy.local.credentials import password_in, write_private
+from deploy.local.credentials import password_in
 from deploy.local.errors import StartError
-from deploy.local.leashed_process import Ending, LeashedProcess
-from deploy.local.ports import HOST, accepts, free_ports
+from deploy.local.ports import HOST, free_ports
 from deploy.local.rabbitmq_docker import DockerNode
-from deploy.local.rabbitmq_files import PLUGINS, USER, NodePorts, configuration, environment
+from deploy.local.rabbitmq_files import USER, NodePorts
+from deploy.local.rabbitmq_native import NativeNode
 from deploy.local.rabbitmq_programs import (
-    Programs,
     Say,
     docker_answers,
     docker_image_at_hand,
@@ -27,7 +24,6 @@ from deploy.local.rabbitmq_programs import (
 )
 
 START_PATIENCE = 120.0  # seconds: a predecessor that still stops, then a boot on a busy machine
-NODE_ENDING = Ending(signal="TERM", grace=30.0)
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = b"\x01"
 
@@ -145,61 +141,3 @@ class PrivateRabbitMQ:
         logs = [self.folder / "console.log", *sorted((self.folder / "log").glob("*.log"))]
         lines = [line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()]
         return "\n".join(lines[-20:]) + f"\n(all of it: {self.folder})"
-
-
-class NativeNode:
-    """The node from installed programs, and the port mapper that it would otherwise leave behind as a daemon."""
-
-    def __init__(self, folder: Path, programs: Programs) -> None:
-        self._folder = folder
-        self._programs = programs
-        self._epmd: LeashedProcess | None = None
-        self._server: LeashedProcess | None = None
-
-    def launch(self, ports: NodePorts, password: str, fresh: bool) -> None:
-        self._write_files(ports, password)
-        self._epmd = self._launch_epmd(ports)
-        with (self._folder / "console.log").open("wb") as log:
-            self._server = LeashedProcess(
-                [str(self._programs.server)],
-                output=log,
-                env=environment(self._folder, ports),
-                cwd=self._folder,
-                ending=NODE_ENDING,
-                lock=self._folder / "lock",
-                leftover=self._folder / "data" if fresh else None,  # a first boot that was cut cannot be resumed
-            )
-
-    def stop(self) -> None:
-        for process in (self._server, self._epmd):
-            if process:
-                process.stop()
-
-    def kill(self) -> None:
-        for process in (self._server, self._epmd):
-            if process:
-                process.kill()
-
-    def is_running(self) -> bool:
-        return self._server is not None and self._server.returncode() is None
-
-    def _write_files(self, ports: NodePorts, password: str) -> None:
-        home = self._folder / "home"
-        home.mkdir(exist_ok=True)
-        cookie = home / ".erlang.cookie"
-        if not cookie.exists():
-            write_private(cookie, secrets.token_hex(16))
-            cookie.chmod(0o400)
-        write_private(self._folder / "rabbitmq.conf", configuration(ports, password))
-        (self._folder / "enabled_plugins").write_text(PLUGINS)
-
-    def _launch_epmd(self, ports: NodePorts) -> LeashedProcess:
-        epmd = LeashedProcess(
-            [str(self._programs.epmd), "-port", str(ports.epmd), "-address", HOST],
-            output=subprocess.DEVNULL,
-            ending=Ending(grace=1.0),
-        )
-        deadline = time.monotonic() + 10
-        while not accepts(ports.epmd) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return epmd

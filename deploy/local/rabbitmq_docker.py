@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from deploy.local.credentials import write_private
 from deploy.local.leashed_process import Ending, LeashedProcess
 from deploy.local.ports import HOST
-from deploy.local.rabbitmq_files import STANDARD_PORTS, NodePorts, configuration
+from deploy.local.rabbitmq_files import USER, NodePorts
 from deploy.local.rabbitmq_programs import DOCKER_IMAGE
 
 # `docker run` passes the signal on to the container.
 CONTAINER_ENDING = Ending(signal="TERM", grace=30.0)
+# Where the image listens, inside its container.
+AMQP, MANAGEMENT, PROMETHEUS = 5672, 15672, 15692
 
 
 class DockerNode:
+    """Started and stopped like the node from installed programs."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         # One folder, one name: what a killed run has left behind is found again, and nobody else's is touched.
@@ -28,14 +32,18 @@ class DockerNode:
     def launch(self, ports: NodePorts, password: str, fresh: bool) -> None:
         self._remove_container()
         data = self._folder / "data"
-        write_private(self._folder / "rabbitmq.conf", configuration(STANDARD_PORTS, password, listen_on="0.0.0.0"))
+        if fresh and data.exists():
+            shutil.rmtree(data)  # a first boot that was cut cannot be resumed
+        data.mkdir(exist_ok=True)
+        # By the environment, as arguments are for everybody to see.
+        credentials = {"RABBITMQ_DEFAULT_USER": USER, "RABBITMQ_DEFAULT_PASS": password}
         with (self._folder / "console.log").open("wb") as log:
             self._container = LeashedProcess(
-                self._command(ports, data),
+                [*self._command(ports, data), *(f"--env={name}" for name in credentials), DOCKER_IMAGE],
                 output=log,
+                env={**os.environ, **credentials},
                 ending=CONTAINER_ENDING,
                 lock=self._folder / "lock",
-                leftover=data if fresh else None,
             )
 
     def stop(self) -> None:
@@ -51,17 +59,13 @@ class DockerNode:
         return self._container is not None and self._container.returncode() is None
 
     def _command(self, ports: NodePorts, data: Path) -> list[str]:
-        published = {
-            ports.amqp: STANDARD_PORTS.amqp,
-            ports.management: STANDARD_PORTS.management,
-            ports.prometheus: STANDARD_PORTS.prometheus,
-        }
+        published = {ports.amqp: AMQP, ports.management: MANAGEMENT, ports.prometheus: PROMETHEUS}
         options = [f"--publish={HOST}:{outer}:{inner}" for outer, inner in published.items()]
-        options.append(f"--volume={data}:/var/lib/rabbitmq")
-        options.append(f"--volume={self._folder / 'rabbitmq.conf'}:/etc/rabbitmq/conf.d/90-mailing.conf:ro")
         if sys.platform == "linux" and os.geteuid() != 0:
             options.append(f"--user={os.geteuid()}:{os.getegid()}")  # or its files would be nobody's to remove
-        return ["docker", "run", "--rm", f"--name={self._name}", "--hostname=mailing", *options, DOCKER_IMAGE]
+        # `z`: where SELinux guards the host's files, let the container at these.
+        mount = f"--volume={data}:/var/lib/rabbitmq:z"
+        return ["docker", "run", "--rm", f"--name={self._name}", "--hostname=mailing", mount, *options]
 
     def _remove_container(self) -> None:
         _docker("rm", "--force", "--volumes", self._name)

@@ -26,17 +26,13 @@ class NodePorts:
     epmd: int
 
 
-# Where the official image listens, inside its container.
-STANDARD_PORTS = NodePorts(amqp=5672, management=15672, prometheus=15692, distribution=25672, epmd=4369)
-
-
-def configuration(ports: NodePorts, password: str, listen_on: str = HOST) -> str:
+def configuration(ports: NodePorts, password: str) -> str:
     """rabbitmq.conf; the user and password count at the first boot of an empty data folder."""
     return f"""\
-listeners.tcp.default = {listen_on}:{ports.amqp}
-management.tcp.ip = {listen_on}
+listeners.tcp.default = {HOST}:{ports.amqp}
+management.tcp.ip = {HOST}
 management.tcp.port = {ports.management}
-prometheus.tcp.ip = {listen_on}
+prometheus.tcp.ip = {HOST}
 prometheus.tcp.port = {ports.prometheus}
 default_user = {USER}
 default_pass = {password}

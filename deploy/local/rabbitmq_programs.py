@@ -17,6 +17,7 @@ from deploy.local.errors import NotInstalledError
 
 DOCKER_IMAGE = "rabbitmq:4-management"
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
+POLICY_MARK = "# of mailing-service, for the time of one installation"
 # What Debian's packages would start by themselves, on the standard ports, at the next boot.
 DEBIAN_UNITS = ("rabbitmq-server.service", "epmd.socket", "epmd.service")
 HOW_TO_INSTALL = """RabbitMQ is not installed, Docker does not answer, and it cannot be installed from here.
@@ -25,7 +26,7 @@ One of these will do:
   Fedora           sudo dnf install rabbitmq-server
   macOS            brew install rabbitmq
   Docker           start it, so that `docker info` answers
-  a broker of yours   MAILING_BROKER_URL=amqp://user:password@host:5672/"""
+  another broker   MAILING_BROKER_URL=amqp://user:password@host:5672/"""
 
 Say = Callable[[str], None]
 
@@ -120,10 +121,11 @@ def _apt_install(prefix: list[str], log: Path) -> None:
 @contextmanager
 def _no_service_starts(prefix: list[str], policy: Path = POLICY_FILE) -> Iterator[None]:
     """Debian starts a server as soon as it is installed, unless this file forbids it."""
-    if policy.exists():
+    # One with our mark was left by an installation that was killed: it must not stay.
+    if policy.exists() and POLICY_MARK not in policy.read_text(errors="replace"):
         yield
         return
-    script = f"printf '#!/bin/sh\\nexit 101\\n' > {policy} && chmod 755 {policy}"
+    script = f"printf '#!/bin/sh\\n{POLICY_MARK}\\nexit 101\\n' > {policy} && chmod 755 {policy}"
     subprocess.run([*prefix, "sh", "-c", script], check=True, timeout=10)
     try:
         yield

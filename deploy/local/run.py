@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.local.errors import CommandError, InUseError, StartError
+from deploy.local.errors import CommandError, InUseError, StoppedError
 from deploy.local.ports import HOST, is_free
 from deploy.local.processes import Processes
 from deploy.local.sinks import TerminalSink
@@ -35,8 +35,6 @@ def run(state: Path, senders: int) -> NoReturn:
 
 
 def banner(plan: Plan, servers: Servers) -> str:
-    metrics = [f"{plan.api_url}/metrics", f"http://{HOST}:{plan.planner_metrics_port}/metrics"]
-    metrics += [f"http://{HOST}:{port}/metrics" for port in plan.sender_metrics_ports]
     lines = [
         "",
         f"  API and its docs    {plan.api_url}/docs/",
@@ -47,14 +45,11 @@ def banner(plan: Plan, servers: Servers) -> str:
             f"  RabbitMQ UI         {rabbitmq.management_url}",
             f"                      user {rabbitmq.user}, password {rabbitmq.password}",
         ]
-        metrics.append(rabbitmq.metrics_url)
     if postgres := servers.postgres:
         lines += [
             f"  PostgreSQL          {postgres.masked_url}",
             f"                      password in {postgres.password_file}",
         ]
-    lines.append(f"  metrics             {metrics[0]}")
-    lines += [f"                      {url}" for url in metrics[1:]]
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
 
 
@@ -78,7 +73,9 @@ def _supervise(processes: Processes) -> NoReturn:
         for service, status in processes.ended():
             restarts[service.name] += 1
             if restarts[service.name] > RESTARTS:
-                raise StartError(f"{service.name} ended {restarts[service.name]} times, last with status {status}")
+                raise StoppedError(
+                    f"{service.name} ended {restarts[service.name]} times, last with status {status}"
+                )
             print(f"{service.name} ended with status {status}: starting it again", flush=True)
             time.sleep(RESTART_PAUSE)
             processes.start(service)

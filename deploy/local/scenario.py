@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
 from psycopg.rows import class_row
 from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
 
 from deploy.local.errors import CommandError
+from deploy.local.processes import Processes
 from deploy.local.progress import Counting, Progress
 from deploy.local.reckoning import Arrival, Message, Reckoning, reckon
 from deploy.local.system import Plan
@@ -36,7 +38,7 @@ async def add_clients(plan: Plan, database_url: str, progress: Progress) -> None
     # Not over httpx, whose cost for a request is half of the API's: the two share what cores there are.
     with progress.counting("adding clients by REST", CLIENTS) as counting:
         async with ClientBuilder().no_proxy().build() as http:
-            await asyncio.gather(*(_add_some(http, plan.api_url, bodies, counting) for _ in range(AT_ONCE)))
+            await _all_of(_add_some(http, plan.api_url, bodies, counting) for _ in range(AT_ONCE))
     took = time.monotonic() - began
     progress.say(f"added {CLIENTS} clients by REST in {took:.1f} s, {AUDIENCE} of them with the tag {TAG}")
 
@@ -45,19 +47,32 @@ async def _add_some(
     http: Client, api_url: str, bodies: Iterator[dict[str, int | str]], counting: Counting
 ) -> None:
     for body in bodies:
-        answer = await http.post(f"{api_url}/api/client/").body_json(body).build().send()
+        try:
+            answer = await http.post(f"{api_url}/api/client/").body_json(body).build().send()
+        except PyreqwestError as error:
+            raise CommandError(f"POST /api/client/: {error}") from error
         if answer.status != httpx.codes.CREATED:
             raise CommandError(f"POST /api/client/: {answer.status}: {(await answer.text())[:500]}")
         counting.advance()
 
 
-async def send_mailing(plan: Plan, database_url: str, progress: Progress) -> Reckoning:
+async def _all_of(coroutines: Iterable[Coroutine[None, None, None]]) -> None:
+    """Runs them at once; the first error ends them all and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def send_mailing(plan: Plan, database_url: str, processes: Processes, progress: Progress) -> Reckoning:
     """Creates the mailing, watches it to its end, and asks both sides what happened."""
     async with _http(plan.api_url) as api, _http(plan.control_url) as sandbox:
         starts_at = datetime.now(UTC) + LEAD
         mailing_id = await _add_mailing(api, starts_at)
         progress.say(f"mailing {mailing_id} starts in {LEAD.seconds} s")
-        await _watch(api, mailing_id, starts_at, progress)
+        await _watch(api, mailing_id, starts_at, processes, progress)
         arrivals = await _arrivals(sandbox)
     progress.say("comparing the database with what the provider received")
     return _compare(database_url, mailing_id, arrivals, starts_at)
@@ -87,12 +102,15 @@ async def _add_mailing(api: httpx.AsyncClient, starts_at: datetime) -> int:
     return int(answer.json()["id"])
 
 
-async def _watch(api: httpx.AsyncClient, mailing_id: int, starts_at: datetime, progress: Progress) -> None:
+async def _watch(
+    api: httpx.AsyncClient, mailing_id: int, starts_at: datetime, processes: Processes, progress: Progress
+) -> None:
     """Until the whole audience has a final state, or nothing moves any more: the reckoning tells what is owed."""
     last_counts: dict[str, int] = {}
     deadline = time.monotonic() + LEAD.total_seconds() + STANDSTILL
     with progress.table():
         while time.monotonic() < deadline:
+            processes.ensure_running()
             answer = await api.get(f"/api/mailing/{mailing_id}/")
             _expect(answer, httpx.codes.OK)
             counts: dict[str, int] = answer.json()["messages_status"]

@@ -30,14 +30,12 @@ class Plan:
     api_port: int
     provider_port: int
     control_port: int
-    planner_metrics_port: int
-    sender_metrics_ports: tuple[int, ...]
     provider_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @classmethod
     def on_free_ports(cls, senders: int, api_port: int | None = None) -> Plan:
-        free_api, provider, control, planner, *sender_ports = free_ports(4 + senders)
-        return cls(senders, api_port or free_api, provider, control, planner, tuple(sender_ports))
+        free_api, provider, control = free_ports(3)
+        return cls(senders, api_port or free_api, provider, control)
 
     @property
     def api_url(self) -> str:
@@ -58,15 +56,13 @@ class Plan:
         )
         api = {"MAILING_API_HOST": HOST, "MAILING_API_PORT": str(self.api_port)}
         yield Service("api", "services.api", {**common, **api})
-        planner = {"MAILING_PLANNER_METRICS_PORT": str(self.planner_metrics_port)}
-        yield Service("planner", "services.planner", {**common, **planner})
+        yield Service("planner", "services.planner", common)
         provider = {
             "MAILING_PROVIDER_URL": f"http://{HOST}:{self.provider_port}",
             "MAILING_PROVIDER_TOKEN": self.provider_token,
         }
-        for number, port in enumerate(self.sender_metrics_ports, start=1):
-            sender = {**provider, "MAILING_SENDER_METRICS_PORT": str(port)}
-            yield Service(f"sender-{number}", "services.sender", {**common, **sender})
+        for number in range(1, self.senders + 1):
+            yield Service(f"sender-{number}", "services.sender", {**common, **provider})
 
 
 def start_system(plan: Plan, servers: Servers, processes: Processes, log: Path) -> None:
@@ -99,9 +95,7 @@ def migrate(servers: Servers, log: Path) -> None:
 def _await_ok(url: str, processes: Processes) -> None:
     deadline = time.monotonic() + READY_PATIENCE
     while time.monotonic() < deadline:
-        if ended := processes.ended():
-            service, status = ended[0]
-            raise StartError(f"{service.name} ended with status {status} instead of starting")
+        processes.ensure_running()
         try:
             if httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK:
                 return

@@ -109,7 +109,10 @@ async def reckon(world: World, options: Options, ledger: Ledger) -> bool:
     not_in_flight = unexcused(repeated, world.disruptions)
     if not_in_flight:
         print(f"chaos: repeated without need: {not_in_flight[:20]}")
-    well = ledger.counters_equal_rows and len(ledger.sent) == ledger.audience == options.messages
+    deaths = world.deaths()
+    if deaths:
+        print(f"chaos: died by themselves: {', '.join(deaths)}; see {world.logs}")
+    well = not deaths and ledger.counters_equal_rows and len(ledger.sent) == ledger.audience == options.messages
     if not well:
         print(
             f"chaos: of {ledger.audience} clients {len(ledger.sent)} are sent to, {ledger.open_jobs} jobs are open"

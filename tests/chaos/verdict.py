@@ -41,7 +41,7 @@ def read_ledger(database_url: str, mailing_id: int, tag: str) -> Ledger:
     with psycopg.connect(database_url) as connection:
 
         def one(query: str) -> int:
-            row = connection.execute(query, {"id": mailing_id, "tag": tag}).fetchone()  # type: ignore[arg-type]  # literals below
+            row = connection.execute(query, {"id": mailing_id, "tag": tag}).fetchone()
             assert row is not None
             return int(row[0])
 

@@ -3,7 +3,8 @@ servers that can be killed, and what is done to it."""
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,6 +43,7 @@ class World:
     disruptions: list[Disruption] = field(default_factory=list)
     kills: int = 0
     restarts: int = 0
+    _restarting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _mending: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def begin(self) -> None:
@@ -81,11 +83,15 @@ class World:
             case Deed.KILL:
                 await self._kill(step)
             case Deed.RESTART:
-                await self._restart(step.what)
+                self._later(0, self._restart(step.what))
             case Deed.CUT:
                 await self._cut(step)
             case Deed.FAULT:
                 await self._fault(step)
+
+    def deaths(self) -> list[str]:
+        """Services that ended although nobody killed them."""
+        return [name for name, process in self.system.processes.items() if process.returncode is not None]
 
     async def settle(self) -> None:
         """Waits until everything that was broken is put right."""
@@ -103,6 +109,8 @@ class World:
     async def _kill(self, step: Step) -> None:
         if step.what not in self.system.processes:
             return  # it is dead already, and will be started again
+        if self.system.processes[step.what].returncode is not None:
+            return  # it died by itself: `deaths` tells, and it is not helped
         began = time.time()
         await self.system.kill(step.what)
         self.kills += 1
@@ -111,15 +119,22 @@ class World:
         self._later(step.seconds, self.start(step.what))
 
     async def _restart(self, server: str) -> None:
-        """SIGKILL, and up again. It blocks, so it runs in a thread: the lines go on meanwhile."""
+        """SIGKILL, and up again. It blocks, so it runs in a thread: everything else goes on meanwhile."""
+        async with self._restarting:
+            await self._kill_and_start(server)
+
+    async def _kill_and_start(self, server: str) -> None:
         began = time.time()
         target = self.servers.rabbitmq if server == "rabbitmq" else self.servers.postgres
         assert target is not None
+        outage = Disruption("broker unreachable", began, float("inf"))
+        if server == "rabbitmq":
+            self.disruptions.append(outage)
         await asyncio.to_thread(target.kill)
         await asyncio.to_thread(target.start)
         self.restarts += 1
         if server == "rabbitmq":
-            self.disruptions.append(Disruption("broker unreachable", began, time.time()))
+            self.disruptions[self.disruptions.index(outage)] = replace(outage, end=time.time())
 
     async def _cut(self, step: Step) -> None:
         began = time.time()
@@ -138,10 +153,10 @@ class World:
     async def _heal(self) -> None:
         await self.sandbox.control.behave("slow", latency_ms=LATENCY_MS)
 
-    def _later(self, seconds: float, deed: "asyncio.Future[None] | object") -> None:
+    def _later(self, seconds: float, deed: Coroutine[object, object, None]) -> None:
         async def put_right() -> None:
             await asyncio.sleep(seconds)
-            await deed  # type: ignore[misc]  # a coroutine
+            await deed
 
         task = asyncio.create_task(put_right())
         self._mending.add(task)

@@ -1,5 +1,6 @@
-"""The private servers of `deploy.local`: what they were told survives them, and they do not survive their starter."""
+"""The private servers of `deploy.local`: they keep what they were told, and do not outlive their starter."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import aio_pika
 import psycopg
 import pytest
+from aiormq.abc import FieldTable
 
 from deploy.local.errors import InUseError
 from deploy.local.postgres import PrivatePostgres
@@ -18,7 +20,7 @@ from deploy.local.rabbitmq_programs import installed_programs
 from deploy.local.state_folder import StateFolder
 
 REPOSITORY = Path(__file__).parents[2]
-QUORUM = {"x-queue-type": "quorum"}
+QUORUM: FieldTable = {"x-queue-type": "quorum"}
 # A process that starts another one, says its id, and waits.
 STARTER = """
 import subprocess, time
@@ -93,4 +95,8 @@ async def _receive(url: str) -> bytes:
 
 
 def _lives(pid: int) -> bool:
-    return subprocess.run(["kill", "-0", str(pid)], capture_output=True, check=False).returncode == 0
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
