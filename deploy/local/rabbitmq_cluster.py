@@ -61,8 +61,10 @@ class PrivateCluster:
         programs = installed_programs() or install(say, folder / "install.log")
         self._password, cookie = secrets.token_hex(16), secrets.token_hex(16)
         epmd, *ports = free_ports(1 + 4 * len(NAMES))
-        fours = zip(*[iter(ports)] * 4, strict=True)
-        self._ports = {name: NodePorts(*four, epmd=epmd) for name, four in zip(NAMES, fours, strict=True)}
+        self._ports = {}
+        for name in NAMES:
+            amqp, management, prometheus, distribution, *ports = ports
+            self._ports[name] = NodePorts(amqp, management, prometheus, distribution, epmd)
         self._programs = programs
         self._epmd_port = epmd
         self._epmd: LeashedProcess | None = None

@@ -91,5 +91,5 @@ async def kill_and_bring_back(world: ClusterWorld, cluster: PrivateCluster, name
 
 if __name__ == "__main__":
     seed = random.randrange(10**6)
-    wanted = Options(seed=seed, messages=20_000, minutes=9.0, pause=0.0, concurrency=2)
+    wanted = Options(seed=seed, messages=20_000, minutes=9.0, pause=0.0, concurrency=1)
     sys.exit(0 if asyncio.run(run(wanted, REPOSITORY / ".local" / "chaos-cluster")) else 1)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
@@ -41,6 +42,15 @@ async def eventually(look: Callable[[], Awaitable[Found | None]], patience: floa
         while (found := await look()) is None:  # noqa: ASYNC110 - what is waited for is in another process
             await asyncio.sleep(0.02)
     return found
+
+
+async def waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
+    """Something, when a request waits for somebody else's lock. `watch` must not be in a transaction."""
+    found = await watch.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    return await found.fetchone()
 
 
 class Address(NamedTuple):

@@ -1,10 +1,12 @@
 """/api/mailing/ and /api/message/ on a real database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import httpx
 import orjson
+import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +16,7 @@ from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database import transaction
 from shared.statuses import MessageStatus
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.calling import NOWHERE, api_on, eventually, waits_for_a_lock
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
 
 HELLO = {
@@ -212,6 +214,22 @@ async def test_a_mailing_that_is_over_cannot_change(
         assert state in refused.json()["detail"]
 
 
+async def test_what_is_decided_on_is_what_is_there_when_it_is_written(
+    api: httpx.AsyncClient, database_url: str
+) -> None:
+    path = f"/api/mailing/{await create(api)}/"
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as planner,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watch,
+    ):
+        await planner.execute("UPDATE mailings SET state = 'running', started_at = now()")
+        change = asyncio.create_task(api.patch(path, json={"filter": "905"}))
+        await eventually(lambda: waits_for_a_lock(watch))
+        await planner.commit()
+        assert (await change).status_code == 409
+    assert (await api.get(path)).json()["filter"] == HELLO["filter"]
+
+
 async def test_a_deleted_mailing_is_seen_nowhere(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
@@ -328,22 +346,22 @@ async def test_pages_of_messages_show_every_one_once(
 async def test_a_message_tells_of_its_attempts(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
-    await add_clients(engine, 3)
+    await add_clients(engine, 4)
     mailing_id = await add_mailing(engine)
     await expand_all(engine, mailing_id, settings)
     for statement in (
-        "UPDATE messages SET status = 'sent', settled_at = '2030-01-01T10:00:00Z', duration_ms = 7 WHERE id <= 2"
+        "UPDATE messages SET status = 'sent', settled_at = '2030-01-01T10:00:00Z', duration_ms = 7 WHERE id <= 3"
         " RETURNING 1",
-        "UPDATE messages SET tries = 1 WHERE id = 2 RETURNING 1",
+        "UPDATE messages SET tries = 1 WHERE id IN (2, 3) RETURNING 1",
         "UPDATE jobs SET sender = 'sender-1' RETURNING 1",
         "INSERT INTO attempts VALUES (2, '2030-01-01T10:00:00Z', 'sender-2', 'accepted', 200, 'OK', 7),"
         " (2, '2030-01-01T09:00:00Z', 'sender-2', 'deferred', 503, 'busy', 9) RETURNING 1",
     ):
         await query(engine, statement)
-    at_once, in_the_end, not_yet = [(await api.get(f"/api/message/{n}/")).json() for n in (1, 2, 3)]
+    at_once, in_the_end, untold, not_yet = [(await api.get(f"/api/message/{n}/")).json() for n in (1, 2, 3, 4)]
     assert at_once["attempts"] == [
         {
-            "at": "2030-01-01T10:00:00Z",
+            "at": "2030-01-01T09:59:59.993000Z",  # when the POST began: it took 7 ms to settle the message
             "sender": "sender-1",
             "outcome": "accepted",
             "provider_status": 200,
@@ -356,8 +374,9 @@ async def test_a_message_tells_of_its_attempts(
         ("deferred", "sender-2"),
         ("accepted", "sender-2"),
     ]
+    assert untold["attempts"] == [], "nothing is made up for a message that was not accepted at once"
     assert (not_yet["status"], not_yet["attempts"]) == ("new", [])
-    assert (await api.get("/api/message/4/")).status_code == 404
+    assert (await api.get("/api/message/5/")).status_code == 404
 
 
 def _without_messages(detail: dict[str, object]) -> dict[str, object]:

@@ -22,6 +22,7 @@ from tests.integration.calling import (
     api_on,
     by_way_of,
     eventually,
+    waits_for_a_lock,
     wire_to,
 )
 from tests.integration.ledger import query
@@ -145,7 +146,7 @@ async def test_the_victim_of_a_deadlock_tries_again(database_url: str, clean_dat
             await other.execute("SET deadlock_timeout = '10s'")  # who looks first is the victim: not we
             await other.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")
             deletion = asyncio.create_task(api.delete("/api/mailing/1/"))
-            await eventually(lambda: _waits_for_outbox(watch))
+            await eventually(lambda: waits_for_a_lock(watch))
             await other.execute("SELECT FROM mailings FOR UPDATE")
         assert (await deletion).status_code == 204
         assert (await api.get("/api/mailing/1/")).status_code == 404
@@ -168,6 +169,16 @@ async def test_events_and_stops_reach_rabbitmq_at_once_and_leave_the_outbox(
         assert time.monotonic() - began < 5, "the relay was woken: just looking every second, it would take ten"
         assert (await api.get("/readyz")).json()["broker"] == "ok"
     assert await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
+
+
+async def test_the_broker_is_connected_to_before_there_is_anything_to_tell_it(
+    database_url: str, broker_url: str, clean_database: None
+) -> None:
+    async def broker_is_there() -> bool | None:
+        return (await api.get("/readyz")).json()["broker"] == "ok" or None
+
+    async with api_on(database_url, broker_url) as api:
+        await eventually(broker_is_there)
 
 
 async def test_requests_are_accepted_while_rabbitmq_is_away_and_it_hears_of_them_later(
@@ -212,11 +223,3 @@ async def _next(queue: AbstractQueue) -> bytes:
 
 async def _answer_200(api: httpx.AsyncClient, path: str) -> bool | None:
     return (await api.get(path)).status_code == 200 or None
-
-
-async def _waits_for_outbox(watch: psycopg.AsyncConnection) -> object:
-    found = await watch.execute(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
-        " AND wait_event_type = 'Lock' AND query LIKE '%INTO outbox%'"
-    )
-    return await found.fetchone()

@@ -12,7 +12,7 @@ import orjson
 import psycopg
 import pytest
 
-from tests.integration.calling import NOWHERE, eventually
+from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
 
 HELLO = {
     "starts_at": "2090-01-31T10:00:00Z",
@@ -60,7 +60,7 @@ async def test_a_request_under_way_is_finished_after_sigterm(database_url: str, 
         await api.post("/api/mailing", json=HELLO)
         await other.execute("SELECT FROM mailings FOR UPDATE")
         change = asyncio.create_task(api.patch("/api/mailing/1", json={"text": "bye"}))
-        await eventually(lambda: _waits_for_a_lock(watch))
+        await eventually(lambda: waits_for_a_lock(watch))
         started.send_signal(signal.SIGTERM)
         await eventually(lambda: _refuses(str(api.base_url)))
         assert not change.done()
@@ -125,14 +125,6 @@ async def _logged(started: asyncio.subprocess.Process, event: str) -> dict[str, 
         if entry["event"] == event:
             return entry
     raise AssertionError(f"the process ended without {event}")
-
-
-async def _waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
-    found = await watch.execute(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
-        " AND wait_event_type = 'Lock'"
-    )
-    return await found.fetchone()
 
 
 async def _refuses(base_url: str) -> bool | None:

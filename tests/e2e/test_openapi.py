@@ -1,0 +1,37 @@
+"""Whatever is sent to the API: no fault, and no answer that its OpenAPI document does not know."""
+
+from contextlib import nullcontext, suppress
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+
+from tests.e2e.system import System
+
+# A schema cannot say that an end must come after its start, or that a time zone must exist: a request that fits it
+# may so be refused with 422.
+RULES = {"checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]}}}
+EXAMPLES = 10  # of each operation and way to make them
+
+
+def test_every_answer_is_documented_and_none_is_a_fault(system: System) -> None:
+    """All of schemathesis' checks, over valid and invalid requests to every operation."""
+    config = schemathesis.Config.from_dict(RULES)
+    document = schemathesis.openapi.from_url(f"{system.api.base_url}/openapi.json", config=config)
+    operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
+    assert len(operations) > 15
+    for operation in operations:
+        for mode in GenerationMode:
+
+            @settings(
+                max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+            )
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def check(case: schemathesis.Case) -> None:
+                case.call_and_validate()
+
+            # An operation that takes nothing cannot be asked wrongly.
+            with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
+                check()
