@@ -6,6 +6,8 @@ LOCK := requirements-dev.lock
 INSTALLED := $(VENV)/.installed.lock
 SENDERS ?= 2
 TESTS ?= tests
+# Two at a time, each with servers of its own; one at a time on servers that are given.
+WORKERS := $(if $(MAILING_DATABASE_URL)$(MAILING_BROKER_URL),,-n 2 --dist loadfile)
 CODE := services shared deploy tests
 
 .DEFAULT_GOAL := help
@@ -32,7 +34,15 @@ run: $(INSTALLED) ## the whole system here until Ctrl-C (SENDERS=2, MAILING_API_
 
 .PHONY: test
 test: $(INSTALLED) ## all tests, on real servers (TESTS=tests/unit for some of them)
-	@$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest $(WORKERS) $(TESTS)
+
+.PHONY: chaos
+chaos: $(INSTALLED) ## a mailing through kills, restarts, cuts and faults, reckoned to the last message (ARGS='--seed 1')
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+.PHONY: chaos-cluster
+chaos-cluster: $(INSTALLED) ## a mailing over three RabbitMQ nodes that are killed in turn
+	@$(BIN)/python -m tests.chaos.cluster
 
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages

@@ -1,7 +1,10 @@
-"""Operator's commands: `python -m shared migrate` brings the database to the current schema."""
+"""Operator's commands: `migrate` brings the database to the current schema; `dead-letters` shows what could not be
+handled, and puts it back or drops it."""
 
 import argparse
+import sys
 
+from shared import operating
 from shared.migrations import migrate
 from shared.settings import DatabaseSettings, load
 
@@ -10,7 +13,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m shared", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to the current schema")
-    parser.parse_args()
+    operating.add_arguments(commands.add_parser("dead-letters", help="messages that could not be handled"))
+    arguments = parser.parse_args()
+    if arguments.command == "dead-letters":
+        sys.exit(operating.run(arguments))
     print(f"database is at revision {migrate(load(DatabaseSettings).database_url)}")
 
 

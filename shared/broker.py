@@ -6,6 +6,7 @@ is a *session*, a function that is called with a fresh channel after every recon
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,7 +14,7 @@ from datetime import timedelta
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, HeadersType
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
 from pydantic import SecretStr
 
@@ -33,13 +34,31 @@ CONNECTION_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.Timeo
 
 
 async def connect(url: SecretStr, name: str) -> AbstractConnection:
-    """A plain connection that carries `name` in RabbitMQ's UI. Raises one of CONNECTION_ERRORS."""
-    return await aio_pika.connect(
-        url.get_secret_value(),
-        timeout=CONNECT_TIMEOUT,
-        client_properties={"connection_name": name},
-        heartbeat=HEARTBEAT,
-    )
+    """A plain connection that carries `name` in RabbitMQ's UI. Raises one of CONNECTION_ERRORS.
+
+    Of the nodes of a cluster, given as URLs with commas between them, any may be taken: the first that answers,
+    from a random one on.
+    """
+    nodes = url.get_secret_value().split(",")
+    first = random.randrange(len(nodes))  # noqa: S311 - spreads the connections
+    for node in nodes[first:] + nodes[:first]:
+        try:
+            return await _connect(node, name)
+        except CONNECTION_ERRORS as error:
+            failure = error
+    raise failure
+
+
+async def _connect(node: str, name: str) -> AbstractConnection:
+    try:
+        return await aio_pika.connect(
+            node,
+            timeout=CONNECT_TIMEOUT,
+            client_properties={"connection_name": name},
+            heartbeat=HEARTBEAT,
+        )
+    except StopAsyncIteration as error:  # aiormq's, when a server that starts or stops hangs up in the handshake
+        raise ConnectionResetError("RabbitMQ hung up during the handshake") from error
 
 
 async def close(connection: AbstractConnection) -> None:
@@ -67,6 +86,8 @@ async def run_sessions(
                 await close(connection)
         except (*CONNECTION_ERRORS, NotPublished, PublishUnknown) as error:
             log.warning("broker_unavailable", connection=name, waiting_for="RabbitMQ", error=repr(error))
+        except Exception as error:
+            log.error("session_failed", connection=name, exc_info=error)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), RECONNECT_PAUSE)
 
@@ -88,8 +109,8 @@ class Publisher:
     """
 
     def __init__(self, url: SecretStr, name: str) -> None:
+        self.name = name
         self._url = url
-        self._name = name
         self._opening = asyncio.Lock()
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
@@ -105,6 +126,7 @@ class Publisher:
         mandatory: bool = True,
         reply_to: str | None = None,
         correlation_id: str | None = None,
+        headers: HeadersType | None = None,
     ) -> None:
         """Returns when the broker has confirmed the message, persistent, in every queue that it is for.
 
@@ -119,6 +141,7 @@ class Publisher:
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             reply_to=reply_to,
             correlation_id=correlation_id,
+            headers=headers,
         )
         try:
             await target.publish(message, routing_key, mandatory=mandatory, timeout=PUBLISH_TIMEOUT)
@@ -178,8 +201,8 @@ class Publisher:
         return self._exchanges[name]
 
     async def _open(self) -> None:
-        self._connection = await connect(self._url, self._name)
+        self._connection = await connect(self._url, self.name)
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         await declare(self._channel)
         self._connected_at = time.monotonic()
-        log.info("broker_connected", connection=self._name)
+        log.info("broker_connected", connection=self.name)

@@ -3,6 +3,9 @@
 Every model is frozen and ignores fields that it does not know, so that a new optional field may be added
 at any time; anything else is a new `version`. Instants are aware datetimes in UTC, or integers in
 milliseconds since the Unix epoch where there is one per message (`*_ms`).
+
+Numbers and strings are bounded by what PostgreSQL can hold, so that whatever was parsed can be recorded; what
+the services make themselves lies far within these bounds.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +14,18 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
+INT16_MAX = 2**15 - 1
+INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
+
+Id = Annotated[int, Field(ge=0, le=INT64_MAX)]
+Serial = Annotated[int, Field(ge=0, le=INT32_MAX)]  # of releases and revisions
+Number = Annotated[int, Field(ge=1, le=10**15 - 1)]  # a phone number: E.164 has 15 digits at most
+InstantMs = Annotated[int, Field(ge=0, le=10**14)]  # up to the year 5138
+DurationMs = Annotated[int, Field(ge=-INT32_MAX, le=INT32_MAX)]  # below 0 if the clock was set back meanwhile
+Seconds = Annotated[float, Field(ge=0, le=INT32_MAX)]
+# PostgreSQL's strings hold any character but this one.
+WITHOUT_NUL = r"^[^\x00]*$"
 
 
 class Outcome(StrEnum):
@@ -53,29 +67,30 @@ class Event(_Contract):
 
     version: Literal[1] = 1
     kind: EventKind
-    mailing_id: int
+    mailing_id: Id
     request_id: str | None = None
 
 
 class JobMessage(NamedTuple):
     """One message of a job: its id, which is the provider's msgId too, and the phone number."""
 
-    id: int
-    number: int
+    id: Id
+    number: Number
 
 
 class Job(_Contract):
     """A chunk of messages of one mailing that share a deadline: what a sender is asked to deliver."""
 
     version: Literal[1] = 1
-    job_id: int
-    release: int  # counts how often this job was handed out; a report of an older release is history
-    mailing_id: int
-    revision: int  # of the mailing when the job was released; see `Stops`
+    job_id: Id
+    release: Serial  # counts how often this job was handed out; a report of an older release is history
+    mailing_id: Id
+    revision: Serial  # of the mailing when the job was released; see `Stops`
     text: str
     send_before: AwareDatetime  # no POST begins at or after this
     lease_until: AwareDatetime  # whoever holds the job past this sends nothing more of it
-    messages: tuple[JobMessage, ...]
+    # Never none: a job is acknowledged with the result of its last message.
+    messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
     request_id: str | None = None
 
 
@@ -88,43 +103,43 @@ class Stops(_Contract):
     """
 
     version: Literal[1] = 1
-    revisions: dict[int, int]
+    revisions: dict[Id, Serial]
 
 
 class Acceptance(NamedTuple):
     """A plain acceptance at the first POST: nearly all results, so as small as can be."""
 
-    message_id: int
-    at_ms: int  # when the POST began
-    duration_ms: int
+    message_id: Id
+    at_ms: InstantMs  # when the POST began
+    duration_ms: DurationMs
 
 
 class Attempt(NamedTuple):
     """One POST to the provider and what came of it."""
 
-    at_ms: int
-    duration_ms: int
+    at_ms: InstantMs
+    duration_ms: DurationMs
     outcome: Outcome
-    provider_status: int | None
-    provider_text: str | None  # at most 200 characters
+    provider_status: Annotated[int, Field(ge=0, le=INT16_MAX)] | None
+    provider_text: Annotated[str, Field(pattern=WITHOUT_NUL)] | None  # at most 200 characters
 
 
 class Result(_Contract):
     """Any other result of one message: its outcome, and the attempts of this delivery, oldest first."""
 
-    message_id: int
+    message_id: Id
     outcome: Outcome
     attempts: tuple[Attempt, ...] = ()
-    retry_after: float | None = None  # seconds, as the provider asked
+    retry_after: Seconds | None = None  # as the provider asked
     reason: ReturnReason | None = None  # of a `returned`
 
 
 class JobReport(_Contract):
     """Results of some or all messages of one job, in one release of it."""
 
-    job_id: int
-    release: int
-    mailing_id: int
+    job_id: Id
+    release: Serial
+    mailing_id: Id
     accepted: tuple[Acceptance, ...] = ()
     results: tuple[Result, ...] = ()
 
@@ -133,7 +148,7 @@ class Report(_Contract):
     """What one sender has to tell since its last report."""
 
     version: Literal[1] = 1
-    sender: Annotated[str, Field(max_length=200)]
+    sender: Annotated[str, Field(max_length=200, pattern=WITHOUT_NUL)]
     jobs: tuple[JobReport, ...]
     # From a planner, to whoever records: all reports before this one are recorded now, so jobs whose lease ran
     # out before this instant are certainly not heard of any more.

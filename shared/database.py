@@ -81,6 +81,11 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server refused these very values (SQLSTATE 22: data, 23: constraints), and always will."""
+    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(("22", "23"))
+
+
 def is_worth_retrying(error: BaseException) -> bool:
     """Whether the same transaction may succeed now: a deadlock or a lock's time-out made it the victim."""
     victims = {"40P01", "40001", "55P03"}

@@ -58,8 +58,9 @@ class BrokerSettings(LogSettings):
     @field_validator("broker_url")
     @classmethod
     def _is_amqp(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("amqp://", "amqps://")):
-            raise ValueError("must look like amqp://user:password@host:port/")
+        nodes = url.get_secret_value().split(",")
+        if not all(node.startswith(("amqp://", "amqps://")) for node in nodes):
+            raise ValueError("must look like amqp://user:password@host:port/, with commas between several nodes")
         return url
 
 

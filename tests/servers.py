@@ -56,7 +56,8 @@ def docker_answers() -> bool:
 
 @contextmanager
 def _private() -> Iterator[Servers]:
-    with PrivateServers(REPOSITORY / ".local" / "test", throwaway=True) as servers:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "only")  # of several that run tests side by side
+    with PrivateServers(REPOSITORY / ".local" / f"test-{worker}", throwaway=True) as servers:
         yield Servers(servers.database_url, servers.broker_url)
 
 

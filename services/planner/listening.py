@@ -8,17 +8,24 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import ValidationError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.broker import Publisher, until_closed
 from shared.contracts import EVENT, REPORT, Event, Report, Stops, utc_now
-from shared.database import is_unavailable, is_worth_retrying, transaction
+from shared.database import is_refusal, is_unavailable, transaction
+from shared.dead_letters import refuse
 from shared.errors import NotPublished, PublishUnknown
+from shared.reasons import reason_of
 from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, TIMEOUT
 
 log = structlog.get_logger()
 
 Session = Callable[[AbstractChannel], Awaitable[None]]
+Record = Callable[[list[Report]], Awaitable[None]]
+Batch = list[tuple[AbstractIncomingMessage, Report]]
+Unreadable = tuple[AbstractIncomingMessage, ValidationError]
+Arrived = asyncio.Queue[tuple[AbstractIncomingMessage, Report | ValidationError]]
 
 REPORTS_AHEAD = 200  # unacknowledged at a time
 OUTCOMES_AT_ONCE = 4_000  # in a transaction, about
@@ -26,14 +33,16 @@ OUTCOMES_AT_ONCE = 4_000  # in a transaction, about
 _STOPS = text("SELECT id, revision FROM mailings WHERE stopped_at > :since")
 
 
-async def hear_events(channel: AbstractChannel, heard: Callable[[Event], None], stopping: asyncio.Event) -> None:
-    """A session: wakes the loops at each event."""
+async def hear_events(
+    channel: AbstractChannel, heard: Callable[[Event], None], publisher: Publisher, stopping: asyncio.Event
+) -> None:
+    """A session: wakes the loops at each event. `publisher` is for what must be refused."""
 
     async def on_event(message: AbstractIncomingMessage) -> None:
         try:
             heard(EVENT.validate_json(message.body))
-        except ValidationError as error:
-            await _refuse(message, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the event must go somewhere
+            await refuse(message, PLANNER_EVENTS, error, publisher)
             return
         await message.ack()
 
@@ -64,10 +73,11 @@ async def answer_questions(
                 await publisher.publish("", message.reply_to, stops.model_dump_json().encode())
         except (NotPublished, PublishUnknown) as error:
             log.info("answer_not_delivered", error=str(error))  # the sender is gone, or asks again
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            log.warning("database_unavailable", loop="questions", waiting_for="PostgreSQL")
+        except Exception as error:  # noqa: BLE001 - no dead letter: the sender asks again in a moment
+            if is_unavailable(error):
+                log.warning("database_unavailable", loop="questions", waiting_for="PostgreSQL")
+            else:
+                log.error("question_not_answered", reason=reason_of(error))
         await message.ack()
 
     await channel.set_qos(prefetch_count=10, timeout=TIMEOUT)
@@ -77,25 +87,26 @@ async def answer_questions(
 
 
 async def take_reports(
-    channel: AbstractChannel,
-    record: Callable[[list[Report]], Awaitable[None]],
-    stopping: asyncio.Event,
+    channel: AbstractChannel, record: Record, publisher: Publisher, stopping: asyncio.Event
 ) -> None:
-    """A session: records reports in batches, in order, and acknowledges them after the commit."""
-    arrived: asyncio.Queue[tuple[AbstractIncomingMessage, Report]] = asyncio.Queue()
+    """A session: records reports in batches, in order, and acknowledges them after the commit.
+
+    `publisher` is for what must be refused.
+    """
+    arrived: Arrived = asyncio.Queue()
 
     async def on_report(message: AbstractIncomingMessage) -> None:
         try:
-            report = REPORT.validate_json(message.body)
+            report: Report | ValidationError = REPORT.validate_json(message.body)
         except ValidationError as error:
-            await _refuse(message, error)
-            return
+            # Waits in line all the same: a batch's acknowledgement takes in whatever came before it.
+            report = error
         arrived.put_nowait((message, report))
 
     await channel.set_qos(prefetch_count=REPORTS_AHEAD, timeout=TIMEOUT)
     queue = await channel.get_queue(PLANNER_REPORTS, ensure=False)
     await queue.consume(on_report, timeout=TIMEOUT)
-    recording = asyncio.create_task(_record_all(arrived, record))
+    recording = asyncio.create_task(_record_all(arrived, record, publisher))
     closed = asyncio.create_task(until_closed(channel, stopping))
     try:
         await asyncio.wait([recording, closed], return_when=asyncio.FIRST_COMPLETED)
@@ -108,47 +119,56 @@ async def take_reports(
         await asyncio.gather(recording, closed, return_exceptions=True)
 
 
-async def _record_all(
-    arrived: asyncio.Queue[tuple[AbstractIncomingMessage, Report]],
-    record: Callable[[list[Report]], Awaitable[None]],
-) -> None:
+async def _record_all(arrived: Arrived, record: Record, publisher: Publisher) -> None:
     while True:
-        batch = [await arrived.get()]
-        size = _outcomes(batch[0][1])
-        while size < OUTCOMES_AT_ONCE and not arrived.empty():
-            batch.append(arrived.get_nowait())
-            size += _outcomes(batch[-1][1])
-        await _record_batch(batch, record)
+        batch, unreadable = await _next_batch(arrived)
+        if batch:
+            await _record_batch(batch, record, publisher)
+        if unreadable:
+            await refuse(unreadable[0], PLANNER_REPORTS, unreadable[1], publisher)
 
 
-async def _record_batch(
-    batch: list[tuple[AbstractIncomingMessage, Report]], record: Callable[[list[Report]], Awaitable[None]]
-) -> None:
+async def _next_batch(arrived: Arrived) -> tuple[Batch, Unreadable | None]:
+    """What is there, at least one; ends before a report that cannot be read, which is returned beside it."""
+    batch: Batch = []
+    size = 0
+    while True:
+        message, report = await arrived.get()
+        if isinstance(report, ValidationError):
+            return batch, (message, report)
+        batch.append((message, report))
+        size += _outcomes(report)
+        if size >= OUTCOMES_AT_ONCE or arrived.empty():
+            return batch, None
+
+
+async def _record_batch(batch: Batch, record: Record, publisher: Publisher) -> None:
     """Records and acknowledges the batch. Waits for a database that is away; a report that cannot be recorded
     is found by recording one at a time, and goes to the dead letters."""
     while True:
         try:
             await record([report for _, report in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, the report must go somewhere
-            if is_unavailable(error) or is_worth_retrying(error):
-                log.warning("recording_waits", waiting_for="PostgreSQL", reports=len(batch))
+            if _will_pass(error):
+                log.warning(
+                    "recording_waits", waiting_for="PostgreSQL", reports=len(batch), reason=reason_of(error)
+                )
                 await asyncio.sleep(0.5)
                 continue
             if len(batch) == 1:
-                await _refuse(batch[0][0], error)
+                await refuse(batch[0][0], PLANNER_REPORTS, error, publisher)
                 return
             for one in batch:
-                await _record_batch([one], record)
+                await _record_batch([one], record, publisher)
             return
         await batch[-1][0].ack(multiple=len(batch) > 1)
         return
 
 
+def _will_pass(error: Exception) -> bool:
+    """Whether the fault is the database's, and not the report's: away, full, read-only, not migrated yet, busy."""
+    return is_unavailable(error) or (isinstance(error, DBAPIError) and not is_refusal(error))
+
+
 def _outcomes(report: Report) -> int:
     return sum(len(part.accepted) + len(part.results) for part in report.jobs)
-
-
-async def _refuse(message: AbstractIncomingMessage, error: Exception) -> None:
-    """Into the queue's dead letters: nothing waits behind it, and a person can look at it."""
-    log.error("message_refused", routing_key=message.routing_key, size=len(message.body), error=repr(error))
-    await message.reject(requeue=False)

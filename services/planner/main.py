@@ -97,14 +97,14 @@ class _Planner:
         return 0 if busy else SLOW_POLL
 
     async def hear(self, channel: AbstractChannel) -> None:
-        await listening.hear_events(channel, self._wake, self._stopping)
+        await listening.hear_events(channel, self._wake, self._publisher, self._stopping)
 
     async def answer(self, channel: AbstractChannel) -> None:
         memory = self._settings.lease + self._settings.lease_margin
         await listening.answer_questions(channel, self._engine, self._publisher, memory, self._stopping)
 
     async def take_reports(self, channel: AbstractChannel) -> None:
-        await listening.take_reports(channel, self._record, self._stopping)
+        await listening.take_reports(channel, self._record, self._publisher, self._stopping)
 
     async def close(self) -> None:
         await self._publisher.close()

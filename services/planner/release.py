@@ -107,7 +107,7 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     if not jobs:
         return 0
     published = await asyncio.gather(*(_publish(publisher, job) for job in jobs))
-    failed = [job.job_id for job, taken in zip(jobs, published, strict=True) if not taken]
+    failed = [job for job, taken in zip(jobs, published, strict=True) if not taken]
     if failed:
         await put_back(engine, failed)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
@@ -190,10 +190,14 @@ async def _publish(publisher: Publisher, job: Job) -> bool:
     return True
 
 
-async def put_back(engine: AsyncEngine, job_ids: Sequence[int]) -> None:
-    """Makes released jobs planned again: nobody has them."""
+async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:
+    """Makes released jobs planned again: nobody has them. One whose lease ran out before we came to this may be
+    out in another release, which is somebody's."""
+    releases = {job.job_id: job.release for job in jobs}
     async with transaction(engine) as connection:
-        await put_back_locked(connection, await lock_jobs(connection, job_ids))
+        locked = await lock_jobs(connection, releases)
+        ours = {job.id: job for job in locked.values() if job.release == releases[job.id]}
+        await put_back_locked(connection, ours)
 
 
 async def put_back_locked(connection: AsyncConnection, jobs: dict[int, LockedJob]) -> None:

@@ -12,6 +12,8 @@ from services.sender.gating import Bounds
 from services.sender.reporting import Reporter, Run
 from shared.broker import Publisher, until_closed
 from shared.contracts import JOB, STOPS, ReturnReason
+from shared.dead_letters import refuse
+from shared.reasons import reason_of
 from shared.topology import CONTROL, QUESTIONS, SENDER_JOBS, TIMEOUT
 
 log = structlog.get_logger()
@@ -48,8 +50,12 @@ class Consumer:
             await channel.set_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
             if not await self._learn_stops(channel):
                 return
+
+            async def on_job(delivery: AbstractIncomingMessage) -> None:
+                await self._take(delivery, runs)
+
             jobs = await channel.get_queue(SENDER_JOBS, ensure=False)
-            tag = await jobs.consume(lambda delivery: self._take(delivery, runs), timeout=TIMEOUT)
+            tag = await jobs.consume(on_job, timeout=TIMEOUT)
             log.info("jobs_awaited", prefetch=self._prefetch)
             await until_closed(channel, self._stopping)
             if self._stopping.is_set():
@@ -66,7 +72,13 @@ class Consumer:
         heard = asyncio.Event()
 
         async def on_stops(message: AbstractIncomingMessage) -> None:
-            self._delivery.stop_mailings(STOPS.validate_json(message.body).revisions)
+            try:
+                stops = STOPS.validate_json(message.body)
+            except ValidationError as error:
+                # Skipped. If it was a planner's answer, another is asked for.
+                log.error("stops_not_understood", size=len(message.body), reason=reason_of(error))
+                return
+            self._delivery.stop_mailings(stops.revisions)
             if not message.exchange:  # straight to this queue, so it is the answer
                 heard.set()
 
@@ -89,13 +101,17 @@ class Consumer:
             answer.cancel()
 
     async def _take(self, delivery: AbstractIncomingMessage, runs: set[Run]) -> None:
-        """Takes a job in hand; a redelivered one goes straight back: somebody may have begun it."""
+        """Takes a job in hand, or refuses it."""
         try:
-            job = JOB.validate_json(delivery.body)
-        except ValidationError as error:
-            log.error("job_refused", size=len(delivery.body), error=repr(error))
-            await delivery.reject(requeue=False)
-            return
+            self._begin(delivery, runs)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must go somewhere
+            for run in runs:
+                run.lost |= run.delivery is delivery
+            await refuse(delivery, SENDER_JOBS, error, self._publisher)
+
+    def _begin(self, delivery: AbstractIncomingMessage, runs: set[Run]) -> None:
+        """Puts a job's messages in line; a redelivered one goes straight back: somebody may have begun it."""
+        job = JOB.validate_json(delivery.body)
         run = Run(job, delivery, Bounds.of(job), unconfirmed=len(job.messages))
         runs.difference_update([known for known in runs if known.unconfirmed == 0])
         runs.add(run)

@@ -22,7 +22,10 @@ async def begin(system: System, sandbox: Sandbox, count: int) -> int:
 
 async def test_a_killed_sender_loses_nothing(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> None:
     async with running_system(
-        own_servers, sandbox, tmp_path, environment={"MAILING_REDELIVERY_GRACE": "6"}
+        own_servers,
+        sandbox,
+        tmp_path,
+        environment={"MAILING_REDELIVERY_GRACE": "4", "MAILING_REQUEST_TIMEOUT": "2"},
     ) as system:
         mailing = await begin(system, sandbox, 600)
         await system.kill("sender-0")
@@ -56,7 +59,11 @@ async def test_a_rolling_restart_repeats_nothing(own_servers: Servers, sandbox: 
 async def test_a_provider_that_must_not_be_asked_twice_is_not_even_if_it_cuts_the_line(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    once = {"MAILING_PROVIDER_IDEMPOTENT": "false", "MAILING_REDELIVERY_GRACE": "6"}
+    once = {
+        "MAILING_PROVIDER_IDEMPOTENT": "false",
+        "MAILING_REDELIVERY_GRACE": "4",
+        "MAILING_REQUEST_TIMEOUT": "2",
+    }
     async with running_system(own_servers, sandbox, tmp_path, environment=once) as system:
         audience = await system.add_audience(600)
         await sandbox.control.behave("reset", share=0.3, latency_ms=20)

@@ -37,7 +37,7 @@ async def test_while_rabbitmq_is_down_the_api_accepts_and_afterwards_the_mailing
     audience = await system.add_audience(200)
     rabbitmq = mortal_servers.rabbitmq
     assert rabbitmq is not None
-    rabbitmq.stop()
+    rabbitmq.kill()
     mailing = await system.add_mailing(audience.tag)
     await until(system.is_ready, timeout=10, what="the API is ready without RabbitMQ")
     rabbitmq.start()
@@ -94,7 +94,7 @@ async def test_every_service_waits_for_servers_that_are_not_there_yet(
     rabbitmq, postgres = mortal_servers.rabbitmq, mortal_servers.postgres
     assert rabbitmq is not None
     assert postgres is not None
-    rabbitmq.stop()
+    rabbitmq.kill()
     postgres.stop()
     system = System(
         Servers(mortal_servers.database_url, mortal_servers.broker_url), sandbox, tmp_path, environment={}

@@ -1,0 +1,116 @@
+"""Attending to dead letters: looking at them, putting them back, dropping them.
+
+They are fetched and held unacknowledged. What was not acknowledged returns to its dead queue when the connection
+ends, however that happens; so whoever is killed in the middle loses nothing, and at most puts one back twice.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pydantic import SecretStr
+
+from shared.broker import Publisher, close, connect
+from shared.dead_letters import DeadLetter, dead_queue, headers_to_keep
+from shared.topology import QUEUES, TIMEOUT, declare
+
+Held = list[tuple[AbstractIncomingMessage, DeadLetter]]
+
+LIMIT = 1_000  # held at a time, with their bodies
+QUEUES_WITH_DEAD_LETTERS = tuple(queue.name for queue in QUEUES if queue.dead_letters)
+
+
+class Action(StrEnum):
+    LIST = "list"
+    PUT_BACK = "put-back"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters: the first `limit` of each queue; if there is an `id`, of these that one alone."""
+
+    queues: Collection[str] = QUEUES_WITH_DEAD_LETTERS
+    limit: int = LIMIT
+    id: str | None = None
+
+    def takes(self, letter: DeadLetter) -> bool:
+        return self.id in {None, letter.id}
+
+
+async def attend(
+    url: SecretStr,
+    action: Action,
+    choice: Choice,
+    done: Callable[[DeadLetter], None],
+    *,
+    shown: AbstractSet[DeadLetter] | None = None,
+) -> None:
+    """Does it to each that is chosen, oldest first, and calls `done` with it.
+
+    If `shown` is given, whatever is not among these is left alone: a person has agreed to these only.
+
+    Raises:
+        NotPublished, PublishUnknown, one of CONNECTION_ERRORS: what was not `done` is where it was.
+    """
+    async with _opened(url) as (channel, publisher):
+        for queue in choice.queues:
+            held = await _fetch(channel, queue, choice.limit)
+            chosen = [
+                (message, letter)
+                for message, letter in held
+                if choice.takes(letter) and (shown is None or letter in shown)
+            ]
+            for message, letter in chosen:
+                if action is Action.PUT_BACK:
+                    await _put_back(message, queue, publisher)
+                if action is not Action.LIST:
+                    await message.ack()
+                done(letter)
+            await _give_back(held)
+
+
+@asynccontextmanager
+async def _opened(url: SecretStr) -> AsyncIterator[tuple[AbstractChannel, Publisher]]:
+    connection = await connect(url, "operator")
+    publisher = Publisher(url, "operator publisher")
+    try:
+        channel = await connection.channel()
+        await declare(channel)
+        yield channel, publisher
+    finally:
+        await publisher.close()
+        await close(connection)
+
+
+async def _fetch(channel: AbstractChannel, queue: str, most: int) -> Held:
+    """Holds the first of the queue's dead letters. Those that come later are not waited for, so one that is put
+    back and refused again is not met twice."""
+    dead = await channel.get_queue(dead_queue(queue), ensure=False)
+    held: Held = []
+    while len(held) < most and (message := await dead.get(fail=False, timeout=TIMEOUT)) is not None:
+        held.append((message, DeadLetter.of(message, queue)))
+    return sorted(held, key=lambda pair: pair[1].at)
+
+
+async def _put_back(message: AbstractIncomingMessage, queue: str, publisher: Publisher) -> None:
+    """Into the queue that it came from, and nowhere else."""
+    await publisher.publish(
+        "",
+        queue,
+        message.body,
+        reply_to=message.reply_to,
+        correlation_id=message.correlation_id,
+        headers=headers_to_keep(message.headers),
+    )
+
+
+async def _give_back(held: Held) -> None:
+    """Returns the others at once. The end of the connection would do that too, but a moment later."""
+    kept = [message for message, _ in held if not message.processed]
+    if kept:
+        last = max(kept, key=lambda message: message.delivery_tag or 0)
+        await last.nack(multiple=True, requeue=True)
