@@ -44,6 +44,10 @@ _CHANGE = text("""
     WHERE id = :id
 """)
 
+_RECALL = text("""
+    UPDATE mailings SET stopped_at = now(), revision = revision + 1 WHERE id = :id RETURNING revision
+""")
+
 _PAUSE = text("""
     UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1
     WHERE id = :id RETURNING revision
@@ -94,14 +98,18 @@ async def change(
     connection: AsyncConnection, mailing_id: int, wanted: MailingFields, request_id: str | None
 ) -> MailingOut:
     """Raises NotFound, StateForbids, Invalid."""
-    mailing = await _locked(connection, mailing_id)
-    changes = rules.what_changes(mailing, wanted, utc_now())
+    mailing, now = await _locked(connection, mailing_id), utc_now()
+    changes = rules.what_changes(mailing, wanted, now)
     if not changes:
         return mailing
+    narrows = rules.narrows(mailing, changes, now)
     if "filter" in changes:
         changes["filter"] = _json(changes["filter"])
     values = {"starts_at": None, "expired_at": None, "text": None, "filter": None, **changes, "id": mailing_id}
     await connection.execute(_CHANGE, values)
+    if narrows:  # what is out comes back, and goes out again with the new times
+        recalled = await connection.execute(_RECALL, {"id": mailing_id})
+        await put_stop(connection, mailing_id, recalled.scalar_one())
     await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
     return await find(connection, mailing_id)
 

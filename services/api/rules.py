@@ -36,6 +36,15 @@ def what_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> d
     return changes
 
 
+def narrows(mailing: MailingOut, changes: dict[str, object], now: datetime) -> bool:
+    """Whether what senders hold might be sent at a time that is not allowed any more."""
+    starts_at, expired_at = changes.get("starts_at"), changes.get("expired_at")
+    return mailing.state == MailingState.RUNNING and (
+        (isinstance(starts_at, datetime) and starts_at > now)
+        or (isinstance(expired_at, datetime) and expired_at < mailing.expired_at)
+    )
+
+
 def check_pausable(mailing: MailingOut) -> None:
     """Whether there is anything to pause, or to resume. Raises StateForbids."""
     if mailing.state in _OVER:

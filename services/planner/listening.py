@@ -150,9 +150,8 @@ async def _record_batch(batch: Batch, record: Record, publisher: Publisher) -> N
             await record([report for _, report in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, the report must go somewhere
             if _will_pass(error):
-                log.warning(
-                    "recording_waits", waiting_for="PostgreSQL", reports=len(batch), reason=reason_of(error)
-                )
+                waits = {"waiting_for": "PostgreSQL", "reports": len(batch), "reason": reason_of(error)}
+                log.warning("recording_waits", **waits)
                 await asyncio.sleep(0.5)
                 continue
             if len(batch) == 1:

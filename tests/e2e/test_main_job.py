@@ -145,6 +145,22 @@ async def test_a_paused_mailing_goes_on_where_it_stopped(system: System, sandbox
     assert (await sandbox.control.totals()).duplicated == 0
 
 
+async def test_an_end_that_is_moved_forward_in_mid_run_holds_for_what_is_out_too(
+    system: System, sandbox: Sandbox
+) -> None:
+    audience = await system.add_audience(300)
+    await sandbox.control.behave("slow", latency_ms=700)
+    mailing = await system.add_mailing(audience.tag)
+    await first_arrival(sandbox)
+    ends_at = utc_now() + timedelta(seconds=1)
+    moved = {"expired_at": ends_at.isoformat()}
+    assert (await system.api.patch(f"/api/mailing/{mailing}/", json=moved)).status_code == 200
+    status = await system.until_settled(mailing, 300)
+    assert status["expired"] > 0
+    assert status["sent"] + status["expired"] == 300
+    assert all(m.last_at < ends_at.timestamp() for m in await sandbox.control.messages())
+
+
 async def test_deleting_a_mailing_in_mid_run_stops_it(system: System, sandbox: Sandbox) -> None:
     audience = await system.add_audience(300)
     await sandbox.control.behave("slow", latency_ms=500)

@@ -29,7 +29,7 @@ def test_every_answer_is_documented_and_none_is_a_fault(system: System) -> None:
                 max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
             )
             @given(case=operation.as_strategy(generation_mode=mode))
-            def check(case: schemathesis.Case) -> None:
+            def check(case: schemathesis.Case) -> None:  # type: ignore[type-arg]  # four of its own
                 case.call_and_validate()
 
             # An operation that takes nothing cannot be asked wrongly.

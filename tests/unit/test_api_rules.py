@@ -6,7 +6,7 @@ import pytest
 
 from services.api.filters import Filter
 from services.api.refusals import Invalid, StateForbids
-from services.api.rules import check_cancelable, check_pausable, check_times, what_changes
+from services.api.rules import check_cancelable, check_pausable, check_times, narrows, what_changes
 from services.api.schemas import MailingOut, MessagesStatus
 from shared.statuses import MailingState
 
@@ -98,3 +98,11 @@ def test_a_finished_mailing_cannot_be_canceled_and_a_canceled_one_is() -> None:
     check_cancelable(mailing(MailingState.CANCELED))
     with pytest.raises(StateForbids, match="finished"):
         check_cancelable(mailing(MailingState.FINISHED))
+
+
+def test_an_earlier_end_or_a_later_start_calls_back_what_is_out() -> None:
+    running = mailing(MailingState.RUNNING)
+    assert narrows(running, {"expired_at": NOW + HOUR}, NOW)
+    assert narrows(running, {"starts_at": NOW + HOUR}, NOW)
+    assert not narrows(running, {"expired_at": NOW + 3 * HOUR, "starts_at": NOW - HOUR, "text": "bye"}, NOW)
+    assert not narrows(mailing(), {"expired_at": NOW + HOUR}, NOW), "nothing is out before the start"
