@@ -21,7 +21,7 @@ _SNAPSHOT = text("""
         (SELECT json_agg(counters) FROM counters),
         (SELECT json_agg(json_build_array(
             id, state, started_at IS NOT NULL, expanded_at IS NOT NULL, finished_at IS NOT NULL,
-            starts_at <= :now AND expired_at > :later AND paused_at IS NULL
+            paused_at IS NOT NULL, starts_at <= :now AND expired_at > :later
         )) FROM mailings),
         (SELECT json_agg(json_build_array(id, tag)) FROM clients)
 """)
@@ -54,7 +54,8 @@ class MailingRow(NamedTuple):
     started: bool
     expanded: bool
     finished: bool
-    has_time: bool  # may be sent now, and not only for a moment
+    paused: bool
+    has_time: bool  # has started, and will not end soon
 
     @property
     def is_over(self) -> bool:
@@ -125,6 +126,9 @@ class Audit:
     def check_handed_out(self, job: Job, ledger: Ledger) -> None:
         """What a sender is given is open, and in the job that it is given with."""
         assert job.send_before <= self.ends[job.mailing_id], f"may be sent after the mailing's end: {job}"
+        mailing = ledger.mailings[job.mailing_id]
+        assert mailing.state == MailingState.RUNNING, f"handed out of {mailing}"
+        assert not mailing.paused, f"handed out of {mailing}"
         for given in job.messages:
             message = ledger.messages[given.id]
             assert not message.is_final, f"handed out after its end: {message}"

@@ -5,7 +5,7 @@ to. The model knows what the ledger cannot know: what the provider really did, a
 may have lost a result, so that a second POST of them is nobody's fault.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -30,6 +30,7 @@ from shared.contracts import (
 from shared.errors import NotPublished, PublishUnknown
 from shared.topology import CONTROL, EVENTS, JOBS
 
+BEGINNING = datetime(2100, 1, 1, tzinfo=UTC)  # of all histories: what carries an earlier time is by another clock
 GUARD = 0.1  # seconds before the deadline in which no POST begins
 
 
@@ -43,7 +44,7 @@ class Clock:
         return self.now
 
     def reset(self) -> None:
-        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+        self.now = BEGINNING
 
     def pass_(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -119,6 +120,7 @@ class Run:
     unconfirmed: int
     accepted: list[Acceptance] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)  # messages whose result was published, confirmed or not
     requeued: bool = False  # the broker has given the job to others, whether the sender knows or not
     lost: bool = False  # and it knows
 
@@ -126,6 +128,10 @@ class Run:
     def untold(self) -> set[int]:
         """The messages whose result the broker may not have."""
         return {m.id for m in self.todo} | {w.message_id for w in self.accepted} | _ids(self.results)
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether its messages are this sender's alone."""
+        return not self.requeued and now < self.job.lease_until
 
     def give_back(self, reason: ReturnReason) -> None:
         """All of the job comes back."""
@@ -220,6 +226,8 @@ class Sender:
             )
             for run in telling
         )
+        for run in telling:
+            run.told |= run.untold - {message.id for message in run.todo}
         if confirmed:
             for run in telling:
                 run.unconfirmed -= len(run.accepted) + len(run.results)
@@ -304,6 +312,15 @@ class Wire:
         """Sorted, as PostgreSQL names the jobs of a claim in any order, and a history must be repeatable."""
         self.jobs.append(Waiting(job, redelivered))
         self.jobs.sort(key=lambda waiting: waiting.order)
+
+    def live(self, now: datetime) -> Iterator[tuple[int, Job]]:
+        """The messages that wait for a sender, or are with one that has not spoken of them; with their jobs."""
+        for waiting in self.jobs:
+            if not waiting.redelivered and now < waiting.job.lease_until:
+                yield from ((message.id, waiting.job) for message in waiting.job.messages)
+        for run in (run for sender in self.senders for run in sender.runs):
+            if run.is_live(now):
+                yield from ((message_id, run.job) for message_id in run.untold - run.told)
 
     def _publish_job(self, job: Job) -> None:
         fate = self.fates[job.job_id % len(self.fates)]

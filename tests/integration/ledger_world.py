@@ -5,8 +5,10 @@ a history; `come_to_rest` ends it.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import timedelta
+from enum import Enum
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from sqlalchemy import text
@@ -26,7 +28,18 @@ from shared.statuses import MailingState, MessageStatus
 from shared.tables import Table
 from tests.integration.ledger import add_clients
 from tests.integration.ledger_audit import Audit, read_ledger
-from tests.integration.ledger_model import Answer, Circumstances, Clock, Fate, Provider, Run, Sender, Waiting, Wire
+from tests.integration.ledger_model import (
+    BEGINNING,
+    Answer,
+    Circumstances,
+    Clock,
+    Fate,
+    Provider,
+    Run,
+    Sender,
+    Waiting,
+    Wire,
+)
 
 TAG, OTHER_TAG = "#a", "#b"  # mailings are for the one
 # From any state, within this time all is tried again and done: a lease and its margin, the longest wait for
@@ -48,7 +61,7 @@ _BEGIN_ANEW = text(
 WITH_IDS = ["clients", "mailings", "jobs", "messages"]
 _ATTEMPTS = text("SELECT message_id, round(extract(epoch FROM at) * 1000)::bigint AS at_ms FROM attempts")
 # The API takes the database's clock for this one.
-_STOPPED_NOW = text("UPDATE mailings SET stopped_at = :now WHERE id = :id AND stopped_at IS NOT NULL")
+_STOPPED_NOW = text("UPDATE mailings SET stopped_at = :now WHERE stopped_at < :beginning")
 
 
 class Stage(NamedTuple):
@@ -59,6 +72,14 @@ class Stage(NamedTuple):
     reading: AsyncEngine  # with autocommit
     clock: Clock
     settings: PlannerSettings
+
+
+class End(Enum):
+    """What becomes of what is under way when a history ends."""
+
+    WELL = "it goes on"
+    SENDERS_DIE = "senders die in mid-request"
+    ALL_IS_LOST = "senders, jobs and reports are lost"
 
 
 class World:
@@ -127,8 +148,6 @@ class World:
     async def change_state(self, mailing_id: int, change: Change) -> None:
         """`change` is pause, resume, cancel or delete."""
         await self._ask(change, mailing_id, None)
-        async with transaction(self._engine) as connection:
-            await connection.execute(_STOPPED_NOW, {"id": mailing_id, "now": self._clock.now})
 
     async def move(self, mailing_id: int, starts_in: float | None, ends_in: float) -> None:
         now = self._clock.now
@@ -149,6 +168,7 @@ class World:
         try:
             async with transaction(self._engine) as connection:
                 await change(connection, *given, **named)
+                await connection.execute(_STOPPED_NOW, {"now": self._clock.now, "beginning": BEGINNING})
         except Refusal:
             return False
         return True
@@ -196,8 +216,16 @@ class World:
 
     async def _check_handed_out(self, jobs: Iterable[Job]) -> None:
         await self.look()
+        live = {*self.wire.live(self._clock.now)}
+        live |= {(m.id, job) for job in self.stalled if self._clock.now < job.lease_until for m in job.messages}
+        others = defaultdict(list)
+        for message_id, job in live:
+            others[message_id].append((job.job_id, job.release))
         for job in jobs:
             self._audit.check_handed_out(job, self.ledger)
+            for message in job.messages:
+                elsewhere = [*filter((job.job_id, job.release).__ne__, others[message.id])]
+                assert not elsewhere, f"message {message.id} is in {elsewhere} and {job}"
 
     async def record(self, count: int, *, acknowledged: bool) -> None:
         """A batch of reports. Without the acknowledgement the planner died after the commit: they come again."""
@@ -303,14 +331,14 @@ class World:
 
     # The end
 
-    async def come_to_rest(self, *, all_is_lost: bool) -> None:
-        """From here on nothing goes wrong, but what is under way may be lost; all must come to its end."""
-        await self._end_what_is_under_way(all_is_lost=all_is_lost)
+    async def come_to_rest(self, end: End) -> None:
+        """From here on nothing goes wrong, and all must come to its end."""
+        await self._begin_the_end(end)
         await self.look()
         hopeful = {
             mailing.id
             for mailing in self.ledger.mailings.values()
-            if mailing.state in {MailingState.SCHEDULED, MailingState.RUNNING} and mailing.has_time
+            if mailing.has_time and not (mailing.paused or mailing.finished or mailing.is_over)
         }
         final_before = set(self._audit.finals)
         for seconds in WAITS:
@@ -323,16 +351,20 @@ class World:
             await self._work()
         await self._check_that_all_is_at_rest()
 
-    async def _end_what_is_under_way(self, *, all_is_lost: bool) -> None:
-        if all_is_lost:
+    async def _begin_the_end(self, end: End) -> None:
+        for job in [] if end is End.ALL_IS_LOST else self.stalled:
+            self.wire.queue(job)
+        if end is not End.WELL:
             for sender in [*self.wire.senders]:
+                for run in sender.busy:
+                    self.deliver(sender, run, Circumstances([Answer.TAKES]))
+                if end is End.ALL_IS_LOST:
+                    self.report(sender)
                 self.kill(sender)
+        if end is End.ALL_IS_LOST:
             for report in [*self.wire.reports]:
                 self.lose_report(report)
             self.wire.jobs.clear()
-        else:
-            for job in self.stalled:
-                self.wire.queue(job)
         for sender in self.wire.senders:
             if not sender.connected:
                 await self.reconnect(sender)

@@ -33,11 +33,11 @@ from services.planner import reaping
 from services.planner.settings import PlannerSettings
 from shared.database import open_engine
 from tests.integration.ledger_model import Answer, Circumstances, Clock, Fate, Sender
-from tests.integration.ledger_world import OTHER_TAG, TAG, Stage, Step, World
+from tests.integration.ledger_world import OTHER_TAG, TAG, End, Stage, Step, World
 
 EXAMPLES = int(os.environ.get("MAILING_MODEL_EXAMPLES", "0"))
 PROFILE = settings(
-    max_examples=EXAMPLES or 50,
+    max_examples=EXAMPLES or 25,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     database=None,
@@ -45,7 +45,7 @@ PROFILE = settings(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-CHANGES = ["pause", "resume", "resume", "move", "move", "cancel", "delete"]
+CHANGES = ["create", "create", "pause", "resume", "resume", "move", "move", "cancel", "delete"]
 REAPING = [reaping.expire, reaping.cancel, reaping.finish, reaping.purge]
 MOST_CLIENTS, MOST_MAILINGS, MOST_SENDERS = 60, 4, 3
 
@@ -64,13 +64,13 @@ class History(RuleBasedStateMachine):
     """One history, from a few clients and a mailing to the rest."""
 
     stage: Stage
+    idempotent: bool
 
-    @initialize(idempotent=st.booleans(), all_is_lost=st.booleans(), clients=st.integers(1, 30))
-    def begin(self, *, idempotent: bool, all_is_lost: bool, clients: int) -> None:
-        """`all_is_lost`: what is under way in the end."""
+    @initialize(end=st.sampled_from(End), clients=st.integers(1, 30))
+    def begin(self, end: End, clients: int) -> None:
+        self._end = end
         self._runner = self.stage.runner
-        self._all_is_lost = all_is_lost
-        self._world = World(self.stage, idempotent=idempotent)
+        self._world = World(self.stage, idempotent=self.idempotent)
         self._wire = self._world.wire
         self._runner.run(self._world.begin(clients))
 
@@ -80,19 +80,14 @@ class History(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if sys.exception() is None:
-            self._runner.run(self._world.come_to_rest(all_is_lost=self._all_is_lost))
+            self._runner.run(self._world.come_to_rest(self._end))
 
-    @rule(seconds=st.sampled_from([0.05, 1, 6, 11, 30, 62]))
-    def time_passes(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.05, 1, 6, 11, 30, 62]), leases_run_out=st.booleans())
+    def time_passes(self, seconds: float, *, leases_run_out: bool) -> None:
         self._world.pass_time(seconds)
-
-    @rule(acknowledged=st.booleans())
-    def leases_run_out(self, *, acknowledged: bool) -> None:
-        """And are noticed; the word to reclaim is heard when all before it is recorded."""
-        self._world.pass_time(80)
-        self._runner.run(self._world.ask_to_reclaim())
-        if self._wire.reports:
-            self._runner.run(self._world.record(len(self._wire.reports), acknowledged=acknowledged))
+        if leases_run_out:
+            self._world.pass_time(80)
+            self._runner.run(self._world.ask_to_reclaim())
 
     # The operator
 
@@ -104,21 +99,17 @@ class History(RuleBasedStateMachine):
         else:
             self._runner.run(self._world.add_clients(count, tag))
 
-    @precondition(lambda self: len(self._world.ledger.mailings) < MOST_MAILINGS)
-    @rule(starts_in=st.sampled_from([-5, 0, 20]), lasts=st.sampled_from([3_000, 3_000, 120, 30]))
-    def a_mailing_is_created(self, starts_in: float, lasts: float) -> None:
-        self._runner.run(self._world.create_mailing(starts_in, lasts))
-
-    @precondition(lambda self: self._world.ledger.mailings)
     @rule(data=st.data(), what=st.sampled_from(CHANGES))
-    def a_mailing_is_changed(self, data: st.DataObject, what: str) -> None:
-        mailing_id = _one_of(data, sorted(self._world.ledger.mailings))
-        if what == "move":
-            starts_in = _one_of(data, [None, None, -5, 10])
-            ends_in = _one_of(data, [3_000, 3_000, 40, 2])
-            self._runner.run(self._world.move(mailing_id, starts_in, ends_in))
+    def a_mailing_is_created_or_changed(self, data: st.DataObject, what: str) -> None:
+        present = sorted(self._world.ledger.mailings)
+        if not present or (what == "create" and len(present) < MOST_MAILINGS):
+            lasts = _one_of(data, [3_000, 3_000, 120, 30])
+            self._runner.run(self._world.create_mailing(_one_of(data, [-5, 0, 20]), lasts))
+        elif what in {"create", "move"}:
+            times = _one_of(data, [None, None, -5, 10]), _one_of(data, [3_000, 3_000, 40, 2])
+            self._runner.run(self._world.move(_one_of(data, present), *times))
         else:
-            self._runner.run(self._world.change_state(mailing_id, getattr(mailings, what)))
+            self._runner.run(self._world.change_state(_one_of(data, present), getattr(mailings, what)))
 
     # The planners
 
@@ -176,10 +167,13 @@ class History(RuleBasedStateMachine):
 
     # The senders
 
-    @precondition(lambda self: len(self._wire.senders) < MOST_SENDERS)
-    @rule()
-    def a_sender_starts(self) -> None:
-        self._runner.run(self._world.start_sender())
+    @rule(data=st.data())
+    def a_sender_starts_or_connects_again(self, data: st.DataObject) -> None:
+        cut_off = [sender for sender in self._wire.senders if not sender.connected]
+        if cut_off and (len(self._wire.senders) == MOST_SENDERS or _perhaps(data)):
+            self._runner.run(self._world.reconnect(_one_of(data, cut_off)))
+        elif len(self._wire.senders) < MOST_SENDERS:
+            self._runner.run(self._world.start_sender())
 
     @precondition(lambda self: self._wire.senders)
     @rule(data=st.data(), most=st.integers(1, 3))
@@ -189,28 +183,19 @@ class History(RuleBasedStateMachine):
             self._take(data, sender)
 
     @precondition(lambda self: self._wire.senders)
-    @rule(data=st.data(), found=DELIVERIES)
-    def a_sender_delivers(self, data: st.DataObject, found: list[Circumstances]) -> None:
-        self._deliver(data, self._with_runs(data), found)
-
-    @precondition(lambda self: self._wire.senders)
-    @rule(data=st.data(), found=DELIVERIES, confirmed=st.sampled_from([True, True, False]))
-    def a_sender_delivers_and_reports(
-        self, data: st.DataObject, found: list[Circumstances], *, confirmed: bool
+    @rule(data=st.data(), found=DELIVERIES, reports=st.booleans(), confirmed=st.sampled_from([True, True, False]))
+    def a_sender_delivers(
+        self, data: st.DataObject, found: list[Circumstances], *, reports: bool, confirmed: bool
     ) -> None:
         sender = self._with_runs(data)
         self._deliver(data, sender, found)
-        self._world.report(sender, confirmed=confirmed)
+        if reports:
+            self._world.report(sender, confirmed=confirmed)
 
     @precondition(lambda self: self._wire.senders)
     @rule(data=st.data(), what=st.sampled_from(["cut_off", "cut_off", "kill", "terminate"]))
     def a_sender_ends_or_is_cut_off(self, data: st.DataObject, what: str) -> None:
         getattr(self._world, what)(self._with_runs(data))
-
-    @precondition(lambda self: self._senders(connected=False))
-    @rule(data=st.data())
-    def a_sender_notices_that_it_is_cut_off(self, data: st.DataObject) -> None:
-        self._runner.run(self._world.reconnect(_one_of(data, self._senders(connected=False))))
 
     # What one step takes for granted of the others, so that most histories get far
 
@@ -234,9 +219,6 @@ class History(RuleBasedStateMachine):
                 self._take(data, sender)
             if sender.busy:
                 self._world.deliver(sender, _one_of(data, sender.busy), circumstances)
-
-    def _senders(self, *, connected: bool) -> list[Sender]:
-        return [sender for sender in self._wire.senders if sender.connected == connected]
 
 
 def _one_of(data: st.DataObject, things: Sequence[Found]) -> Found:
@@ -269,10 +251,12 @@ def stage(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 120)
+@pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "not idempotent"])
 def test_whatever_happens_the_ledger_is_true_and_every_message_comes_to_its_end(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, idempotent: bool
 ) -> None:
     monkeypatch.setattr(History, "stage", stage, raising=False)
+    monkeypatch.setattr(History, "idempotent", idempotent, raising=False)
     run_state_machine_as_test(History, settings=PROFILE)
 
 
@@ -292,7 +276,7 @@ def test_a_planner_that_stalled_does_not_take_a_job_back_that_was_released_again
         world.deliver(sender, sender.busy[0], Circumstances([Answer.TAKES]))
         await world.go_on_publishing(world.stalled[0], Fate.REFUSED)
         assert await world.release() == 0, "the job is with a sender"
-        await world.come_to_rest(all_is_lost=False)
+        await world.come_to_rest(End.WELL)
 
     stage.runner.run(story(World(stage, idempotent=True)))
 
@@ -309,6 +293,6 @@ def test_nothing_is_sent_after_an_end_that_was_moved_forward(stage: Stage) -> No
         world.pass_time(3)
         world.deliver(sender, sender.busy[0], Circumstances([Answer.TAKES]))
         assert world.posts == 0
-        await world.come_to_rest(all_is_lost=False)
+        await world.come_to_rest(End.WELL)
 
     stage.runner.run(story(World(stage, idempotent=True)))
