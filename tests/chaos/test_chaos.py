@@ -9,14 +9,14 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 WELL = re.compile(
-    r"chaos: seed=\d+ messages=5000 kills=\d+ restarts=\d+ lost=0 unsettled=0 repeated=\d+"
+    r"chaos: seed=\d+ messages=4000 kills=\d+ restarts=\d+ lost=0 unsettled=0 repeated=\d+"
     r" repeated_not_in_flight=0 counters=ok"
 )
 
 
 @pytest.mark.timeout(240)
 def test_whatever_is_killed_cut_or_fails_every_message_is_accounted_for() -> None:
-    command = [sys.executable, "-m", "tests.chaos", "--messages", "5000", "--minutes", "2", "--pause", "1"]
+    command = [sys.executable, "-m", "tests.chaos", "--messages", "4000", "--minutes", "2", "--pause", "1"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert WELL.fullmatch(done.stdout.splitlines()[-1])
