@@ -1,4 +1,4 @@
-"""`python -m deploy.local run | demo | servers`: the whole system, or its servers alone, on this machine."""
+"""`python -m deploy.local run | demo | servers | prepare`: the whole system, or its servers, on this machine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from types import FrameType
 from deploy.local.demo import demo
 from deploy.local.errors import LocalStackError, NotInstalledError
 from deploy.local.processes import REPOSITORY
+from deploy.local.rabbitmq_programs import docker_answers, install, installed_programs
 from deploy.local.run import run
-from deploy.local.stack import Servers
+from deploy.local.stack import BROKER_VARIABLE, Servers
 
 STATE = REPOSITORY / ".local"
 
@@ -26,6 +27,9 @@ def arguments() -> argparse.Namespace:
     running = commands.add_parser("run", help="the whole system, until Ctrl-C")
     running.add_argument("--senders", type=_at_least_one, default=2, help="how many (default: %(default)s)")
     commands.add_parser("demo", help="10,000 clients, one mailing, and a reckoning at the end")
+    commands.add_parser(
+        "prepare", help="install RabbitMQ if there is none, nor Docker: once, before several start it"
+    )
     only = commands.add_parser("servers", help="PostgreSQL and RabbitMQ for one command, then stop them")
     only.add_argument("--state", type=Path, default=STATE / "servers", help="their folder (default: %(default)s)")
     only.add_argument(
@@ -44,6 +48,9 @@ def main() -> int:
                 run(STATE / "run", options.senders)
             case "demo":
                 return demo(STATE / "demo")
+            case "prepare":
+                prepare()
+                return 0
             case _:
                 return with_servers(options.state, options.command)
     except LocalStackError as error:
@@ -51,6 +58,12 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def prepare() -> None:
+    """Makes sure that a broker can be had. Two that find none at the same time would install it over each other."""
+    if not (os.environ.get(BROKER_VARIABLE) or installed_programs() or docker_answers()):
+        install(print, STATE / "install.log")
 
 
 def with_servers(state: Path, command: list[str]) -> int:
