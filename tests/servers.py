@@ -1,8 +1,6 @@
 """Finds the servers to test on, and empties them."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from deploy.local.rabbitmq_programs import docker_answers
 from deploy.local.stack import BROKER_VARIABLE, DATABASE_VARIABLE
 from deploy.local.stack import Servers as PrivateServers
 from shared.broker import close, connect
@@ -41,17 +40,6 @@ def found_servers() -> Iterator[Servers]:
         return
     with _containers() if not given and docker_answers() else _private() as servers:
         yield servers
-
-
-def docker_answers() -> bool:
-    """Whether there is a Docker engine, and not only its client."""
-    if shutil.which("docker") is None:
-        return False
-    command = ["docker", "info", "--format", "{{.ServerVersion}}"]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
 
 
 @contextmanager
