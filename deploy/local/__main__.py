@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def prepare() -> None:
-    """Makes sure that a broker can be had. Two that find none at the same time would install it over each other."""
+    """Makes sure that a broker can be had: two that find none at the same time would install it both."""
     if not (os.environ.get(BROKER_VARIABLE) or installed_programs() or docker_answers()):
         install(print, STATE / "install.log")
 
