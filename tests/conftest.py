@@ -34,7 +34,9 @@ def database_url(servers: Servers) -> Iterator[str]:
     """An empty database at the current schema, dropped afterwards."""
     name = f"mailing_test_{os.getpid()}"
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
+        )
     url = urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
     migrate(SecretStr(url.replace("postgresql://", "postgresql+psycopg://", 1)))
     yield url

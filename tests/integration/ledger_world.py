@@ -98,14 +98,14 @@ class World:
         self._attempts: set[tuple[int, int]] = set()  # that were reported: message and instant
 
     async def begin(self, clients_: int) -> None:
-        """A few clients, a mailing that is expanded, and a sender."""
+        """Clients, a mailing that has started, and a sender."""
         async with transaction(self._engine) as connection:
             for statement in _EMPTY:
                 await connection.execute(statement)
             await connection.execute(_BEGIN_ANEW, {"names": WITH_IDS})
         await self.add_clients(clients_)
         await self.create_mailing(starts_in=0, lasts=3_000)
-        await self.expand_all()
+        await self.expand_once()
         await self.start_sender()
         await self.look()
 

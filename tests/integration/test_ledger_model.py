@@ -112,7 +112,7 @@ class History(RuleBasedStateMachine):
         getattr(self, f"_{_one_of(data, STEPS)}")(data)
 
     def _time_passes(self, data: st.DataObject) -> None:
-        self._world.pass_time(_one_of(data, [0.05, 1, 6, 11, 30, 62]))
+        self._world.pass_time(_one_of(data, [0.05, 1, 6, 11, 40, 62]))
 
     def _leases_run_out(self, data: st.DataObject) -> None:
         self._world.pass_time(80)
