@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -47,7 +48,8 @@ def _on_a_system_of_its_own(state: Path, progress: Progress) -> Reckoning:
         Processes(sink) as processes,
     ):
         progress.say(f"starting the API, the planner, {SENDERS} senders and the sandbox provider")
-        plan = Plan.on_free_ports(SENDERS)
+        # A line for each of ten thousand clients would take seconds, and tell nothing.
+        plan = replace(Plan.on_free_ports(SENDERS), api_log_level="warning")
         start_system(plan, servers, processes, state / "migrate.log")
         # RabbitMQ still boots, which the API does not mind.
         asyncio.run(add_clients(plan, servers.database_url, progress))

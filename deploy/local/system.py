@@ -30,6 +30,7 @@ class Plan:
     api_port: int
     provider_port: int
     control_port: int
+    api_log_level: str | None = None  # None: as the environment says
     provider_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @classmethod
@@ -55,6 +56,8 @@ class Plan:
             (f"--port={self.provider_port}", f"--control-port={self.control_port}"),
         )
         api = {"MAILING_API_HOST": HOST, "MAILING_API_PORT": str(self.api_port)}
+        if self.api_log_level:
+            api["MAILING_LOG_LEVEL"] = self.api_log_level
         yield Service("api", "services.api", {**common, **api})
         yield Service("planner", "services.planner", common)
         provider = {
