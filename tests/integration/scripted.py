@@ -1,6 +1,7 @@
 """An HTTP server that does exactly what a test tells it: the trouble that no mode of the sandbox plays."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,9 @@ def answer(status: int, body: bytes = OK_BODY, *headers: str) -> Play:
 @asynccontextmanager
 async def scripted(play: Play) -> AsyncIterator[ScriptedServer]:
     """Serves on a free port: plays for every request of a connection, until the play closes it."""
-    running: set[asyncio.Task[None]] = set()
+    conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+    all_accepted = asyncio.Event()
+    last = socket.socket()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
@@ -58,17 +61,27 @@ async def scripted(play: Play) -> AsyncIterator[ScriptedServer]:
             writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = asyncio.create_task(converse(reader, writer))
-        running.add(conversation)
+        if writer.get_extra_info("peername") == last.getsockname():
+            writer.close()
+            all_accepted.set()
+        else:
+            conversations[asyncio.create_task(converse(reader, writer))] = writer
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0)
     server = ScriptedServer("http://127.0.0.1:{1}".format(*listener.sockets[0].getsockname()))
     async with listener:
         yield server
+        # asyncio loses the socket of a connection that it accepts while it stops listening. The backlog is first in,
+        # first out: once our own connection is in, so are all others.
+        with last:
+            last.connect(listener.sockets[0].getsockname())
+            await all_accepted.wait()
         listener.close()
-        for conversation in running:
+        for conversation, writer in conversations.items():
             conversation.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+            writer.close()  # a conversation that had not begun does not
+        closed = (writer.wait_closed() for writer in conversations.values())
+        await asyncio.gather(*conversations, *closed, return_exceptions=True)
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
