@@ -15,6 +15,18 @@ class MessageStatus(StrEnum):
     UNCERTAIN = "uncertain"
 
 
+class Reason(StrEnum):
+    """Why a message ended as it did, where its status does not say it all. What is sent needs none."""
+
+    WINDOW = "window"  # expired: its client's local window did not open again before the mailing's end
+    ZONE = "zone"  # expired: its client's time zone is not known (any more), so its window could not be either
+    END = "end"  # expired: the mailing's end came first, whatever the delay
+    CANCEL = "cancel"  # canceled: the mailing was
+    CLIENT = "client"  # canceled: the client was deleted
+    ANSWER = "answer"  # failed, uncertain: the provider's answer, or what there was of it; see the attempts
+    SILENCE = "silence"  # uncertain: a sender had it in hand, and was not heard of again
+
+
 FINAL_STATUSES = frozenset(MessageStatus) - {MessageStatus.NEW, MessageStatus.ACTIVE}
 
 

@@ -8,14 +8,16 @@ Rules that hold over all modules that write here:
   expansion, which holds its mailing's row, and a settled message outlives its client.
 """
 
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Computed,
     DateTime,
+    Double,
     Enum,
     ForeignKey,
     Identity,
@@ -24,13 +26,14 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Text,
+    Time,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from shared.statuses import JobState, MailingState, MessageStatus
+from shared.statuses import JobState, MailingState, MessageStatus, Reason
 
 
 def _enum(kind: type[StrEnum], name: str) -> Enum:
@@ -71,10 +74,17 @@ class Mailing(Table):
     __table_args__ = (
         CheckConstraint("expired_at > starts_at", name="end_after_start"),
         CheckConstraint("char_length(text) <= 500", name="text_length"),
+        CheckConstraint(
+            "(window_from IS NULL) = (window_until IS NULL) AND window_from <> window_until", name="window_form"
+        ),
+        CheckConstraint("rate > 0", name="rate_positive"),
         Index("mailings_scheduled", "starts_at", postgresql_where=text("state = 'scheduled'")),
         Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
+        Index("mailings_number", "number", postgresql_where=text("number IS NOT NULL")),
         Index("mailings_open", "id", postgresql_where=text("state <> 'scheduled' AND finished_at IS NULL")),
+        # The pages of mailings: those sent on their own are many and are not among them.
+        Index("mailings_listed", "id", postgresql_where=text("NOT express AND state <> 'deleted'")),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -84,6 +94,13 @@ class Mailing(Table):
     text: Mapped[str]
     # {"code": [...], "tag": [...], "zone": [...]}: any of the values within a field, all of the fields given.
     filter: Mapped[dict[str, list[int] | list[str]]] = mapped_column(JSONB)
+    # Local times of day: a client is written to only while its own clock is inside. See shared.windows.
+    window_from: Mapped[time | None] = mapped_column(Time)
+    window_until: Mapped[time | None] = mapped_column(Time)
+    rate: Mapped[float | None] = mapped_column(Double)  # messages per second, over all senders
+    # Made for one message that was sent on its own; not shown among the mailings.
+    express: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    number: Mapped[int | None]  # of that message, to somebody who is no client
     state: Mapped[MailingState] = mapped_column(
         _enum(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
@@ -97,6 +114,10 @@ class Mailing(Table):
     expanded_to: Mapped[int] = mapped_column(server_default="0")
     expanded_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    # What is owed again: messages that ended in one of these statuses by then; up to this client it is done.
+    retry_statuses: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    retry_ended_by: Mapped[datetime | None]
+    retried_to: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str | None]
 
 
@@ -131,6 +152,20 @@ class Job(Table):
     __table_args__ = (
         CheckConstraint("open BETWEEN 0 AND size", name="open_within_size"),
         Index("jobs_planned", "mailing_id", "due_at", "id", postgresql_where=text("state = 'planned'")),
+        # Those that close first go first.
+        Index(
+            "jobs_by_deadline",
+            "mailing_id",
+            "send_before",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 'planned'"),
+        ),
+        Index(
+            "jobs_to_replan",
+            "send_before",
+            postgresql_where=text("state = 'planned' AND send_before IS NOT NULL"),
+        ),
         Index("jobs_released", "lease_until", postgresql_where=text("state = 'released'")),
         Index("jobs_done", "done_at", postgresql_where=text("state = 'done'")),
     )
@@ -138,7 +173,9 @@ class Job(Table):
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     mailing_id: Mapped[int]
     due_at: Mapped[datetime]
-    # The end of the local window that it was planned for; the mailing's `expired_at` bounds it in any case.
+    # Of a mailing with a local window: the zone of all its clients, and the end of the opening that it is planned
+    # for; one whose opening is over is planned anew. The mailing's `expired_at` bounds it in any case.
+    zone: Mapped[str | None]
     send_before: Mapped[datetime | None]
     size: Mapped[int] = mapped_column(Integer)
     open: Mapped[int] = mapped_column(Integer)
@@ -171,6 +208,7 @@ class Message(Table):
     status: Mapped[MessageStatus] = mapped_column(
         _enum(MessageStatus, "message_status"), server_default=MessageStatus.NEW
     )
+    reason: Mapped[Reason | None] = mapped_column(_enum(Reason, "message_reason"))
     duration_ms: Mapped[int | None] = mapped_column(Integer)  # of the POST that settled it
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # deliveries that had to be repeated
 
@@ -188,6 +226,34 @@ class Attempt(Table):
     provider_status: Mapped[int | None] = mapped_column(SmallInteger)
     provider_text: Mapped[str | None]  # at most 200 characters
     duration_ms: Mapped[int] = mapped_column(Integer)
+
+
+class Pace(Table):
+    """Up to when the slots of a rate limit are given away; `mailing_id` 0 is the provider's own limit.
+
+    Apart from `mailings`, whose rows others lock, as this changes several times a second.
+    """
+
+    __tablename__ = "paces"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 20}},)
+
+    mailing_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    taken_until: Mapped[datetime]
+
+
+class IdempotencyKey(Table):
+    """A request that created something, and the answer it got, for whoever sends it again."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        CheckConstraint("char_length(key) BETWEEN 1 AND 255", name="key_length"),
+        Index("idempotency_keys_age", "created_at"),
+    )
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request: Mapped[bytes] = mapped_column(LargeBinary)  # a digest of the path and the body
+    answer: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class OutboxEntry(Table):
