@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
@@ -46,6 +46,7 @@ class ReturnReason(StrEnum):
     STOPPED = "stopped"  # its mailing was paused, canceled or deleted
     LEASE_OVER = "lease_over"  # the job was held past its lease
     CIRCUIT_OPEN = "circuit_open"  # the provider is out
+    LATE = "late"  # its slot under a rate limit was missed
     REDELIVERED = "redelivered"  # the broker handed the job out before: somebody may have begun it
 
 
@@ -91,7 +92,16 @@ class Job(_Contract):
     lease_until: AwareDatetime  # whoever holds the job past this sends nothing more of it
     # Never none: a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
+    # Under a rate limit, one for each message: the instant of its POST, which may not begin before it, nor more
+    # than a moment after it. Whoever misses a slot gives the message back.
+    slots_ms: tuple[InstantMs, ...] | None = None
     request_id: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_slot_for_each_message(self) -> "Job":
+        if self.slots_ms is not None and len(self.slots_ms) != len(self.messages):
+            raise ValueError(f"{len(self.messages)} messages and {len(self.slots_ms)} slots")
+        return self
 
 
 class Stops(_Contract):

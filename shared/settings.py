@@ -64,6 +64,12 @@ class BrokerSettings(LogSettings):
         return url
 
 
+class PacingSettings(LogSettings):
+    """What the provider can take."""
+
+    provider_rate: float | None = Field(None, gt=0, description="messages per second, over all senders")
+
+
 Settings = TypeVar("Settings", bound=LogSettings)
 
 

@@ -24,6 +24,7 @@ PLANNER_EVENTS = "planner.events"
 PLANNER_REPORTS = "planner.reports"
 PLANNER_QUESTIONS = "planner.questions"
 SENDER_JOBS = "sender.jobs"
+SENDER_EXPRESS = "sender.express"
 
 type_of_exchange = {
     EVENTS: ExchangeType.TOPIC,  # routing key: the event's kind
@@ -65,6 +66,8 @@ class Queue:
 QUEUES = (
     Queue(PLANNER_EVENTS, EVENTS, "mailing.*"),
     Queue(SENDER_JOBS, JOBS, "job"),
+    # A lane of its own for messages sent one at a time: they wait behind no mailing.
+    Queue(SENDER_EXPRESS, JOBS, "express"),
     # Applied in order, by one planner at a time; the others stand by. A planner holds many at once, so that
     # its death counts as a delivery for each of them: hence the higher limit.
     Queue(PLANNER_REPORTS, REPORTS, "report", 100, {"x-single-active-consumer": True}),

@@ -12,9 +12,13 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.planner.cutting import CUT, plans_for
+from services.planner.pacing import Limit
+from services.planner.windows import window_of
 from shared.counters import Moves
 from shared.database import transaction
 from shared.statuses import MessageStatus
+from shared.windows import Window
 
 log = structlog.get_logger()
 
@@ -34,7 +38,7 @@ _NEXT_START = text("SELECT min(starts_at) FROM mailings WHERE state = 'scheduled
 
 # SKIP LOCKED: another planner has it in hand. The state is looked at again under the lock.
 _LOCK = text("""
-    SELECT filter, started_at, audience_until, expanded_to FROM mailings
+    SELECT filter, started_at, audience_until, expanded_to, window_from, window_until, rate FROM mailings
     WHERE id = :id AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
            OR state IN ('running', 'canceled') AND started_at IS NOT NULL)
@@ -48,25 +52,22 @@ _START = text("""
     RETURNING audience_until
 """)
 
-# One statement makes the jobs and their messages. Jobs get ascending ids, so the n-th of the inserted ids is
-# the job of the n-th chunk of clients.
+_AUDIENCE = """
+    SELECT id, {zone} AS zone FROM clients
+    WHERE id > :after AND id <= :until {conditions}
+    ORDER BY id LIMIT :batch
+"""
+
+_ZONES = "SELECT DISTINCT zone FROM ({audience}) AS audience"
+
 _EXPAND = """
     WITH batch AS MATERIALIZED (
-        SELECT id, (row_number() OVER (ORDER BY id) - 1) / :chunk AS chunk
-        FROM (
-            SELECT id FROM clients
-            WHERE id > :after AND id <= :until {conditions}
-            ORDER BY id LIMIT :batch
-        ) AS audience
-    ), inserted AS (
-        INSERT INTO jobs (mailing_id, due_at, size, open)
-        SELECT :mailing_id, :now, count(*), count(*) FROM batch GROUP BY chunk ORDER BY chunk
-        RETURNING id
-    ), numbered AS (
-        SELECT id, row_number() OVER (ORDER BY id) - 1 AS chunk FROM inserted
-    ), written AS (
+        SELECT id, zone, (row_number() OVER (PARTITION BY zone ORDER BY id) - 1) / :chunk AS chunk
+        FROM ({audience}) AS audience
+    ), {cut}, written AS (
         INSERT INTO messages (mailing_id, client_id, job_id, created_at)
-        SELECT :mailing_id, batch.id, numbered.id, :now FROM batch JOIN numbered USING (chunk) ORDER BY batch.id
+        SELECT :mailing_id, batch.id, numbered.id, :now
+        FROM batch JOIN numbered USING (zone, chunk) ORDER BY batch.id
         RETURNING client_id
     )
     SELECT count(*), coalesce(max(client_id), 0) FROM written
@@ -118,11 +119,15 @@ async def expand_batch(
         if mailing.started_at is None:
             until = (await connection.execute(_START, {"id": mailing_id, "now": now})).scalar_one()
             batch = min(batch, chunk * FIRST_BATCH_JOBS)
+        if mailing.rate is not None:
+            chunk = Limit(mailing.rate).chunk(chunk)
         made, to = await _expand(
             connection,
             mailing.filter,
+            window_of(mailing.window_from, mailing.window_until),
             {"mailing_id": mailing_id, "chunk": chunk, "batch": batch, "now": now}
             | {"after": mailing.expanded_to, "until": until},
+            now,
         )
         progress = Progress(made, complete=made < batch)
         await connection.execute(
@@ -138,11 +143,19 @@ async def expand_batch(
 
 async def _expand(
     connection: AsyncConnection,
-    audience: dict[str, list[int] | list[str]],
+    wanted: dict[str, list[int] | list[str]],
+    window: Window | None,
     parameters: dict[str, object],
+    now: datetime,
 ) -> tuple[int, int]:
-    fields = sorted(field for field in _CONDITIONS if audience.get(field))
-    statement = _EXPAND.format(conditions=" ".join(_CONDITIONS[field] for field in fields))
-    values = {field: audience[field] for field in fields}
-    made, to = (await connection.execute(text(statement), parameters | values)).one()
+    fields = sorted(field for field in _CONDITIONS if wanted.get(field))
+    audience = _AUDIENCE.format(
+        zone="zone" if window else "''", conditions=" ".join(_CONDITIONS[field] for field in fields)
+    )
+    values = parameters | {field: wanted[field] for field in fields}
+    zones: list[str] = []
+    if window:
+        zones = list((await connection.execute(text(_ZONES.format(audience=audience)), values)).scalars())
+    statement = text(_EXPAND.format(audience=audience, cut=CUT))
+    made, to = (await connection.execute(statement, values | plans_for(window, zones, now))).one()
     return made, to

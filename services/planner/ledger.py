@@ -10,24 +10,25 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.planner.windows import Plan
 from shared.counters import Moves
-from shared.statuses import JobState, MessageStatus
+from shared.statuses import JobState, MessageStatus, Reason
 
 _LOCK_JOBS = text("""
-    SELECT id, mailing_id, state, release, open, send_before FROM jobs
+    SELECT id, mailing_id, state, release, open, zone, send_before FROM jobs
     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
 _SETTLE = text("""
     WITH given AS (
         SELECT * FROM unnest(
-            CAST(:ids AS bigint[]), CAST(:statuses AS message_status[]),
+            CAST(:ids AS bigint[]), CAST(:statuses AS message_status[]), CAST(:reasons AS message_reason[]),
             CAST(:ats AS bigint[]), CAST(:durations AS integer[])
-        ) AS given(id, status, at_ms, duration_ms)
+        ) AS given(id, status, reason, at_ms, duration_ms)
         ORDER BY id
     ), settled AS (
         UPDATE messages
-        SET status = given.status, duration_ms = given.duration_ms,
+        SET status = given.status, reason = given.reason, duration_ms = given.duration_ms,
             settled_at = to_timestamp(given.at_ms / 1000.0)
         FROM given
         WHERE messages.id = given.id AND messages.status = 'new'
@@ -39,7 +40,8 @@ _SETTLE = text("""
 
 _SETTLE_JOBS = text("""
     WITH settled AS (
-        UPDATE messages SET status = CAST(:status AS message_status), settled_at = :now
+        UPDATE messages
+        SET status = CAST(:status AS message_status), reason = CAST(:reason AS message_reason), settled_at = :now
         WHERE job_id = ANY(CAST(:job_ids AS bigint[])) AND status = 'new'
         RETURNING mailing_id, job_id
     )
@@ -47,8 +49,8 @@ _SETTLE_JOBS = text("""
 """)
 
 _NEW_JOB = text("""
-    INSERT INTO jobs (mailing_id, due_at, send_before, size, open)
-    VALUES (:mailing_id, :due_at, :send_before, :size, :size) RETURNING id
+    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open)
+    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size) RETURNING id
 """)
 
 _MOVE = text("""
@@ -81,6 +83,7 @@ class LockedJob(NamedTuple):
     state: JobState
     release: int
     open: int
+    zone: str | None
     send_before: datetime | None
 
     @property
@@ -94,6 +97,7 @@ class Settlement(NamedTuple):
 
     message_id: int
     status: MessageStatus
+    reason: Reason | None
     at_ms: int
     duration_ms: int | None
 
@@ -118,17 +122,18 @@ async def settle(connection: AsyncConnection, settlements: Sequence[Settlement])
     """Writes final states; what is final already stays. The caller takes the messages from their jobs."""
     if not settlements:
         return []
-    ids, statuses, ats, durations = zip(*settlements, strict=True)
-    given = {"ids": list(ids), "statuses": list(statuses), "ats": list(ats), "durations": list(durations)}
+    names = ("ids", "statuses", "reasons", "ats", "durations")
+    columns = (list(column) for column in zip(*settlements, strict=True))
+    given = dict(zip(names, columns, strict=True))
     return [Settled(*row) for row in await connection.execute(_SETTLE, given)]
 
 
 async def settle_jobs(
-    connection: AsyncConnection, jobs: Collection[LockedJob], status: MessageStatus, now: datetime
+    connection: AsyncConnection, jobs: Collection[LockedJob], status: MessageStatus, reason: Reason, now: datetime
 ) -> int:
     """Gives every open message of the jobs one final state, with jobs and counters; returns how many."""
     by_id = {job.id: job for job in jobs}
-    parameters = {"job_ids": sorted(by_id), "status": status, "now": now}
+    parameters = {"job_ids": sorted(by_id), "status": status, "reason": reason, "now": now}
     rows = (await connection.execute(_SETTLE_JOBS, parameters)).all()
     moves = Moves()
     for row in rows:
@@ -143,7 +148,9 @@ async def cancel_messages(
 ) -> None:
     """Cancels open messages of the locked jobs, whose clients are gone; adds to `moves`."""
     at_ms = int(now.timestamp() * 1000)
-    settlements = [Settlement(message_id, MessageStatus.CANCELED, at_ms, None) for message_id in ids]
+    settlements = [
+        Settlement(message_id, MessageStatus.CANCELED, Reason.CLIENT, at_ms, None) for message_id in ids
+    ]
     settled = await settle(connection, settlements)
     for row in settled:
         moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages)
@@ -151,11 +158,17 @@ async def cancel_messages(
 
 
 async def move_to_new_job(
-    connection: AsyncConnection, source: LockedJob, ids: Sequence[int], *, due_at: datetime, counts: bool
+    connection: AsyncConnection,
+    mailing_id: int,
+    zone: str | None,
+    planned: Plan,
+    ids: Sequence[int],
+    *,
+    counts: bool,
 ) -> None:
-    """Puts open messages into a new planned job of the same mailing. The caller has made sure that they are
-    open, takes them from their old jobs and moves the counters."""
-    job = {"mailing_id": source.mailing_id, "due_at": due_at, "send_before": source.send_before}
+    """Puts open messages into a new planned job of their mailing. The caller has made sure that they are
+    open, takes them from their old jobs and moves the counters. `counts`: as a try that has failed."""
+    job = {"mailing_id": mailing_id, "zone": zone, "due_at": planned.due_at, "send_before": planned.send_before}
     new_id = (await connection.execute(_NEW_JOB, {**job, "size": len(ids)})).scalar_one()
     move = {"to": new_id, "ids": sorted(ids), "counts": int(counts)}
     moved = (await connection.execute(_MOVE, move)).scalar_one()

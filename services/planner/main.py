@@ -6,7 +6,7 @@ from datetime import timedelta
 import structlog
 from aio_pika.abc import AbstractChannel
 
-from services.planner import expansion, listening, reaping, recording, release
+from services.planner import expansion, listening, reaping, recording, release, retrying
 from services.planner.settings import PlannerSettings
 from shared.broker import Publisher, run_sessions
 from shared.contracts import Event, Report, utc_now
@@ -17,7 +17,7 @@ from shared.topology import REPORTS, SENDER_JOBS
 log = structlog.get_logger()
 
 SLOW_POLL = 1.0  # seconds: the safety net under all wake-ups
-RELEASE_POLL = 0.25
+RELEASE_POLL = 0.1
 RELEASE_PAUSE = 0.02  # between turns that found work, so that jobs go out in handfuls
 SENDERS_POLL = 0.5
 
@@ -71,6 +71,17 @@ class _Planner:
                 now=utc_now(),
             )
             if progress is not None:
+                worked = True
+                self.wake_release.set()
+        for mailing_id in await retrying.mailings_asked(self._engine):
+            put_back = await retrying.retry_batch(
+                self._engine,
+                mailing_id,
+                chunk=settings.chunk_size,
+                batch=settings.expand_batch,
+                now=utc_now(),
+            )
+            if put_back is not None:
                 worked = True
                 self.wake_release.set()
         if worked:

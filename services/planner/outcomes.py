@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from shared.contracts import Outcome, ReturnReason
-from shared.statuses import MailingState, MessageStatus
+from shared.statuses import MailingState, MessageStatus, Reason
 
 # Beyond this many doublings any backoff has long reached its most.
 _MOST_DOUBLINGS = 30
+# More than senders keep to a deadline, and than a report takes.
+_CLOSING = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class OpenMessage:
-    """What counts of a message that is not settled, and of its mailing."""
+    """What counts of a message that is not settled, of its mailing, and of its job."""
 
     tries: int
     expired_at: datetime
     mailing_state: MailingState
+    closes_at: datetime | None = None  # the end of the local window's opening that it was released in
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,12 @@ class Settle:
     """The message's story ends here."""
 
     status: MessageStatus
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """The message goes into a new job."""
+    """The message goes into a new job. If its mailing has a local window, this begins at its opening."""
 
     due_at: datetime
     counts: bool  # as a try, which makes the next wait longer
@@ -72,19 +76,19 @@ def next_step(message: OpenMessage, said: Said, *, now: datetime, policy: Policy
         case Outcome.ACCEPTED:
             return Settle(MessageStatus.SENT)
         case Outcome.REJECTED:
-            return Settle(MessageStatus.FAILED)
+            return Settle(MessageStatus.FAILED, Reason.ANSWER)
         case Outcome.UNCERTAIN if not policy.idempotent:
-            return Settle(MessageStatus.UNCERTAIN)
+            return Settle(MessageStatus.UNCERTAIN, Reason.ANSWER)
         case Outcome.RETURNED if said.reason is ReturnReason.REDELIVERED and not policy.idempotent:
-            return Settle(MessageStatus.UNCERTAIN)
+            return Settle(MessageStatus.UNCERTAIN, Reason.SILENCE)
     return _closed(message, now) or _again(message, said, now, policy, jitter)
 
 
 def _closed(message: OpenMessage, now: datetime) -> Settle | None:
     if message.mailing_state in {MailingState.CANCELED, MailingState.DELETED}:
-        return Settle(MessageStatus.CANCELED)
+        return Settle(MessageStatus.CANCELED, Reason.CANCEL)
     if now >= message.expired_at:
-        return Settle(MessageStatus.EXPIRED)
+        return Settle(MessageStatus.EXPIRED, Reason.END)
     return None
 
 
@@ -97,6 +101,10 @@ def _again(message: OpenMessage, said: Said, now: datetime, policy: Policy, jitt
             return TryAgain(now + policy.redelivery_grace, counts=False)
         case Outcome.RETURNED if said.reason is ReturnReason.CIRCUIT_OPEN:
             return TryAgain(now + policy.circuit_pause, counts=False)
+        case Outcome.EXPIRED if message.closes_at is not None:
+            # Senders stop a moment before the window closes: what they give back then is not for this opening.
+            closing = message.closes_at - now < _CLOSING
+            return TryAgain(max(message.closes_at, now) if closing else now, counts=False)
         case Outcome.RETURNED | Outcome.EXPIRED:
             return TryAgain(now, counts=False)
         case Outcome.ACCEPTED | Outcome.REJECTED:

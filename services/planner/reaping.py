@@ -4,18 +4,20 @@ Each step looks at the database alone and does a bounded amount, so it may be re
 overlap: rows are locked, and what is found changed under the lock is left alone.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.ledger import lock_jobs, settle_jobs
+from services.planner.ledger import LockedJob, lock_jobs, settle_jobs
 from services.planner.release import put_back_locked
 from services.planner.settings import PlannerSettings
+from services.planner.windows import plan, why_expired, window_of
 from shared.database import transaction
-from shared.statuses import JobState, MessageStatus
+from shared.statuses import JobState, MessageStatus, Reason
 
 log = structlog.get_logger()
 
@@ -28,7 +30,8 @@ _OVERDUE = text("""
 """)
 
 _EXPIRED = text("""
-    SELECT jobs.id FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
+    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until
+    FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
     WHERE mailings.state = 'running' AND mailings.finished_at IS NULL AND mailings.expired_at <= :now
     ORDER BY jobs.id LIMIT :most
 """)
@@ -39,12 +42,27 @@ _CANCELED = text("""
     ORDER BY jobs.id LIMIT :most
 """)
 
+_CLOSED = text("""
+    SELECT jobs.id, window_from, window_until FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
+    WHERE jobs.state = 'planned' AND send_before <= :now
+      AND mailings.state = 'running' AND mailings.expired_at > :now
+    ORDER BY send_before LIMIT :most
+""")
+
+_REPLAN = text("""
+    UPDATE jobs SET due_at = given.due_at, send_before = given.send_before
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[]), CAST(:send_befores AS timestamptz[])
+    ) AS given(id, due_at, send_before)
+    WHERE jobs.id = given.id
+""")
+
 _FINISH = text("""
     UPDATE mailings SET finished_at = :now,
         state = CASE WHEN state = 'running' THEN 'finished' ELSE state END
     FROM counters
     WHERE counters.mailing_id = mailings.id AND counters.new + counters.active = 0
-      AND mailings.finished_at IS NULL
+      AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
     RETURNING mailings.id, mailings.state
@@ -70,6 +88,7 @@ _PURGE_MESSAGES = text("""
 
 _PURGE_MAILING = (
     text("DELETE FROM jobs WHERE mailing_id = :id"),
+    text("DELETE FROM paces WHERE mailing_id = :id"),
     text("DELETE FROM mailings WHERE id = :id"),
 )
 
@@ -85,7 +104,7 @@ class Turn:
 
 async def reap(turn: Turn) -> bool:
     """One round; returns whether any step had its hands full, so that another round is worth it at once."""
-    return any([await step(turn) for step in (expire, cancel, finish, purge)])
+    return any([await step(turn) for step in (expire, cancel, replan, finish, purge)])
 
 
 async def has_overdue_jobs(turn: Turn) -> bool:
@@ -109,30 +128,68 @@ async def reclaim(turn: Turn, before: datetime) -> None:
         if turn.settings.provider_idempotent:
             await put_back_locked(connection, released)
         else:
-            await settle_jobs(connection, released.values(), MessageStatus.UNCERTAIN, turn.now)
+            await settle_jobs(connection, released.values(), MessageStatus.UNCERTAIN, Reason.SILENCE, turn.now)
     for job in released.values():
         log.warning("lease_ran_out", job_id=job.id, mailing_id=job.mailing_id, open=job.open)
 
 
 async def expire(turn: Turn) -> bool:
     """What was not released by its mailing's end is expired."""
-    return await _settle_planned(turn, _EXPIRED, MessageStatus.EXPIRED)
+    async with transaction(turn.engine) as connection:
+        found = (await connection.execute(_EXPIRED, {"now": turn.now, "most": JOBS_AT_ONCE})).all()
+        mailings = {row.id: row for row in found}
+        jobs = await lock_jobs(connection, mailings)
+        by_reason: dict[Reason, list[LockedJob]] = defaultdict(list)
+        for job in jobs.values():
+            if job.state is JobState.PLANNED:
+                mailing = mailings[job.id]
+                window = window_of(mailing.window_from, mailing.window_until)
+                by_reason[why_expired(window, job.zone, mailing.expired_at)].append(job)
+        for reason, closed in by_reason.items():
+            await _close(connection, closed, MessageStatus.EXPIRED, reason, turn.now)
+    return len(found) == JOBS_AT_ONCE
 
 
 async def cancel(turn: Turn) -> bool:
     """What was not released when its mailing was canceled or deleted is canceled."""
-    return await _settle_planned(turn, _CANCELED, MessageStatus.CANCELED)
-
-
-async def _settle_planned(turn: Turn, which: TextClause, status: MessageStatus) -> bool:
     async with transaction(turn.engine) as connection:
-        found = (await connection.execute(which, {"now": turn.now, "most": JOBS_AT_ONCE})).scalars().all()
+        found = (await connection.execute(_CANCELED, {"most": JOBS_AT_ONCE})).scalars().all()
         jobs = await lock_jobs(connection, found)
         planned = [job for job in jobs.values() if job.state is JobState.PLANNED]
-        count = await settle_jobs(connection, planned, status, turn.now)
-    if count:
-        log.info("messages_closed", status=status, messages=count, jobs=len(planned))
+        if planned:
+            await _close(connection, planned, MessageStatus.CANCELED, Reason.CANCEL, turn.now)
     return len(found) == JOBS_AT_ONCE
+
+
+async def _close(
+    connection: AsyncConnection, jobs: list[LockedJob], status: MessageStatus, reason: Reason, now: datetime
+) -> None:
+    count = await settle_jobs(connection, jobs, status, reason, now)
+    log.info("messages_closed", status=status, reason=reason, messages=count, jobs=len(jobs))
+
+
+async def replan(turn: Turn) -> bool:
+    """Jobs that were not released while their local window was open are planned for its next opening."""
+    async with transaction(turn.engine) as connection:
+        found = (await connection.execute(_CLOSED, {"now": turn.now, "most": ROWS_AT_ONCE})).all()
+        windows = {row.id: window_of(row.window_from, row.window_until) for row in found}
+        jobs = await lock_jobs(connection, windows)
+        plans = {
+            job.id: plan(windows[job.id], job.zone, turn.now)
+            for job in jobs.values()
+            if job.state is JobState.PLANNED and job.send_before is not None and job.send_before <= turn.now
+        }
+        parameters = {
+            "ids": list(plans),
+            "due_ats": [planned.due_at for planned in plans.values()],
+            "send_befores": [planned.send_before for planned in plans.values()],
+        }
+        await connection.execute(_REPLAN, parameters)
+    for job_id, planned in plans.items():
+        if planned.is_held:
+            job = jobs[job_id]
+            log.warning("zone_unknown", zone=job.zone, mailing_id=job.mailing_id, job_id=job_id, held=job.open)
+    return len(found) == ROWS_AT_ONCE
 
 
 async def finish(turn: Turn) -> bool:

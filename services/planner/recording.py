@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 import structlog
@@ -26,17 +27,20 @@ from services.planner.ledger import (
     take_from_jobs,
 )
 from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, next_step
+from services.planner.windows import plan, window_of
 from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
 from shared.counters import Moves
 from shared.database import transaction
 from shared.statuses import JobState, MailingState, MessageStatus
+from shared.windows import Window
 
 log = structlog.get_logger()
 
 _FINAL_WORDS = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
 
 _OPEN_MESSAGES = text("""
-    SELECT m.id, m.job_id, m.tries, mailings.expired_at, mailings.state
+    SELECT m.id, m.job_id, m.tries, mailings.expired_at, mailings.state,
+        mailings.window_from, mailings.window_until
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id
     WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = 'new'
 """)
@@ -65,11 +69,26 @@ class AttemptRow(NamedTuple):
     duration_ms: int
 
 
+class _Open(NamedTuple):
+    """A message that is not settled, and what counts of its mailing."""
+
+    job_id: int
+    tries: int
+    expired_at: datetime
+    state: MailingState
+    window: Window | None
+
+
 class _Group(NamedTuple):
     """Messages with this in common go into the same new job."""
 
-    job: LockedJob
+    mailing_id: int
+    zone: str | None
+    window: Window | None
     step: TryAgain
+
+
+_Again = dict[_Group, list[tuple[LockedJob, int]]]  # messages by id, each with the job it was in
 
 
 @dataclass(slots=True)
@@ -88,7 +107,7 @@ async def record(
         parts = [part for report in reports for part in report.jobs]
         jobs = await lock_jobs(connection, {part.job_id for part in parts})
         recorded, moves = Recorded(), Moves()
-        settlements, groups = await _decide(connection, parts, jobs, now, policy)
+        settlements, again = await _decide(connection, parts, jobs, now, policy)
         plain = {word.message_id: word for part in parts for word in part.accepted}
         settlements.extend(_sent(word) for word in plain.values())
         settled = await settle(connection, settlements)
@@ -98,7 +117,11 @@ async def record(
             moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages)
             taken[row.job_id] += row.messages
             recorded.settled[row.status] += row.messages
-        recorded.again = await _move(connection, groups, chunk, taken, moves)
+        for job, _ in chain.from_iterable(again.values()):
+            moves.add(job.mailing_id, job.status_of_open, MessageStatus.NEW, 1)
+            taken[job.id] += 1
+            recorded.again += 1
+        await _move(connection, again, chunk)
         senders = {part.job_id: report.sender for report in reports for part in report.jobs}
         await take_from_jobs(connection, taken, now=now, senders=senders)
         await _write_attempts(connection, [*_attempts(reports), *_late_acceptances(settled, plain, reports)])
@@ -112,7 +135,7 @@ async def _decide(
     jobs: dict[int, LockedJob],
     now: datetime,
     policy: Policy,
-) -> tuple[list[Settlement], dict[_Group, list[int]]]:
+) -> tuple[list[Settlement], _Again]:
     """What becomes of all messages that were not plainly accepted."""
     told = [(part, result) for part in parts for result in part.results]
     accepted = {word.message_id for part in parts for word in part.accepted}
@@ -120,23 +143,25 @@ async def _decide(
     told.sort(key=lambda pair: pair[1].outcome not in _FINAL_WORDS)
     open_messages = await _open_messages(connection, [result.message_id for _, result in told])
     settlements: list[Settlement] = []
-    groups: dict[_Group, list[int]] = defaultdict(list)
+    again: _Again = defaultdict(list)
     jitter = random.random()  # noqa: S311 - one for the batch, so that its messages share jobs
     for part, result in told:
         found = open_messages.get(result.message_id)
         if found is None or result.message_id in accepted:
             continue
-        job_id, message = found
-        if result.outcome not in _FINAL_WORDS and not _is_current(part, jobs.get(job_id)):
+        job = jobs.get(found.job_id)
+        if result.outcome not in _FINAL_WORDS and not _is_current(part, job):
             continue
+        message = OpenMessage(found.tries, found.expired_at, found.state, closes_at=job and job.send_before)
         said = Said(result.outcome, result.retry_after, result.reason)
         step = next_step(message, said, now=now, policy=policy, jitter=jitter)
         if isinstance(step, Settle):
-            settlements.append(_settlement(result, step.status, now))
+            settlements.append(_settlement(result, step, now))
         else:
-            groups[_Group(jobs[job_id], step)].append(result.message_id)
+            assert job is not None, "only a provider's last word is taken without the job"
+            again[_Group(job.mailing_id, job.zone, found.window, step)].append((job, result.message_id))
         del open_messages[result.message_id]
-    return settlements, groups
+    return settlements, again
 
 
 def _is_current(part: JobReport, job: LockedJob | None) -> bool:
@@ -149,45 +174,43 @@ def _is_current(part: JobReport, job: LockedJob | None) -> bool:
     )
 
 
-async def _open_messages(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, tuple[int, OpenMessage]]:
-    """Of those that are not settled: the job, and what `next_step` needs."""
+async def _open_messages(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, _Open]:
+    """Those that are not settled, by id."""
     if not ids:
         return {}
     rows = await connection.execute(_OPEN_MESSAGES, {"ids": sorted(set(ids))})
-    return {row.id: (row.job_id, OpenMessage(row.tries, row.expired_at, MailingState(row.state))) for row in rows}
+    return {
+        row.id: _Open(
+            row.job_id,
+            row.tries,
+            row.expired_at,
+            MailingState(row.state),
+            window_of(row.window_from, row.window_until),
+        )
+        for row in rows
+    }
 
 
 def _sent(word: Acceptance) -> Settlement:
     settled_ms = word.at_ms + word.duration_ms
-    return Settlement(word.message_id, MessageStatus.SENT, settled_ms, word.duration_ms)
+    return Settlement(word.message_id, MessageStatus.SENT, None, settled_ms, word.duration_ms)
 
 
-def _settlement(result: Result, status: MessageStatus, now: datetime) -> Settlement:
+def _settlement(result: Result, end: Settle, now: datetime) -> Settlement:
     if not result.attempts:
-        return Settlement(result.message_id, status, int(now.timestamp() * 1000), None)
+        return Settlement(result.message_id, end.status, end.reason, int(now.timestamp() * 1000), None)
     last = result.attempts[-1]
-    return Settlement(result.message_id, status, last.at_ms + last.duration_ms, last.duration_ms)
+    settled_ms = last.at_ms + last.duration_ms
+    return Settlement(result.message_id, end.status, end.reason, settled_ms, last.duration_ms)
 
 
-async def _move(
-    connection: AsyncConnection,
-    groups: dict[_Group, list[int]],
-    chunk: int,
-    taken: dict[int, int],
-    moves: Moves,
-) -> int:
-    """Puts what is to be tried again into new jobs; returns how many messages that are."""
-    merged: dict[tuple[int, datetime | None, TryAgain], list[tuple[LockedJob, int]]] = defaultdict(list)
-    for (job, step), ids in groups.items():
-        merged[job.mailing_id, job.send_before, step].extend((job, message_id) for message_id in ids)
-        taken[job.id] += len(ids)
-        moves.add(job.mailing_id, job.status_of_open, MessageStatus.NEW, len(ids))
-    for (_, _, step), members in merged.items():
+async def _move(connection: AsyncConnection, again: _Again, chunk: int) -> None:
+    """Puts what is to be tried again into new jobs."""
+    for group, members in again.items():
+        planned = plan(group.window, group.zone, group.step.due_at)
         for start in range(0, len(members), chunk):
-            part = members[start : start + chunk]
-            ids = [message_id for _, message_id in part]
-            await move_to_new_job(connection, part[0][0], ids, due_at=step.due_at, counts=step.counts)
-    return sum(map(len, groups.values()))
+            ids = [message_id for _, message_id in members[start : start + chunk]]
+            await move_to_new_job(connection, group.mailing_id, group.zone, planned, ids, counts=group.step.counts)
 
 
 def _attempts(reports: Iterable[Report]) -> Iterable[AttemptRow]:

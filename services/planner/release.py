@@ -9,17 +9,29 @@ puts its job back at once; one whose end is unknown waits for the end of its lea
 """
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, time
+from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.ledger import LockedJob, cancel_messages, lock_jobs
+from services.planner.ledger import (
+    LockedJob,
+    cancel_messages,
+    lock_jobs,
+    move_to_new_job,
+    take_from_jobs,
+)
+from services.planner.pacing import Demand, Limit, timetable
 from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_out
+from services.planner.windows import Plan, plan, window_of
 from shared.broker import Publisher
 from shared.contracts import Job, JobMessage
 from shared.counters import Moves
@@ -32,6 +44,7 @@ log = structlog.get_logger()
 
 RELEASE_LOCK = 7_400_002  # the key of the advisory lock
 MOST_JOBS_AT_ONCE = 500
+PROVIDER = 0  # in the table `paces`
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 
@@ -40,15 +53,25 @@ _OUTSTANDING = text("SELECT mailing_id, sum(open) AS open FROM jobs WHERE state 
 _DONE_LATELY = text("SELECT coalesce(sum(size), 0) FROM jobs WHERE state = 'done' AND done_at > :since")
 
 _READY = text("""
-    SELECT id FROM mailings
+    SELECT id, express, rate, taken_until FROM mailings LEFT JOIN paces ON paces.mailing_id = mailings.id
     WHERE state = 'running' AND finished_at IS NULL AND paused_at IS NULL
       AND starts_at <= :now AND expired_at > :now
       AND EXISTS (
-          SELECT FROM jobs WHERE mailing_id = mailings.id AND state = 'planned' AND due_at <= :now
+          SELECT FROM jobs WHERE jobs.mailing_id = mailings.id AND state = 'planned' AND due_at <= :now
       )
     ORDER BY id
 """)
 
+_PROVIDER_PACE = text(f"SELECT taken_until FROM paces WHERE mailing_id = {PROVIDER}")  # noqa: S608 - a constant
+
+_KEEP_PACES = text("""
+    INSERT INTO paces (mailing_id, taken_until)
+    SELECT id, to_timestamp(until)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:untils AS double precision[])) AS given(id, until)
+    ON CONFLICT (mailing_id) DO UPDATE SET taken_until = excluded.taken_until
+""")
+
+# Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
 # No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
 # and `state` is then looked at again.
 _CLAIM = text("""
@@ -56,11 +79,12 @@ _CLAIM = text("""
         SELECT due.id
         FROM unnest(CAST(:mailings AS bigint[]), CAST(:shares AS bigint[])) AS share(mailing_id, messages)
         CROSS JOIN LATERAL (
-            SELECT id, sum(open) OVER (ORDER BY due_at, id) - open AS before
+            SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
             FROM (
-                SELECT id, open, due_at FROM jobs
+                SELECT id, open, send_before, due_at FROM jobs
                 WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
-                ORDER BY due_at, id LIMIT :most
+                  AND (send_before IS NULL OR send_before > :now)
+                ORDER BY send_before, due_at, id LIMIT :most
             ) AS first
         ) AS due
         WHERE due.before < share.messages
@@ -69,19 +93,30 @@ _CLAIM = text("""
     FROM mailings
     WHERE jobs.id IN (SELECT id FROM picked) AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
       AND mailings.state = 'running' AND mailings.paused_at IS NULL
-    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, mailings.revision, mailings.text,
-              least(jobs.send_before, mailings.expired_at) AS send_before, mailings.request_id
+    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
+              mailings.window_from, mailings.window_until, mailings.express, mailings.number, mailings.revision,
+              mailings.text, mailings.request_id
 """)
 
-# Numbers are read at the last moment; a client that is gone leaves a NULL.
+# Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
 _MESSAGES = text("""
-    SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids, array_agg(c.number ORDER BY m.id) AS numbers
-    FROM messages AS m LEFT JOIN clients AS c ON c.id = m.client_id
+    SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
+        array_agg(coalesce(c.number, mailings.number) ORDER BY m.id) AS numbers,
+        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones
+    FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
     GROUP BY m.job_id
 """)
 
 _PUT_BACK = text("UPDATE jobs SET state = 'planned', lease_until = NULL WHERE id = ANY(CAST(:ids AS bigint[]))")
+
+
+class Ready(NamedTuple):
+    """A mailing with jobs that are due."""
+
+    id: int
+    express: bool
+    limit: Limit | None
 
 
 class Claimed(NamedTuple):
@@ -91,10 +126,24 @@ class Claimed(NamedTuple):
     mailing_id: int
     release: int
     open: int
+    zone: str | None
+    send_before: datetime | None
+    expired_at: datetime
+    window_from: time | None
+    window_until: time | None
+    express: bool
+    number: int | None
     revision: int
     text: str
-    send_before: datetime
     request_id: str | None
+
+
+class Open(NamedTuple):
+    """A message of a claimed job. Without a number its client is gone. The zone is there if it counts."""
+
+    id: int
+    number: int | None
+    zone: str | None
 
 
 async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSettings, *, now: datetime) -> int:
@@ -102,11 +151,22 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     async with transaction(engine) as connection:
         if not (await connection.execute(_TRY_LOCK, {"key": RELEASE_LOCK})).scalar():
             return 0
-        shares = await _shares(connection, settings, now)
-        jobs = await claim(connection, shares, now + settings.lease, now) if shares else []
+        ready = await _ready(connection, now)
+        if not ready:
+            return 0
+        provider = await _provider_limit(connection, settings.provider_rate)
+        shares = await _shares(connection, ready, provider, settings, now)
+        chunks = {
+            one.id: min(limit.chunk(settings.chunk_size) for limit in limits)
+            for one in ready
+            if (limits := [limit for limit in (one.limit, provider) if limit is not None])
+        }
+        jobs = await claim(connection, shares, now + settings.lease, now, chunks)
+        jobs = await _give_slots(connection, jobs, ready, provider, now)
     if not jobs:
         return 0
-    published = await asyncio.gather(*(_publish(publisher, job) for job in jobs))
+    express = {one.id for one in ready if one.express}
+    published = await asyncio.gather(*(_publish(publisher, job, job.mailing_id in express) for job in jobs))
     failed = [job for job, taken in zip(jobs, published, strict=True) if not taken]
     if failed:
         await put_back(engine, failed)
@@ -114,74 +174,177 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     return len(jobs) - len(failed)
 
 
-async def _shares(connection: AsyncConnection, settings: PlannerSettings, now: datetime) -> dict[int, int]:
-    """How many messages of each mailing may go out now."""
-    ready = (await connection.execute(_READY, {"now": now})).scalars().all()
-    if not ready:
-        return {}
+async def _ready(connection: AsyncConnection, now: datetime) -> list[Ready]:
+    return [
+        Ready(row.id, row.express, None if row.rate is None else Limit(row.rate, _seconds(row.taken_until)))
+        for row in await connection.execute(_READY, {"now": now})
+    ]
+
+
+async def _provider_limit(connection: AsyncConnection, rate: float | None) -> Limit | None:
+    if rate is None:
+        return None
+    return Limit(rate, _seconds((await connection.execute(_PROVIDER_PACE)).scalar()))
+
+
+def _seconds(instant: datetime | None) -> float:
+    return 0.0 if instant is None else instant.timestamp()
+
+
+async def _shares(
+    connection: AsyncConnection,
+    ready: list[Ready],
+    provider: Limit | None,
+    settings: PlannerSettings,
+    now: datetime,
+) -> dict[int, int]:
+    """How many messages of each mailing may go out now.
+
+    Under a limit these are as many as there are slots to be given away, while no more than some seconds' worth are
+    out; else as many as the senders have room for. What is sent on its own always may.
+    """
     outstanding = {row.mailing_id: int(row.open) for row in await connection.execute(_OUTSTANDING)}
+    ahead, instant = settings.release_ahead.total_seconds(), now.timestamp()
+
+    def allowed(limit: Limit, out: int) -> int:
+        return max(0, min(limit.budget(instant), math.ceil(limit.rate * ahead) - out))
+
+    express = {one.id: 1 for one in ready if one.express}
+    mailings = {one.id: outstanding.get(one.id, 0) for one in ready if not one.express}
+    limited = {one.id: allowed(one.limit, outstanding.get(one.id, 0)) for one in ready if one.limit}
+    if provider is not None:
+        room = allowed(provider, sum(outstanding.values())) - len(express)
+        return express | share_out(room, mailings, limited)
     since = now - settings.release_ahead
     done: int = (await connection.execute(_DONE_LATELY, {"since": since})).scalar_one()
     room = done + settings.release_least * settings.chunk_size - sum(outstanding.values())
-    return share_out(room, {mailing_id: outstanding.get(mailing_id, 0) for mailing_id in ready})
+    unlimited = {mailing_id: out for mailing_id, out in mailings.items() if mailing_id not in limited}
+    return express | limited | share_out(room, unlimited)
 
 
 async def claim(
-    connection: AsyncConnection, shares: dict[int, int], lease_until: datetime, now: datetime
+    connection: AsyncConnection,
+    shares: dict[int, int],
+    lease_until: datetime,
+    now: datetime,
+    chunks: Mapping[int, int] = MappingProxyType({}),
 ) -> list[Job]:
-    """Stamps jobs released, and reads what the senders need to know of them."""
+    """Stamps jobs released, and reads what the senders need to know of them.
+
+    Messages that do not belong into their job leave it: those of clients that are gone are canceled; those of
+    clients in another zone than the job's are planned for that; of a mailing that is in `chunks`, whatever is
+    above that many messages waits.
+    """
+    shares = {mailing_id: share for mailing_id, share in shares.items() if share > 0}
+    if not shares:
+        return []
     parameters = {"mailings": list(shares), "shares": list(shares.values()), "now": now}
     rows = await connection.execute(_CLAIM, parameters | {"lease_until": lease_until, "most": MOST_JOBS_AT_ONCE})
     claimed = [Claimed(*row) for row in rows]
     moves = Moves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
-    messages = await _messages(connection, [job.id for job in claimed])
-    gone = [message.id for members in messages.values() for message in members if not message.number]
+    members = await _messages(connection, [job.id for job in claimed])
+    gone = [message.id for messages in members.values() for message in messages if message.number is None]
     await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
+    jobs = []
+    for job in sorted(claimed, key=lambda job: job.id):
+        there = [message for message in members.get(job.id, ()) if message.number is not None]
+        stay = await _sort(connection, job, there, chunks.get(job.mailing_id, job.open), moves, now)
+        if stay:
+            jobs.append(_job(job, stay, lease_until))
     await moves.apply(connection)
-    return [
-        _job(job, members, lease_until)
-        for job in claimed
-        if (members := tuple(m for m in messages.get(job.id, ()) if m.number))
-    ]
+    return jobs
+
+
+async def _sort(
+    connection: AsyncConnection, job: Claimed, messages: list[Open], chunk: int, moves: Moves, now: datetime
+) -> list[Open]:
+    """Moves those that do not belong into the job to jobs of their own; returns those that stay."""
+    window = window_of(job.window_from, job.window_until)
+    stay = [message for message in messages if window is None or message.zone == job.zone]
+    stay, above = stay[:chunk], stay[chunk:]
+    elsewhere: dict[str | None, list[int]] = defaultdict(list)
+    for message in messages:
+        if window is not None and message.zone != job.zone:
+            elsewhere[message.zone].append(message.id)
+    leaving = [(zone, plan(window, zone, now), ids) for zone, ids in elsewhere.items()]
+    leaving += [(job.zone, Plan(now, job.send_before), [message.id for message in above])]
+    count = 0
+    for zone, planned, ids in leaving:
+        for start in range(0, len(ids), chunk):
+            part = ids[start : start + chunk]
+            await move_to_new_job(connection, job.mailing_id, zone, planned, part, counts=False)
+            count += len(part)
+    if count:
+        moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, count)
+        await take_from_jobs(connection, {job.id: count}, now=now)
+    return stay
 
 
 def _as_locked(claimed: Sequence[Claimed]) -> dict[int, LockedJob]:
     """The claimed jobs as the ledger knows them: this transaction holds their rows."""
     return {
-        job.id: LockedJob(job.id, job.mailing_id, JobState.RELEASED, job.release, job.open, None)
+        job.id: LockedJob(
+            job.id, job.mailing_id, JobState.RELEASED, job.release, job.open, job.zone, job.send_before
+        )
         for job in claimed
     }
 
 
-async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[JobMessage]]:
-    """Open messages by job; number 0 where the client is gone."""
+async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[Open]]:
+    """Open messages by job."""
     rows = await connection.execute(_MESSAGES, {"job_ids": list(job_ids)})
-    return {
-        row.job_id: [JobMessage(id_, number or 0) for id_, number in zip(row.ids, row.numbers, strict=True)]
-        for row in rows
-    }
+    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones)) for row in rows}
 
 
-def _job(claimed: Claimed, messages: tuple[JobMessage, ...], lease_until: datetime) -> Job:
+def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> Job:
+    ends = [claimed.expired_at] if claimed.send_before is None else [claimed.expired_at, claimed.send_before]
     return Job(
         job_id=claimed.id,
         release=claimed.release,
         mailing_id=claimed.mailing_id,
         revision=claimed.revision,
         text=claimed.text,
-        send_before=claimed.send_before,
+        send_before=min(ends),
         lease_until=lease_until,
-        messages=messages,
+        messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),
         request_id=claimed.request_id,
     )
 
 
-async def _publish(publisher: Publisher, job: Job) -> bool:
+async def _give_slots(
+    connection: AsyncConnection, jobs: list[Job], ready: list[Ready], provider: Limit | None, now: datetime
+) -> list[Job]:
+    """The same jobs, with a slot for each message that is under a limit; notes which slots are taken."""
+    messages: dict[int, int] = defaultdict(int)
+    for job in jobs:
+        messages[job.mailing_id] += len(job.messages)
+    demands = {one.id: Demand(messages[one.id], one.limit, one.express) for one in ready if one.id in messages}
+    times = timetable(demands, provider, now.timestamp())
+    taken = dict(times.free_from)
+    if times.provider_free_from is not None:
+        taken[PROVIDER] = times.provider_free_from
+    if taken:
+        parameters = {"ids": list(taken), "untils": list(taken.values())}
+        await connection.execute(_KEEP_PACES, parameters)
+    slots = {mailing_id: iter(given) for mailing_id, given in times.slots.items()}
+    return [
+        job.model_copy(update={"slots_ms": _in_ms(islice(slots[job.mailing_id], len(job.messages)))})
+        if job.mailing_id in slots
+        else job
+        for job in jobs
+    ]
+
+
+def _in_ms(slots: Iterable[float]) -> tuple[int, ...]:
+    return tuple(math.ceil(slot * 1000) for slot in slots)
+
+
+async def _publish(publisher: Publisher, job: Job, express: bool) -> bool:
     """Whether the job is on its way, or may be: then its lease decides."""
     try:
-        await publisher.publish(JOBS, "job", job.model_dump_json().encode())
+        await publisher.publish(JOBS, "express" if express else "job", job.model_dump_json().encode())
     except NotPublished as error:
         log.warning("job_not_published", job_id=job.job_id, mailing_id=job.mailing_id, error=str(error))
         return False

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.planner.outcomes import Policy
-from shared.settings import BrokerSettings, DatabaseSettings, Duration
+from shared.settings import BrokerSettings, DatabaseSettings, Duration, PacingSettings
 
 
-class PlannerSettings(DatabaseSettings, BrokerSettings):
+class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings):
     """See the table in README.md."""
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")

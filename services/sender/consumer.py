@@ -1,6 +1,7 @@
 """Consuming: what a sender does on each connection to the broker, from the first question to the last ack."""
 
 import asyncio
+from collections.abc import Sequence
 from secrets import token_hex
 
 import structlog
@@ -14,7 +15,7 @@ from shared.broker import Publisher, until_closed
 from shared.contracts import JOB, STOPS, ReturnReason
 from shared.dead_letters import refuse
 from shared.reasons import reason_of
-from shared.topology import CONTROL, QUESTIONS, SENDER_JOBS, TIMEOUT
+from shared.topology import CONTROL, QUESTIONS, SENDER_EXPRESS, SENDER_JOBS, TIMEOUT
 
 log = structlog.get_logger()
 
@@ -51,18 +52,21 @@ class Consumer:
             if not await self._learn_stops(channel):
                 return
 
-            async def on_job(delivery: AbstractIncomingMessage) -> None:
-                await self._take(delivery, runs)
-
-            jobs = await channel.get_queue(SENDER_JOBS, ensure=False)
-            tag = await jobs.consume(on_job, timeout=TIMEOUT)
+            consumers = [await self._consume(channel, name, runs) for name in (SENDER_EXPRESS, SENDER_JOBS)]
             log.info("jobs_awaited", prefetch=self._prefetch)
             await until_closed(channel, self._stopping)
             if self._stopping.is_set():
-                await self._hand_back(jobs, tag)
+                await self._hand_back(consumers)
         finally:
             for run in runs:
                 run.lost = True
+
+    async def _consume(self, channel: AbstractChannel, name: str, runs: set[Run]) -> tuple[AbstractQueue, str]:
+        async def on_job(delivery: AbstractIncomingMessage) -> None:
+            await self._take(delivery, name, runs)
+
+        queue = await channel.get_queue(name, ensure=False)
+        return queue, await queue.consume(on_job, timeout=TIMEOUT)
 
     async def _learn_stops(self, channel: AbstractChannel) -> bool:
         """Listens for stops, and asks for those that were said before; False when the session is over.
@@ -100,19 +104,19 @@ class Consumer:
             over.cancel()
             answer.cancel()
 
-    async def _take(self, delivery: AbstractIncomingMessage, runs: set[Run]) -> None:
+    async def _take(self, delivery: AbstractIncomingMessage, queue: str, runs: set[Run]) -> None:
         """Takes a job in hand, or refuses it."""
         try:
-            self._begin(delivery, runs)
+            self._begin(delivery, queue == SENDER_EXPRESS, runs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must go somewhere
             for run in runs:
                 run.lost |= run.delivery is delivery
-            await refuse(delivery, SENDER_JOBS, error, self._publisher)
+            await refuse(delivery, queue, error, self._publisher)
 
-    def _begin(self, delivery: AbstractIncomingMessage, runs: set[Run]) -> None:
+    def _begin(self, delivery: AbstractIncomingMessage, express: bool, runs: set[Run]) -> None:
         """Puts a job's messages in line; a redelivered one goes straight back: somebody may have begun it."""
         job = JOB.validate_json(delivery.body)
-        run = Run(job, delivery, Bounds.of(job), unconfirmed=len(job.messages))
+        run = Run(job, delivery, Bounds.of(job), unconfirmed=len(job.messages), express=express)
         runs.difference_update([known for known in runs if known.unconfirmed == 0])
         runs.add(run)
         if delivery.redelivered:
@@ -121,11 +125,12 @@ class Consumer:
         else:
             self._delivery.take(run)
 
-    async def _hand_back(self, jobs: AbstractQueue, tag: str) -> None:
+    async def _hand_back(self, consumers: Sequence[tuple[AbstractQueue, str]]) -> None:
         """Takes no more jobs, ends what is in flight, gives back the rest, and waits until that is told."""
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
-                await jobs.cancel(tag)
+                for queue, tag in consumers:
+                    await queue.cancel(tag)
                 await self._delivery.drain()
                 await self._reporter.flush_all()
         except TimeoutError:

@@ -5,12 +5,14 @@ in a moment is repeated in place a few times; the planner's schedule is for the 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
+from services.sender.backlog import Backlog, Lane, Waiting
 from services.sender.breaker import Breaker
 from services.sender.gating import CIRCUIT_OPEN, Obstacle, obstacle, time_allowed
 from services.sender.judging import Verdict, judge
@@ -42,14 +44,38 @@ class Delivery:
         self._repeatable = (
             {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
         )
-        self._backlog: asyncio.Queue[tuple[Run, JobMessage]] = asyncio.Queue()
+        self._slot_tolerance = settings.slot_tolerance.total_seconds()
+        self._backlog = Backlog()
+        self._timing: set[asyncio.Task[None]] = set()
         self._least_revision: dict[int, int] = {}
         self._stopping = False
 
     def take(self, run: Run) -> None:
-        """Puts a job's messages in line."""
-        for message in run.job.messages:
-            self._backlog.put_nowait((run, message))
+        """Puts a job's messages in line; those with slots, each when its slot comes."""
+        if run.job.slots_ms is None:
+            lane = Lane.EXPRESS if run.express else Lane.ORDINARY
+            for message in run.job.messages:
+                self._backlog.put_nowait(Waiting(lane, run, message, math.inf))
+        else:
+            timing = asyncio.create_task(self._keep_time(run, run.job.slots_ms))
+            self._timing.add(timing)
+            timing.add_done_callback(self._timing.discard)
+
+    async def _keep_time(self, run: Run, slots_ms: Sequence[int]) -> None:
+        lane = Lane.EXPRESS if run.express else Lane.TIMED
+        in_time = iter(zip(run.job.messages, slots_ms, strict=True))
+        try:
+            for message, slot_ms in in_time:
+                slot = slot_ms / 1000
+                waiting = Waiting(lane, run, message, slot + self._slot_tolerance)
+                try:
+                    if (wait := slot - time.time()) > 0:
+                        await asyncio.sleep(wait)
+                finally:  # also when there is no more time: then it comes back as not sent
+                    self._backlog.put_nowait(waiting)
+        finally:
+            for message, _ in in_time:
+                self._backlog.put_nowait(Waiting(lane, run, message, 0.0))
 
     def give_back(self, run: Run, reason: ReturnReason) -> None:
         """Reports all of a job's messages as untried."""
@@ -69,13 +95,16 @@ class Delivery:
     async def drain(self) -> None:
         """Starts nothing new, and returns when all that was in hand has a result."""
         self._stopping = True
+        for timing in self._timing:
+            timing.cancel()
+        await asyncio.gather(*self._timing, return_exceptions=True)
         await self._backlog.join()
 
     async def _work(self) -> None:
         while True:
-            run, message = await self._backlog.get()
+            _, run, message, latest = await self._backlog.get()
             try:
-                await self._deliver(run, message)
+                await self._deliver(run, message, latest)
             except Exception as error:
                 log.error("delivery_failed", message_id=message.id, job_id=run.job.job_id, exc_info=error)
                 attempt = Attempt(int(time.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
@@ -83,16 +112,17 @@ class Delivery:
             finally:
                 self._backlog.task_done()
 
-    async def _deliver(self, run: Run, message: JobMessage) -> None:
+    async def _deliver(self, run: Run, message: JobMessage, latest: float) -> None:
         """POSTs one message, and again if that may help, and reports the result."""
         if run.lost:
             return
         attempts: list[Attempt] = []
-        came = await self._attempt(run, message, attempts)
+        came = await self._attempt(run, message, attempts, latest)
         if len(attempts) == 1 and attempts[0].outcome is Outcome.ACCEPTED:
             self._reporter.accept(run, Acceptance(message.id, attempts[0].at_ms, attempts[0].duration_ms))
             return
-        if self._quick_retries and self._is_worth_repeating(came, attempts):
+        # A repeat would need a slot of its own.
+        if self._quick_retries and run.job.slots_ms is None and self._is_worth_repeating(came, attempts):
             came = await self._retrying(attempts)(self._attempt, run, message, attempts)
         if isinstance(came, Verdict):
             self._report(run, message, came.outcome, attempts, retry_after=came.retry_after)
@@ -101,7 +131,9 @@ class Delivery:
         elif not run.lost:
             self._report(run, message, came.outcome, attempts, reason=came.reason)
 
-    async def _attempt(self, run: Run, message: JobMessage, attempts: list[Attempt]) -> Verdict | Obstacle:
+    async def _attempt(
+        self, run: Run, message: JobMessage, attempts: list[Attempt], latest: float = math.inf
+    ) -> Verdict | Obstacle:
         """One POST, if nothing speaks against it; adds to `attempts`."""
         began = time.time()
         job = run.job
@@ -112,6 +144,7 @@ class Delivery:
             revision=job.revision,
             least_revision=self._least_revision.get(job.mailing_id, 0),
             stopping=self._stopping or run.lost,
+            latest=latest,
         )
         if found is not None:
             return found

@@ -1,5 +1,6 @@
 """Whether a message may be POSTed at this instant. Pure; asked immediately before every POST."""
 
+import math
 from dataclasses import dataclass
 
 from shared.contracts import Job, Outcome, ReturnReason
@@ -29,16 +30,25 @@ EXPIRED = Obstacle(Outcome.EXPIRED)
 STOPPED = Obstacle(Outcome.RETURNED, ReturnReason.STOPPED)
 LEASE_OVER = Obstacle(Outcome.RETURNED, ReturnReason.LEASE_OVER)
 CIRCUIT_OPEN = Obstacle(Outcome.RETURNED, ReturnReason.CIRCUIT_OPEN)
+LATE = Obstacle(Outcome.RETURNED, ReturnReason.LATE)
 SHUTDOWN = Obstacle(Outcome.RETURNED, ReturnReason.SHUTDOWN)
 
 
 def obstacle(
-    bounds: Bounds, *, now: float, guard: float, revision: int, least_revision: int, stopping: bool
+    bounds: Bounds,
+    *,
+    now: float,
+    guard: float,
+    revision: int,
+    least_revision: int,
+    stopping: bool,
+    latest: float = math.inf,
 ) -> Obstacle | None:
     """What speaks against a POST that begins now; None: nothing.
 
-    `guard` seconds are kept to the deadline, as a request takes time to arrive. A job of a `revision` below
-    `least_revision` was released before its mailing was paused, canceled or deleted.
+    `latest` is the end of the message's slot, if it has one. `guard` seconds are kept to the deadline, as a
+    request takes time to arrive. A job of a `revision` below `least_revision` was released before its mailing
+    was paused, canceled or deleted.
     """
     if revision < least_revision:
         return STOPPED
@@ -48,6 +58,8 @@ def obstacle(
         return LEASE_OVER
     if stopping:
         return SHUTDOWN
+    if now > latest:
+        return LATE
     return None
 
 

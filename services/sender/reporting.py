@@ -27,6 +27,7 @@ class Run:
     delivery: AbstractIncomingMessage
     bounds: Bounds
     unconfirmed: int  # messages whose result the broker does not have yet
+    express: bool = False
     lost: bool = False  # the connection it came over is gone, so the broker hands the job out again
 
 

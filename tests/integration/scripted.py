@@ -71,8 +71,8 @@ async def scripted(play: Play) -> AsyncIterator[ScriptedServer]:
     server = ScriptedServer("http://127.0.0.1:{1}".format(*listener.sockets[0].getsockname()))
     async with listener:
         yield server
-        # asyncio loses the socket of a connection that it accepts while it stops listening. The backlog is first in,
-        # first out: once our own connection is in, so are all others.
+        # asyncio loses the socket of a connection that it accepts while it stops listening. The backlog is first
+        # in, first out: once our own connection is in, so are all others.
         with last:
             last.connect(listener.sockets[0].getsockname())
             await all_accepted.wait()

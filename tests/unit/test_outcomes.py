@@ -1,5 +1,6 @@
 """What an outcome means: every row of the table in ARCHITECTURE.md, and the bounds of the retries."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, backoff, next_step
 from shared.contracts import Outcome, ReturnReason
-from shared.statuses import FINAL_STATUSES, MailingState, MessageStatus
+from shared.statuses import FINAL_STATUSES, MailingState, MessageStatus, Reason
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = Policy(
@@ -53,7 +54,7 @@ def step(message: OpenMessage, word: Said, policy: Policy = POLICY) -> Settle | 
 @pytest.mark.parametrize("message", [RUNNING, OVER, CANCELED])
 def test_the_providers_word_is_final_whatever_the_mailing_does(message: OpenMessage) -> None:
     assert step(message, Said(Outcome.ACCEPTED)) == Settle(MessageStatus.SENT)
-    assert step(message, Said(Outcome.REJECTED)) == Settle(MessageStatus.FAILED)
+    assert step(message, Said(Outcome.REJECTED)) == Settle(MessageStatus.FAILED, Reason.ANSWER)
 
 
 def test_what_was_deferred_is_tried_again_later_and_that_counts() -> None:
@@ -71,13 +72,13 @@ def test_the_provider_may_ask_for_a_longer_wait_but_not_for_a_shorter_one() -> N
 
 def test_an_unclear_answer_is_repeated_only_if_that_can_do_no_harm() -> None:
     assert isinstance(step(RUNNING, Said(Outcome.UNCERTAIN)), TryAgain)
-    assert step(RUNNING, Said(Outcome.UNCERTAIN), ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN)
+    assert step(RUNNING, Said(Outcome.UNCERTAIN), ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN, Reason.ANSWER)
 
 
 def test_a_redelivered_job_waits_for_the_reports_of_whoever_had_it() -> None:
     word = Said(Outcome.RETURNED, reason=ReturnReason.REDELIVERED)
     assert step(RUNNING, word) == TryAgain(NOW + timedelta(seconds=10), counts=False)
-    assert step(RUNNING, word, ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN)
+    assert step(RUNNING, word, ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN, Reason.SILENCE)
 
 
 @pytest.mark.parametrize("reason", [ReturnReason.SHUTDOWN, ReturnReason.STOPPED, ReturnReason.LEASE_OVER])
@@ -97,12 +98,12 @@ def test_a_message_whose_end_was_moved_while_it_was_out_is_due_at_once() -> None
 
 @pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
 def test_when_the_time_is_over_an_unsent_message_is_expired(outcome: Outcome) -> None:
-    assert step(OVER, Said(outcome)) == Settle(MessageStatus.EXPIRED)
+    assert step(OVER, Said(outcome)) == Settle(MessageStatus.EXPIRED, Reason.END)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
 def test_of_a_canceled_mailing_an_unsent_message_is_canceled(outcome: Outcome) -> None:
-    assert step(CANCELED, Said(outcome)) == Settle(MessageStatus.CANCELED)
+    assert step(CANCELED, Said(outcome)) == Settle(MessageStatus.CANCELED, Reason.CANCEL)
 
 
 @given(messages, said, policies, jitters)
@@ -110,7 +111,7 @@ def test_every_step_is_a_final_state_or_a_wait_within_bounds(
     message: OpenMessage, word: Said, policy: Policy, jitter: float
 ) -> None:
     match next_step(message, word, now=NOW, policy=policy, jitter=jitter):
-        case Settle(status):
+        case Settle(status, _):
             assert status in FINAL_STATUSES
         case TryAgain(due_at):
             assert NOW <= due_at <= NOW + max(timedelta(minutes=12), timedelta(seconds=word.retry_after or 0))
@@ -122,3 +123,17 @@ def test_the_wait_grows_with_the_tries_up_to_its_most(tries: int, jitter: float)
     wait = backoff(tries, POLICY, jitter)
     assert timedelta(seconds=5) <= wait <= timedelta(minutes=12)
     assert backoff(tries + 1, POLICY, jitter) >= wait
+
+
+def test_what_comes_back_as_its_window_closes_is_for_the_next_opening() -> None:
+    closes_at = NOW + timedelta(milliseconds=80)
+    closing = replace(RUNNING, closes_at=closes_at)
+    assert step(closing, Said(Outcome.EXPIRED)) == TryAgain(closes_at, counts=False)
+    # The mailing's end had come first, and was moved since: this opening goes on.
+    assert step(replace(RUNNING, closes_at=NOW + timedelta(hours=3)), Said(Outcome.EXPIRED)) == TryAgain(
+        NOW, counts=False
+    )
+    # It was long on its way: not into the past.
+    assert step(replace(RUNNING, closes_at=NOW - timedelta(hours=3)), Said(Outcome.EXPIRED)) == TryAgain(
+        NOW, counts=False
+    )

@@ -1,0 +1,111 @@
+"""Rate limits as a timetable: every message under a limit gets the instant at which it may be POSTed. Pure.
+
+Slots are spaced evenly and given away once, by whoever holds the lock of the release, so the limit holds over any
+number of senders without a word between them: a sender keeps to the slot, or gives the message back. A slot that
+nobody used is gone. So nothing is saved up while senders are away, and nothing bursts when they come back.
+
+Instants are in seconds since the epoch.
+"""
+
+import heapq
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.pacing import FILL
+
+LEAD = 0.1  # seconds from release to the first slot: the way through the broker to a sender
+AHEAD = 0.5  # seconds: slots are given away up to so far ahead, in several turns
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Messages per second, and from when on its slots are free."""
+
+    rate: float
+    free_from: float = 0.0
+
+    @property
+    def spacing(self) -> float:
+        """Seconds from one slot to the next."""
+        return 1 / (FILL * self.rate)
+
+    def budget(self, now: float) -> int:
+        """How many slots may be given away now."""
+        begin, end = max(self.free_from, now + LEAD), now + LEAD + AHEAD
+        return 0 if begin >= end else math.ceil((end - begin) / self.spacing)
+
+    def chunk(self, most: int) -> int:
+        """How many messages a job may have: few enough that its slots are a matter of moments."""
+        return max(1, min(most, int(self.rate * AHEAD / 2)))
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Messages of one mailing that are to get slots; `limit` is the mailing's own. The urgent ones go first."""
+
+    messages: int
+    limit: Limit | None = None
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """For each mailing, ascending slots; and from when on the limits are free again."""
+
+    slots: dict[int, list[float]]
+    free_from: dict[int, float]
+    provider_free_from: float | None
+
+
+def timetable(demands: Mapping[int, Demand], provider: Limit | None, now: float) -> Timetable:
+    """Gives every message under a limit a slot. Mailings with no limit of any kind get none."""
+    if provider is None:
+        return _each_by_itself(demands, now + LEAD)
+    return _in_turn(demands, provider, now + LEAD)
+
+
+def _each_by_itself(demands: Mapping[int, Demand], earliest: float) -> Timetable:
+    slots: dict[int, list[float]] = {}
+    free_from: dict[int, float] = {}
+    for mailing_id, demand in demands.items():
+        if demand.limit is not None:
+            begin, spacing = max(earliest, demand.limit.free_from), demand.limit.spacing
+            slots[mailing_id] = [begin + number * spacing for number in range(demand.messages)]
+            free_from[mailing_id] = begin + demand.messages * spacing
+    return Timetable(slots, free_from, None)
+
+
+def _in_turn(demands: Mapping[int, Demand], provider: Limit, earliest: float) -> Timetable:
+    """The provider's slots, one after the other, to the mailing that has had the fewest and may have one then."""
+    slots: dict[int, list[float]] = {mailing_id: [] for mailing_id in demands}
+    free_from = {
+        mailing_id: max(earliest, demand.limit.free_from)
+        for mailing_id, demand in demands.items()
+        if demand.limit is not None
+    }
+    waiting = [
+        (free_from.get(mailing_id, earliest), mailing_id)
+        for mailing_id, demand in demands.items()
+        if demand.messages
+    ]
+    heapq.heapify(waiting)
+    ready: list[tuple[bool, int, int]] = []
+    slot = max(earliest, provider.free_from)
+    for _ in range(sum(demand.messages for demand in demands.values())):
+        if not ready:
+            slot = max(slot, waiting[0][0])
+        while waiting and waiting[0][0] <= slot:
+            _, mailing_id = heapq.heappop(waiting)
+            heapq.heappush(ready, (not demands[mailing_id].urgent, len(slots[mailing_id]), mailing_id))
+        _, _, mailing_id = heapq.heappop(ready)
+        slots[mailing_id].append(slot)
+        limit, due = demands[mailing_id].limit, slot
+        if limit is not None:
+            # From the instant that it was entitled to, or its rate would sink with every wait for its turn.
+            due = max(free_from[mailing_id], slot - provider.spacing) + limit.spacing
+            free_from[mailing_id] = due
+        if len(slots[mailing_id]) < demands[mailing_id].messages:
+            heapq.heappush(waiting, (due, mailing_id))
+        slot += provider.spacing
+    return Timetable(slots, free_from, slot)
