@@ -64,6 +64,14 @@ class BrokerSettings(LogSettings):
         return url
 
 
+class PacingSettings(LogSettings):
+    """How fast the provider may be asked."""
+
+    provider_rate: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"
+    )
+
+
 Settings = TypeVar("Settings", bound=LogSettings)
 
 
