@@ -65,9 +65,11 @@ class BrokerSettings(LogSettings):
 
 
 class PacingSettings(LogSettings):
-    """What the provider can take."""
+    """How fast the provider may be asked."""
 
-    provider_rate: float | None = Field(None, gt=0, description="messages per second, over all senders")
+    provider_rate: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"
+    )
 
 
 Settings = TypeVar("Settings", bound=LogSettings)

@@ -8,6 +8,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api import rules
+from services.api.limits import LocalWindow
 from services.api.refusals import NotFound
 from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage
 from shared.contracts import Event, EventKind, utc_now
@@ -15,8 +16,8 @@ from shared.outbox import put_event, put_stop
 from shared.statuses import MailingState
 
 _SELECT = """
-    SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.state,
-        m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
+    SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
+        m.window_until, m.rate, m.state, m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
         c.new, c.active, c.sent, c.failed, c.expired, c.canceled, c.uncertain, c.total
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
     WHERE m.state <> 'deleted'
@@ -28,8 +29,9 @@ _PAGE = text(_SELECT + "AND m.id < :before ORDER BY m.id DESC LIMIT :limit")
 
 _CREATE = text("""
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, filter, request_id)
-        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :request_id)
+        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, request_id)
+        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate,
+            :request_id)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -37,11 +39,18 @@ _CREATE = text("""
 
 _CHANGE = text("""
     UPDATE mailings SET
-        starts_at = coalesce(CAST(:starts_at AS timestamptz), starts_at),
-        expired_at = coalesce(CAST(:expired_at AS timestamptz), expired_at),
-        text = coalesce(CAST(:text AS text), text),
-        filter = coalesce(CAST(:filter AS jsonb), filter)
+        starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
+        window_from = :window_from, window_until = :window_until, rate = :rate
     WHERE id = :id
+""")
+
+# The planner plans anew what is past its `send_before`. By ascending id, as everybody locks jobs.
+_REPLAN = text("""
+    WITH planned AS MATERIALIZED (
+        SELECT id FROM jobs WHERE mailing_id = :id AND state = 'planned' AND zone IS NOT NULL
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE jobs SET due_at = now(), send_before = now() FROM planned WHERE jobs.id = planned.id
 """)
 
 _RECALL = text("""
@@ -63,16 +72,14 @@ _END = text("""
 """)
 
 
+_FIELDS = ("starts_at", "expired_at", "text", "filter", "window", "rate")  # what a caller decides
+
+
 async def create(connection: AsyncConnection, new: MailingIn, request_id: str | None) -> MailingOut:
     """Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
-    values = {
-        "starts_at": new.starts_at,
-        "expired_at": new.expired_at,
-        "text": new.text,
-        "filter": _json(new.filter.normalised()),
-        "request_id": request_id,
-    }
+    fields = {name: getattr(new, name) for name in _FIELDS} | {"filter": new.filter.normalised()}
+    values = {**_columns(fields), "request_id": request_id}
     mailing_id: int = (await connection.execute(_CREATE, values)).scalar_one()
     await _tell(connection, EventKind.MAILING_CREATED, mailing_id, request_id)
     return await find(connection, mailing_id)
@@ -102,12 +109,11 @@ async def change(
     changes = rules.what_changes(mailing, wanted, now)
     if not changes:
         return mailing
-    narrows = rules.narrows(mailing, changes, now)
-    if "filter" in changes:
-        changes["filter"] = _json(changes["filter"])
-    values = {"starts_at": None, "expired_at": None, "text": None, "filter": None, **changes, "id": mailing_id}
-    await connection.execute(_CHANGE, values)
-    if narrows:  # what is out comes back, and goes out again with the new times
+    fields = {name: getattr(mailing, name) for name in _FIELDS} | changes
+    await connection.execute(_CHANGE, {**_columns(fields), "id": mailing_id})
+    if "window" in changes:
+        await connection.execute(_REPLAN, {"id": mailing_id})
+    if rules.narrows(mailing, changes, now):  # what is out comes back, and goes out again within the new limits
         recalled = await connection.execute(_RECALL, {"id": mailing_id})
         await put_stop(connection, mailing_id, recalled.scalar_one())
     await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
@@ -172,9 +178,19 @@ async def _tell(connection: AsyncConnection, kind: EventKind, mailing_id: int, r
     await put_event(connection, Event(kind=kind, mailing_id=mailing_id, request_id=request_id))
 
 
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+def _columns(fields: dict[str, object]) -> dict[str, object]:
+    window = fields["window"]
+    assert window is None or isinstance(window, LocalWindow)
+    return {
+        **{name: value for name, value in fields.items() if name != "window"},
+        "filter": orjson.dumps(fields["filter"]).decode(),
+        "window_from": None if window is None else window.from_,
+        "window_until": None if window is None else window.until,
+    }
 
 
 def _mailing(row: RowMapping) -> MailingOut:
-    return MailingOut.model_validate({**row, "messages_status": dict(row)})
+    window = {"from": row["window_from"], "until": row["window_until"]}
+    return MailingOut.model_validate(
+        {**row, "window": None if row["window_from"] is None else window, "messages_status": dict(row)}
+    )

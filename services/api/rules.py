@@ -37,11 +37,13 @@ def what_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> d
 
 
 def narrows(mailing: MailingOut, changes: dict[str, object], now: datetime) -> bool:
-    """Whether what senders hold might be sent at a time that is not allowed any more."""
-    starts_at, expired_at = changes.get("starts_at"), changes.get("expired_at")
+    """Whether what senders hold might be sent at a time that is not allowed any more, or too fast."""
+    starts_at, expired_at, rate = (changes.get(name) for name in ("starts_at", "expired_at", "rate"))
     return mailing.state == MailingState.RUNNING and (
         (isinstance(starts_at, datetime) and starts_at > now)
         or (isinstance(expired_at, datetime) and expired_at < mailing.expired_at)
+        or "window" in changes
+        or (isinstance(rate, float) and (mailing.rate is None or rate < mailing.rate))
     )
 
 

@@ -2,8 +2,8 @@
 
 A body may carry what the service itself decides (`id`, `code`, `state`, …): it is ignored, so that an answer
 can be changed and sent back. Any other field that is not known is refused, for it is a typing error.
-The bodies of changes are typed dictionaries: which fields are there is exactly what was sent, and none of
-them can be null.
+The bodies of changes are typed dictionaries: which fields are there is exactly what was sent, and only what a
+mailing can be without may be null.
 """
 
 from datetime import datetime
@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from services.api.filters import FilterIn, Normalised, Tag, Zone, without_nul
 from services.api.instants import parse_instant
+from services.api.limits import LocalWindow, Rate
 from services.api.numbers import HIGHEST, LOWEST, parse_number
 from shared.contracts import INT64_MAX
 from shared.statuses import MailingState, MessageStatus
@@ -95,6 +96,8 @@ class MailingOut(BaseModel):
         description='The object form, lists sorted, however it was given: `905` comes back as `{"code": [905]}`.',
         examples=[{"tag": ["#AzbukaVkusa"]}],
     )
+    window: LocalWindow | None = Field(description="null: at any time of day")
+    rate: Rate | None = Field(description="Messages per second, over all senders; null: as fast as it goes.")
     state: MailingState
     paused: bool
     started_at: datetime | None = Field(description="when its audience was fixed and sending began")
@@ -153,7 +156,14 @@ class MessageDetail(MessageOut):
 
 
 _CLIENT_READ_ONLY = frozenset({"id", "code"})
-_MAILING_READ_ONLY = MailingDetail.model_fields.keys() - {"starts_at", "expired_at", "text", "filter"}
+_MAILING_READ_ONLY = MailingDetail.model_fields.keys() - {
+    "starts_at",
+    "expired_at",
+    "text",
+    "filter",
+    "window",
+    "rate",
+}
 
 
 def _without(names: frozenset[str] | set[str], given: object) -> object:
@@ -194,6 +204,8 @@ class MailingIn(BaseModel):
     expired_at: Instant
     text: MailingText
     filter: FilterIn
+    window: LocalWindow | None = None
+    rate: Rate | None = None
 
     _ignore_read_only = model_validator(mode="before")(_mailing_fields)
 
@@ -215,6 +227,8 @@ class MailingFields(TypedDict, total=False):
     expired_at: Instant
     text: MailingText
     filter: FilterIn
+    window: LocalWindow | None
+    rate: Rate | None
 
 
 ClientChange = Annotated[ClientFields, BeforeValidator(_client_fields)]

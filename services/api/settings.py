@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from shared.settings import BrokerSettings, DatabaseSettings, Duration
+from shared.settings import BrokerSettings, DatabaseSettings, Duration, PacingSettings
 
 
-class ApiSettings(DatabaseSettings, BrokerSettings):
+class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
     """Where to listen, and how much a request may take."""
 
     api_host: str = "127.0.0.1"

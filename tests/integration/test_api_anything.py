@@ -24,6 +24,8 @@ values = st.recursive(
             "Europe/Moscow",
             "#x",
             "905",
+            "09:00",
+            "21:00",
             "2090-01-01T00:00:00Z",
             "2090-01-02 00:00",
             "9999-12-31T23:59:59.999999Z",
@@ -33,12 +35,12 @@ values = st.recursive(
     ),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["code", "tag", "zone", "x"]), inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["code", "tag", "zone", "x", "from", "until"]), inner, max_size=3)
     ),
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["number", "tag", "zone", "code", "id", "starts_at", "expired_at", "text", "filter", "state"]
+    ["number", "tag", "zone", "code", "id", "starts_at", "expired_at", "text", "filter", "state", "window", "rate"]
 )
 bodies = (
     st.dictionaries(fields, values, max_size=6).map(orjson.dumps)

@@ -1,7 +1,7 @@
 """/api/mailing/ and /api/message/ on a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 import httpx
@@ -78,6 +78,8 @@ async def test_a_mailing_is_created_with_its_counters_and_the_planner_is_told(
     assert body == {
         **HELLO,
         "id": 1,
+        "window": None,
+        "rate": None,
         "state": "scheduled",
         "paused": False,
         "started_at": None,
@@ -128,6 +130,17 @@ async def test_a_filter_comes_back_as_an_object(api: httpx.AsyncClient, given: o
         ({"filter": {"code": []}}, "filter.code"),
         ({"filter": {"zone": ["Mars/Base"]}}, "filter.zone.0"),
         ({"filter": {"tag": ["a", "b\0"]}}, "filter.tag.1"),
+        ({"window": {"from": "09:00"}}, "window.until"),
+        ({"window": {"from": "09:00", "until": "09:00"}}, "window.until"),
+        ({"window": {"from": "9:00", "until": "21:00"}}, "window.from"),
+        ({"window": {"from": "09:00", "until": "24:00"}}, "window.until"),
+        ({"window": {"from": "09:00", "until": 21}}, "window.until"),
+        ({"window": {"from": "09:00", "until": "21:00", "to": "22:00"}}, "window.to"),
+        ({"window": "09:00-21:00"}, "window"),
+        ({"rate": 0}, "rate"),
+        ({"rate": 100_001}, "rate"),
+        ({"rate": "5"}, "rate"),
+        ({"rate": True}, "rate"),
         ({"tetx": "hello"}, "tetx"),
     ],
 )
@@ -196,6 +209,67 @@ async def test_the_filter_of_a_started_mailing_is_fixed_and_the_rest_is_not(
     same = await api.patch(path, json={"filter": "#t", "text": "bye", "expired_at": "2090-02-01T00:00:00Z"})
     assert same.status_code == 200
     assert same.json()["text"] == "bye"
+
+
+DAYTIME = {"from": "09:00", "until": "21:00"}
+NIGHT = {"from": "21:00", "until": "00:00"}
+
+
+async def test_a_window_and_a_rate_are_kept_changed_and_taken_away(api: httpx.AsyncClient) -> None:
+    path = f"/api/mailing/{await create(api, window=DAYTIME, rate=0.1)}/"
+    for change, window, rate in (
+        ({"text": "bye"}, DAYTIME, 0.1),
+        ({"window": NIGHT}, NIGHT, 0.1),
+        ({"rate": 250}, NIGHT, 250),
+        ({"window": None}, None, 250),
+        ({"rate": None, "window": DAYTIME}, DAYTIME, None),
+    ):
+        changed = (await api.patch(path, json=change)).json()
+        assert (changed["window"], changed["rate"]) == (window, rate)
+        assert _without_messages((await api.get(path)).json()) == changed
+    unchanged = await api.put(path, json=(await api.get(path)).json())
+    assert (unchanged.status_code, unchanged.json()) == (200, changed)
+
+
+async def test_another_window_of_a_running_mailing_calls_back_what_is_out_and_plans_the_rest_anew(
+    api: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    mailing_id, other = await create(api, window=DAYTIME), await create(api, window=DAYTIME)
+    await set_state(engine, mailing_id, "running")
+    await query(
+        engine,
+        "INSERT INTO jobs (mailing_id, due_at, send_before, zone, size, open, state)"
+        " SELECT mailing_id, now() + interval '1 h', now() + interval '2 h', zone, 1, 1, state::job_state"
+        " FROM (VALUES (:id, 'Asia/Omsk', 'planned'), (:id, NULL, 'planned'), (:id, 'Asia/Omsk', 'released'),"
+        " (:id, 'Asia/Omsk', 'done'), (:other, 'Asia/Omsk', 'planned')) AS job(mailing_id, zone, state)"
+        " RETURNING 1",
+        id=mailing_id,
+        other=other,
+    )
+    path = f"/api/mailing/{mailing_id}/"
+    await api.patch(path, json={"text": "bye", "rate": 5})
+    assert await jobs_to_replan(engine) == []
+    await api.patch(path, json={"window": NIGHT})
+    assert await jobs_to_replan(engine) == [(1, True)]
+    assert (await owed(engine))[2:] == [
+        ("stop", {"1": 1}),  # for the rate: there was none before
+        ("mailing.changed", 1),
+        ("stop", {"1": 2}),
+        ("mailing.changed", 1),
+    ]
+
+
+async def jobs_to_replan(engine: AsyncEngine) -> Sequence[tuple[object, ...]]:
+    """The jobs whose opening is over, and whether they are due."""
+    return await query(engine, "SELECT id, due_at <= now() FROM jobs WHERE send_before <= now() ORDER BY id")
+
+
+async def test_only_a_lower_rate_calls_back_what_is_out(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    mailing_id = await create(api, rate=10)
+    await set_state(engine, mailing_id, "running")
+    for rate, revision in ((11, 0), (None, 0), (12, 1), (10, 2), (10.5, 2)):
+        await api.patch(f"/api/mailing/{mailing_id}/", json={"rate": rate})
+        assert await query(engine, "SELECT revision FROM mailings") == [(revision,)], rate
 
 
 @pytest.mark.parametrize("state", ["finished", "canceled"])

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from services.api.filters import FilterIn, Normalised, parse_code
 from services.api.instants import parse_instant
 from services.api.numbers import HIGHEST, LOWEST, parse_number
-from services.api.zones import known_zones, parse_zone
+from services.api.zones import parse_zone
+from shared.zones import known_zones
 
 numbers = st.integers(LOWEST, HIGHEST)
 punctuation = st.text(" -().\u00a0\u2013", max_size=2)

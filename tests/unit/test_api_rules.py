@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.api.filters import Filter
+from services.api.limits import LocalWindow
 from services.api.refusals import Invalid, StateForbids
 from services.api.rules import check_cancelable, check_pausable, check_times, narrows, what_changes
 from services.api.schemas import MailingOut, MessagesStatus
@@ -16,7 +17,16 @@ LIVE = (MailingState.SCHEDULED, MailingState.RUNNING)
 OVER = (MailingState.FINISHED, MailingState.CANCELED)
 
 
-def mailing(state: MailingState = MailingState.SCHEDULED, *, ends: datetime = NOW + 2 * HOUR) -> MailingOut:
+DAYTIME = LocalWindow.model_validate({"from": "09:00", "until": "21:00"})
+
+
+def mailing(
+    state: MailingState = MailingState.SCHEDULED,
+    *,
+    ends: datetime = NOW + 2 * HOUR,
+    window: LocalWindow | None = None,
+    rate: float | None = None,
+) -> MailingOut:
     return MailingOut(
         id=1,
         created_at=NOW - 5 * HOUR,
@@ -24,6 +34,8 @@ def mailing(state: MailingState = MailingState.SCHEDULED, *, ends: datetime = NO
         expired_at=ends,
         text="hello",
         filter={"tag": ["#x"]},
+        window=window,
+        rate=rate,
         state=state,
         paused=False,
         started_at=None,
@@ -106,3 +118,22 @@ def test_an_earlier_end_or_a_later_start_calls_back_what_is_out() -> None:
     assert narrows(running, {"starts_at": NOW + HOUR}, NOW)
     assert not narrows(running, {"expired_at": NOW + 3 * HOUR, "starts_at": NOW - HOUR, "text": "bye"}, NOW)
     assert not narrows(mailing(), {"expired_at": NOW + HOUR}, NOW), "nothing is out before the start"
+
+
+def test_a_window_and_a_rate_can_change_after_the_start_and_be_taken_away() -> None:
+    running = mailing(MailingState.RUNNING, window=DAYTIME, rate=5)
+    assert what_changes(running, {"window": DAYTIME, "rate": 5.0}, NOW) == {}
+    assert what_changes(running, {"window": None, "rate": None}, NOW) == {"window": None, "rate": None}
+    night = LocalWindow.model_validate({"from": "21:00", "until": "09:00"})
+    assert what_changes(running, {"window": night, "rate": 6.0}, NOW) == {"window": night, "rate": 6.0}
+
+
+def test_another_window_or_a_lower_rate_calls_back_what_is_out() -> None:
+    running = mailing(MailingState.RUNNING, window=DAYTIME, rate=5)
+    assert narrows(running, {"window": None}, NOW)
+    assert narrows(mailing(MailingState.RUNNING), {"window": DAYTIME}, NOW)
+    assert narrows(running, {"rate": 4.9}, NOW)
+    assert narrows(mailing(MailingState.RUNNING), {"rate": 100.0}, NOW)
+    assert not narrows(running, {"rate": 5.1}, NOW)
+    assert not narrows(running, {"rate": None}, NOW)
+    assert not narrows(mailing(), {"window": DAYTIME, "rate": 1.0}, NOW), "nothing is out before the start"

@@ -34,6 +34,9 @@ async def create(new: MailingIn, database: OnDatabase, request_id: RequestId) ->
 
     `filter` is a tag, an operator's code (digits only), or an object of lists: any of the values within a
     field, all of the fields given. A tag made of digits must be written as `{"tag": ["123"]}`.
+
+    With a `window`, a client is written to only while its own clock is inside, as often as that comes before
+    the end. With a `rate`, no second sees more messages of it.
     """
     mailing = await database.transaction(mailings.create, new, request_id)
     structlog.contextvars.bind_contextvars(mailing_id=mailing.id)
@@ -80,8 +83,8 @@ async def change(
 ) -> MailingOut:
     """PUT and PATCH are the same: what is not given stays.
 
-    Once a mailing has started, `filter` can no longer change; `text`, `starts_at` and `expired_at` can, for the
-    messages that are not with a sender yet. A finished or canceled mailing cannot change.
+    Once a mailing has started, `filter` can no longer change; the others can, for the messages that are not
+    with a sender yet. `null` takes a window or a rate away. A finished or canceled mailing cannot change.
     """
     return await database.transaction(mailings.change, mailing_id, changes, request_id)
 
