@@ -19,7 +19,7 @@ _SELECT = """
         m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
         c.new, c.active, c.sent, c.failed, c.expired, c.canceled, c.uncertain, c.total
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
-    WHERE m.state <> 'deleted'
+    WHERE NOT m.express AND m.state <> 'deleted'
 """
 _FIND = text(_SELECT + "AND m.id = :id")
 # NO KEY: the expansion, which refers to the row, need not wait.

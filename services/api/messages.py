@@ -1,4 +1,4 @@
-"""The messages' SQL. Nothing here writes: messages are the planner's."""
+"""The messages' SQL. Nothing here writes: messages are the planner's, but for those that `express` makes."""
 
 from datetime import timedelta
 
@@ -10,11 +10,12 @@ from services.api.schemas import AttemptOut, MessageDetail, MessageOut, MessageP
 from shared.contracts import Outcome
 from shared.statuses import MessageStatus
 
-# Clients come and go: messages outlive them.
+# Clients come and go: messages outlive them. The mailing of a message sent on its own is nobody's business.
 _SELECT = """
-    SELECT m.id, m.mailing_id, m.client_id, client.number,
+    SELECT m.id, CASE WHEN NOT mailings.express THEN m.mailing_id END AS mailing_id,
+        nullif(m.client_id, 0) AS client_id, coalesce(client.number, mailings.number) AS number,
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
-        m.created_at, m.settled_at, m.tries, m.duration_ms, job.sender
+        m.reason, m.created_at, m.settled_at, m.tries, m.duration_ms, job.sender
     FROM messages m
     JOIN mailings ON mailings.id = m.mailing_id AND mailings.state <> 'deleted'
     LEFT JOIN jobs job ON job.id = m.job_id
@@ -22,14 +23,14 @@ _SELECT = """
 """
 _FIND = text(_SELECT + "WHERE m.id = :id")
 
-_OF_MAILING = _SELECT + "WHERE m.mailing_id = :mailing_id AND m.client_id > :after "
+_OF_MAILING = _SELECT + "WHERE m.mailing_id = :mailing_id AND NOT mailings.express AND m.client_id > :after "
 _IN_ORDER = " ORDER BY m.client_id LIMIT :limit"
 _PAGE = text(_OF_MAILING + _IN_ORDER)
 _PAGE_OF_NEW = text(_OF_MAILING + "AND m.status = 'new' AND job.state IS DISTINCT FROM 'released'" + _IN_ORDER)
 _PAGE_OF_ACTIVE = text(_OF_MAILING + "AND m.status = 'new' AND job.state = 'released'" + _IN_ORDER)
 _PAGE_OF_FINAL = text(_OF_MAILING + "AND m.status = CAST(:status AS message_status)" + _IN_ORDER)
 
-_MAILING_EXISTS = text("SELECT 1 FROM mailings WHERE id = :id AND state <> 'deleted'")
+_MAILING_EXISTS = text("SELECT 1 FROM mailings WHERE id = :id AND NOT express AND state <> 'deleted'")
 
 _ATTEMPTS = text("""
     SELECT at, sender, outcome, provider_status, provider_text, duration_ms
@@ -55,7 +56,7 @@ async def page(
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)
     items = [MessageOut.model_validate(dict(row)) for row in rows[:limit]]
-    return MessagePage(items=items, next=items[-1].client_id if len(rows) > limit else None)
+    return MessagePage(items=items, next=rows[limit - 1]["client_id"] if len(rows) > limit else None)
 
 
 async def find(connection: AsyncConnection, message_id: int) -> MessageDetail:

@@ -13,6 +13,11 @@ def check_times(starts_at: datetime, expired_at: datetime, now: datetime) -> Non
     """Raises Invalid unless there is a time to send in, and not all of it is past."""
     if expired_at <= starts_at:
         raise Invalid("expired_at", "must be after starts_at")
+    check_end(expired_at, now)
+
+
+def check_end(expired_at: datetime, now: datetime) -> None:
+    """Raises Invalid unless it is still to come."""
     if expired_at <= now:
         raise Invalid("expired_at", "is in the past already")
 

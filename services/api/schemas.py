@@ -16,7 +16,7 @@ from services.api.filters import FilterIn, Normalised, Tag, Zone, without_nul
 from services.api.instants import parse_instant
 from services.api.numbers import HIGHEST, LOWEST, parse_number
 from shared.contracts import INT64_MAX
-from shared.statuses import MailingState, MessageStatus
+from shared.statuses import MailingState, MessageStatus, Reason
 
 
 def _not_blank(given: str) -> str:
@@ -103,13 +103,21 @@ class MailingOut(BaseModel):
 
 
 class MessageOut(BaseModel):
-    """The SMS to one client."""
+    """The SMS to one client, or to one number."""
 
     id: int
-    mailing_id: int
-    client_id: int
-    number: int | None = Field(description="The client's number now; null when the client was deleted.")
+    mailing_id: int | None = Field(description="null when it was sent on its own")
+    client_id: int | None = Field(description="null when it was sent to a number that was no client's")
+    number: int | None = Field(
+        description="The client's number now, or the one it was sent to; null when the client was deleted."
+    )
     status: MessageStatus
+    reason: Reason | None = Field(
+        description="Why it ended so, where the status does not say it all. Expired: `window` (the client's local"
+        " window did not open in time), `zone` (its time zone is not known), `end` (the end came first)."
+        " Canceled: `cancel` (the mailing was), `client` (the client was deleted). Failed or uncertain: `answer`"
+        " (what the provider answered; see the attempts), `silence` (its sender was not heard of again)."
+    )
     created_at: datetime
     settled_at: datetime | None = Field(description="when its status became final")
     tries: int = Field(description="deliveries that had to be repeated")
@@ -148,6 +156,32 @@ class AttemptOut(BaseModel):
 
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 1,
+                "mailing_id": None,
+                "client_id": 1,
+                "number": 79057003050,
+                "status": "sent",
+                "reason": None,
+                "created_at": "2030-01-31T10:00:00Z",
+                "settled_at": "2030-01-31T10:00:00.070000Z",
+                "tries": 0,
+                "attempts": [
+                    {
+                        "at": "2030-01-31T10:00:00.040000Z",
+                        "sender": "sender@host-1",
+                        "outcome": "accepted",
+                        "provider_status": 200,
+                        "provider_text": None,
+                        "duration_ms": 30,
+                    }
+                ],
+            }
+        }
+    )
 
     attempts: list[AttemptOut]
 
@@ -196,6 +230,28 @@ class MailingIn(BaseModel):
     filter: FilterIn
 
     _ignore_read_only = model_validator(mode="before")(_mailing_fields)
+
+
+class MessageIn(BaseModel):
+    """A message to be sent on its own, to a client or to any number."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"number": "+7 (905) 700-30-50", "text": "Your code is 1234"}},
+    )
+
+    number: Number | None = None
+    client: Id | None = Field(default=None, description="a client's id, instead of a number")
+    text: MailingText
+    expired_at: Instant | None = Field(
+        default=None, description="No POST begins at or after this; in 24 hours if it is left out."
+    )
+
+    @model_validator(mode="after")
+    def _names_one_addressee(self) -> "MessageIn":
+        if (self.number is None) == (self.client is None):
+            raise ValueError("must have either number or client")
+        return self
 
 
 @with_config(ConfigDict(extra="forbid"))

@@ -38,7 +38,7 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["number", "tag", "zone", "code", "id", "starts_at", "expired_at", "text", "filter", "state"]
+    ["number", "tag", "zone", "code", "id", "client", "starts_at", "expired_at", "text", "filter", "state"]
 )
 bodies = (
     st.dictionaries(fields, values, max_size=6).map(orjson.dumps)
@@ -67,7 +67,10 @@ async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.As
 
 
 @often
-@given(path=st.sampled_from(["/api/client", "/api/mailing", "/api/client/1", "/api/mailing/1"]), body=bodies)
+@given(
+    path=st.sampled_from(["/api/client", "/api/mailing", "/api/message", "/api/client/1", "/api/mailing/1"]),
+    body=bodies,
+)
 async def test_no_body_is_answered_with_a_fault(api: httpx.AsyncClient, path: str, body: bytes) -> None:
     method = "PATCH" if path.endswith("1") else "POST"
     answer = await api.request(method, path, content=body, headers=JSON)

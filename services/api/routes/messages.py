@@ -1,14 +1,24 @@
 """/api/message/: single messages, down to each attempt."""
 
+import structlog
 from fastapi import APIRouter
 
-from services.api import messages
+from services.api import express, messages
+from services.api.bodies import StrictJsonRoute
 from services.api.problems import documented
 from services.api.refusals import NotFound
-from services.api.routes.asking import MessageId, OnDatabase
-from services.api.schemas import MessageDetail
+from services.api.routes.asking import MessageId, OnDatabase, RequestId
+from services.api.schemas import MessageDetail, MessageIn
 
-router = APIRouter(prefix="/api/message", tags=["messages"])
+router = APIRouter(prefix="/api/message", tags=["messages"], route_class=StrictJsonRoute)
+
+
+@router.post("/", status_code=201, summary="Send one message", responses=documented(NotFound))
+async def create(new: MessageIn, database: OnDatabase, request_id: RequestId) -> MessageDetail:
+    """At once, to a client or to any number. It belongs to no mailing; ask for it by its id."""
+    message = await database.transaction(express.create, new, request_id)
+    structlog.contextvars.bind_contextvars(message_id=message.id)
+    return message
 
 
 @router.get("/{message_id}/", summary="Show a message with its attempts", responses=documented(NotFound))
