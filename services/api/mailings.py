@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api import rules
 from services.api.refusals import NotFound
-from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage
+from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage, Retry
 from shared.contracts import Event, EventKind, utc_now
 from shared.outbox import put_event, put_stop
 from shared.statuses import MailingState
@@ -54,6 +54,17 @@ _PAUSE = text("""
 """)
 
 _RESUME = text("UPDATE mailings SET paused_at = NULL WHERE id = :id")
+
+# The planner puts the messages back: those that ended in these statuses by now.
+_RETRY = text("""
+    UPDATE mailings SET
+        retry_statuses = ARRAY(
+            SELECT DISTINCT unnest(coalesce(retry_statuses, '{}') || CAST(:statuses AS text[])) ORDER BY 1
+        ),
+        retry_ended_by = :now, retried_to = 0, expired_at = :expired_at,
+        state = 'running', finished_at = NULL
+    WHERE id = :id
+""")
 
 # `finished_at` is for the planner to set, when nothing of the mailing is open (canceled) or left (deleted).
 _END = text("""
@@ -107,9 +118,8 @@ async def change(
         changes["filter"] = _json(changes["filter"])
     values = {"starts_at": None, "expired_at": None, "text": None, "filter": None, **changes, "id": mailing_id}
     await connection.execute(_CHANGE, values)
-    if narrows:  # what is out comes back, and goes out again with the new times
-        recalled = await connection.execute(_RECALL, {"id": mailing_id})
-        await put_stop(connection, mailing_id, recalled.scalar_one())
+    if narrows:
+        await _recall(connection, mailing_id)
     await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
     return await find(connection, mailing_id)
 
@@ -148,6 +158,20 @@ async def cancel(connection: AsyncConnection, mailing_id: int, request_id: str |
     return await find(connection, mailing_id)
 
 
+async def retry(connection: AsyncConnection, mailing_id: int, wanted: Retry, request_id: str | None) -> MailingOut:
+    """Notes that messages are to be sent after all. Raises NotFound, StateForbids, Invalid."""
+    mailing, now = await _locked(connection, mailing_id), utc_now()
+    rules.check_retriable(mailing, wanted, now)
+    if not rules.has_any(mailing, wanted["status"]):
+        return mailing
+    values = {"statuses": wanted["status"], "expired_at": wanted["expired_at"], "now": now, "id": mailing_id}
+    await connection.execute(_RETRY, values)
+    if rules.narrows(mailing, {"expired_at": wanted["expired_at"]}, now):
+        await _recall(connection, mailing_id)
+    await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
 async def delete(connection: AsyncConnection, mailing_id: int, request_id: str | None) -> None:
     """From now on nobody sees it; the planner removes its rows. Raises NotFound."""
     await _locked(connection, mailing_id)
@@ -160,6 +184,12 @@ async def _locked(connection: AsyncConnection, mailing_id: int) -> MailingOut:
     if row is None:
         raise NotFound("mailing", mailing_id)
     return _mailing(row)
+
+
+async def _recall(connection: AsyncConnection, mailing_id: int) -> None:
+    """What is out comes back, and goes out again with the new times."""
+    recalled = await connection.execute(_RECALL, {"id": mailing_id})
+    await put_stop(connection, mailing_id, recalled.scalar_one())
 
 
 async def _end(connection: AsyncConnection, mailing_id: int, state: MailingState) -> None:

@@ -7,7 +7,7 @@ them can be null.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
@@ -271,6 +271,16 @@ class MailingFields(TypedDict, total=False):
     expired_at: Instant
     text: MailingText
     filter: FilterIn
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Retry(TypedDict):
+    """Which messages are to be sent after all, and until when."""
+
+    status: Annotated[
+        list[Literal[MessageStatus.FAILED, MessageStatus.EXPIRED, MessageStatus.UNCERTAIN]], Field(min_length=1)
+    ]
+    expired_at: Instant
 
 
 ClientChange = Annotated[ClientFields, BeforeValidator(_client_fields)]

@@ -47,7 +47,9 @@ bodies = (
 )
 words = st.integers().map(str) | st.text(max_size=10) | st.sampled_from(["1", "0", "\0", "messages", "pause"])
 paths = st.tuples(
-    st.sampled_from(["client", "mailing", "message"]), words, st.sampled_from(["", "messages", "pause", "cancel"])
+    st.sampled_from(["client", "mailing", "message"]),
+    words,
+    st.sampled_from(["", "messages", "pause", "cancel", "retry"]),
 ).map(lambda parts: "/api/" + "/".join(quote(part, safe="") for part in parts if part))
 names = st.sampled_from(["tag", "code", "zone", "number", "limit", "after", "status"])
 queries = st.dictionaries(names, words, max_size=3)

@@ -125,8 +125,10 @@ async def test_its_mailing_is_seen_nowhere(api: httpx.AsyncClient, engine: Async
         ("POST", f"{path}pause/"),
         ("POST", f"{path}resume/"),
         ("POST", f"{path}cancel/"),
+        ("POST", f"{path}retry/"),
     ):
-        answer = await api.request(method, wanted, json={} if method in {"PUT", "PATCH"} else None)
+        body = {"status": ["failed"], "expired_at": "2090-01-01T00:00:00Z"} if wanted.endswith("retry/") else {}
+        answer = await api.request(method, wanted, json=body)
         assert answer.status_code == 404, (method, wanted)
 
 
