@@ -9,7 +9,16 @@ them can be null.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from services.api.filters import FilterIn, Normalised, Tag, Zone, without_nul
@@ -154,36 +163,67 @@ class AttemptOut(BaseModel):
     duration_ms: int | None
 
 
+_MESSAGE: dict[str, JsonValue] = {
+    "id": 1,
+    "mailing_id": None,
+    "client_id": 1,
+    "number": 79057003050,
+    "status": "sent",
+    "reason": None,
+    "created_at": "2030-01-31T10:00:00Z",
+    "settled_at": "2030-01-31T10:00:00.070000Z",
+    "tries": 0,
+    "attempts": [
+        {
+            "at": "2030-01-31T10:00:00.040000Z",
+            "sender": "sender@host-1",
+            "outcome": "accepted",
+            "provider_status": 200,
+            "provider_text": None,
+            "duration_ms": 30,
+        }
+    ],
+}
+
+
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _MESSAGE})
+
+    attempts: list[AttemptOut]
+
+
+class HistoryItem(MessageDetail):
+    """A message with all that tells what became of it, and why."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "id": 1,
-                "mailing_id": None,
-                "client_id": 1,
-                "number": 79057003050,
-                "status": "sent",
-                "reason": None,
-                "created_at": "2030-01-31T10:00:00Z",
-                "settled_at": "2030-01-31T10:00:00.070000Z",
-                "tries": 0,
-                "attempts": [
-                    {
-                        "at": "2030-01-31T10:00:00.040000Z",
-                        "sender": "sender@host-1",
-                        "outcome": "accepted",
-                        "provider_status": 200,
-                        "provider_text": None,
-                        "duration_ms": 30,
-                    }
-                ],
+                **_MESSAGE,
+                "text": "Your code is 1234",
+                "starts_at": "2030-01-31T10:00:00Z",
+                "expired_at": "2030-02-01T10:00:00Z",
+                "state": "finished",
+                "paused": False,
+                "due_at": None,
             }
         }
     )
 
-    attempts: list[AttemptOut]
+    text: str = Field(description="its mailing's, as are the next ones")
+    starts_at: datetime
+    expired_at: datetime
+    state: MailingState
+    paused: bool
+    due_at: datetime | None = Field(description="It is sent, or tried again, not before; null when it is settled.")
+
+
+class HistoryPage(BaseModel):
+    """The messages to one person, newest first."""
+
+    items: list[HistoryItem]
+    next: int | None = Field(description="Give it as `after` to get the next page; null on the last one.")
 
 
 _CLIENT_READ_ONLY = frozenset({"id", "code"})

@@ -51,7 +51,7 @@ paths = st.tuples(
     words,
     st.sampled_from(["", "messages", "pause", "cancel", "retry"]),
 ).map(lambda parts: "/api/" + "/".join(quote(part, safe="") for part in parts if part))
-names = st.sampled_from(["tag", "code", "zone", "number", "limit", "after", "status"])
+names = st.sampled_from(["tag", "code", "zone", "number", "client", "limit", "after", "status"])
 queries = st.dictionaries(names, words, max_size=3)
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 JSON = {"Content-Type": "application/json"}
