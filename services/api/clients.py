@@ -40,7 +40,7 @@ _LOCK_PLANNED_JOBS = text("""
 
 # No other transaction holds one of these rows and waits for us: it would have had to lock the job first.
 _CANCEL_MESSAGES = text("""
-    UPDATE messages SET status = 'canceled', settled_at = now()
+    UPDATE messages SET status = 'canceled', reason = 'client', settled_at = now()
     WHERE client_id = :client_id AND status = 'new' AND job_id = ANY(:jobs)
     RETURNING mailing_id, job_id
 """)

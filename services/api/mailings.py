@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api import rules
 from services.api.limits import LocalWindow
 from services.api.refusals import NotFound
-from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage
+from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage, Retry
 from shared.contracts import Event, EventKind, utc_now
 from shared.outbox import put_event, put_stop
 from shared.statuses import MailingState
@@ -20,7 +20,7 @@ _SELECT = """
         m.window_until, m.rate, m.state, m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
         c.new, c.active, c.sent, c.failed, c.expired, c.canceled, c.uncertain, c.total
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
-    WHERE m.state <> 'deleted'
+    WHERE NOT m.express AND m.state <> 'deleted'
 """
 _FIND = text(_SELECT + "AND m.id = :id")
 # NO KEY: the expansion, which refers to the row, need not wait.
@@ -63,6 +63,17 @@ _PAUSE = text("""
 """)
 
 _RESUME = text("UPDATE mailings SET paused_at = NULL WHERE id = :id")
+
+# The planner puts the messages back: those that ended in these statuses by now.
+_RETRY = text("""
+    UPDATE mailings SET
+        retry_statuses = ARRAY(
+            SELECT DISTINCT unnest(coalesce(retry_statuses, '{}') || CAST(:statuses AS text[])) ORDER BY 1
+        ),
+        retry_ended_by = :now, retried_to = 0, expired_at = :expired_at,
+        state = 'running', finished_at = NULL
+    WHERE id = :id
+""")
 
 # `finished_at` is for the planner to set, when nothing of the mailing is open (canceled) or left (deleted).
 _END = text("""
@@ -114,8 +125,7 @@ async def change(
     if "window" in changes:
         await connection.execute(_REPLAN, {"id": mailing_id})
     if rules.narrows(mailing, changes, now):  # what is out comes back, and goes out again within the new limits
-        recalled = await connection.execute(_RECALL, {"id": mailing_id})
-        await put_stop(connection, mailing_id, recalled.scalar_one())
+        await _recall(connection, mailing_id)
     await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
     return await find(connection, mailing_id)
 
@@ -154,6 +164,20 @@ async def cancel(connection: AsyncConnection, mailing_id: int, request_id: str |
     return await find(connection, mailing_id)
 
 
+async def retry(connection: AsyncConnection, mailing_id: int, wanted: Retry, request_id: str | None) -> MailingOut:
+    """Notes that messages are to be sent after all. Raises NotFound, StateForbids, Invalid."""
+    mailing, now = await _locked(connection, mailing_id), utc_now()
+    rules.check_retriable(mailing, wanted, now)
+    if not rules.has_any(mailing, wanted["status"]):
+        return mailing
+    values = {"statuses": wanted["status"], "expired_at": wanted["expired_at"], "now": now, "id": mailing_id}
+    await connection.execute(_RETRY, values)
+    if rules.narrows(mailing, {"expired_at": wanted["expired_at"]}, now):
+        await _recall(connection, mailing_id)
+    await _tell(connection, EventKind.MAILING_CHANGED, mailing_id, request_id)
+    return await find(connection, mailing_id)
+
+
 async def delete(connection: AsyncConnection, mailing_id: int, request_id: str | None) -> None:
     """From now on nobody sees it; the planner removes its rows. Raises NotFound."""
     await _locked(connection, mailing_id)
@@ -166,6 +190,12 @@ async def _locked(connection: AsyncConnection, mailing_id: int) -> MailingOut:
     if row is None:
         raise NotFound("mailing", mailing_id)
     return _mailing(row)
+
+
+async def _recall(connection: AsyncConnection, mailing_id: int) -> None:
+    """What is out comes back, and goes out again with the new times."""
+    recalled = await connection.execute(_RECALL, {"id": mailing_id})
+    await put_stop(connection, mailing_id, recalled.scalar_one())
 
 
 async def _end(connection: AsyncConnection, mailing_id: int, state: MailingState) -> None:

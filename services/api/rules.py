@@ -1,10 +1,11 @@
 """What may be done to a mailing, in which state and at which times. Pure: no I/O, no clock."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from services.api.refusals import Invalid, StateForbids
-from services.api.schemas import MailingFields, MailingOut
-from shared.statuses import MailingState
+from services.api.schemas import MailingFields, MailingOut, Retry
+from shared.statuses import MailingState, MessageStatus
 
 _OVER = {MailingState.FINISHED, MailingState.CANCELED}
 
@@ -13,6 +14,11 @@ def check_times(starts_at: datetime, expired_at: datetime, now: datetime) -> Non
     """Raises Invalid unless there is a time to send in, and not all of it is past."""
     if expired_at <= starts_at:
         raise Invalid("expired_at", "must be after starts_at")
+    check_end(expired_at, now)
+
+
+def check_end(expired_at: datetime, now: datetime) -> None:
+    """Raises Invalid unless it is still to come."""
     if expired_at <= now:
         raise Invalid("expired_at", "is in the past already")
 
@@ -51,6 +57,20 @@ def check_pausable(mailing: MailingOut) -> None:
     """Whether there is anything to pause, or to resume. Raises StateForbids."""
     if mailing.state in _OVER:
         raise StateForbids(f"The mailing is {mailing.state}: there is nothing to pause or to resume.")
+
+
+def check_retriable(mailing: MailingOut, wanted: Retry, now: datetime) -> None:
+    """Raises StateForbids, Invalid."""
+    if mailing.state == MailingState.SCHEDULED:
+        raise StateForbids("The mailing has not started: there is nothing to retry.")
+    if mailing.state == MailingState.CANCELED:
+        raise StateForbids("The mailing is canceled: nothing more of it is ever sent.")
+    check_times(mailing.starts_at, wanted["expired_at"], now)
+
+
+def has_any(mailing: MailingOut, statuses: Iterable[MessageStatus]) -> bool:
+    """Whether a message of the mailing is in one of these statuses."""
+    return any(getattr(mailing.messages_status, status) for status in statuses)
 
 
 def check_cancelable(mailing: MailingOut) -> None:

@@ -7,9 +7,18 @@ mailing can be without may be null.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from services.api.filters import FilterIn, Normalised, Tag, Zone, without_nul
@@ -17,7 +26,7 @@ from services.api.instants import parse_instant
 from services.api.limits import LocalWindow, Rate
 from services.api.numbers import HIGHEST, LOWEST, parse_number
 from shared.contracts import INT64_MAX
-from shared.statuses import MailingState, MessageStatus
+from shared.statuses import MailingState, MessageStatus, Reason
 
 
 def _not_blank(given: str) -> str:
@@ -106,13 +115,21 @@ class MailingOut(BaseModel):
 
 
 class MessageOut(BaseModel):
-    """The SMS to one client."""
+    """The SMS to one client, or to one number."""
 
     id: int
-    mailing_id: int
-    client_id: int
-    number: int | None = Field(description="The client's number now; null when the client was deleted.")
+    mailing_id: int | None = Field(description="null when it was sent on its own")
+    client_id: int | None = Field(description="null when it was sent to a number that was no client's")
+    number: int | None = Field(
+        description="The client's number now, or the one it was sent to; null when the client was deleted."
+    )
     status: MessageStatus
+    reason: Reason | None = Field(
+        description="Why it ended so, where the status does not say it all. Expired: `window` (the client's local"
+        " window did not open in time), `zone` (its time zone is not known), `end` (the end came first)."
+        " Canceled: `cancel` (the mailing was), `client` (the client was deleted). Failed or uncertain: `answer`"
+        " (what the provider answered; see the attempts), `silence` (its sender was not heard of again)."
+    )
     created_at: datetime
     settled_at: datetime | None = Field(description="when its status became final")
     tries: int = Field(description="deliveries that had to be repeated")
@@ -149,10 +166,67 @@ class AttemptOut(BaseModel):
     duration_ms: int | None
 
 
+_MESSAGE: dict[str, JsonValue] = {
+    "id": 1,
+    "mailing_id": None,
+    "client_id": 1,
+    "number": 79057003050,
+    "status": "sent",
+    "reason": None,
+    "created_at": "2030-01-31T10:00:00Z",
+    "settled_at": "2030-01-31T10:00:00.070000Z",
+    "tries": 0,
+    "attempts": [
+        {
+            "at": "2030-01-31T10:00:00.040000Z",
+            "sender": "sender@host-1",
+            "outcome": "accepted",
+            "provider_status": 200,
+            "provider_text": None,
+            "duration_ms": 30,
+        }
+    ],
+}
+
+
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _MESSAGE})
+
     attempts: list[AttemptOut]
+
+
+class HistoryItem(MessageDetail):
+    """A message with all that tells what became of it, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **_MESSAGE,
+                "text": "Your code is 1234",
+                "starts_at": "2030-01-31T10:00:00Z",
+                "expired_at": "2030-02-01T10:00:00Z",
+                "state": "finished",
+                "paused": False,
+                "due_at": None,
+            }
+        }
+    )
+
+    text: str = Field(description="its mailing's, as are the next ones")
+    starts_at: datetime
+    expired_at: datetime
+    state: MailingState
+    paused: bool
+    due_at: datetime | None = Field(description="It is sent, or tried again, not before; null when it is settled.")
+
+
+class HistoryPage(BaseModel):
+    """The messages to one person, newest first."""
+
+    items: list[HistoryItem]
+    next: int | None = Field(description="Give it as `after` to get the next page; null on the last one.")
 
 
 _CLIENT_READ_ONLY = frozenset({"id", "code"})
@@ -210,6 +284,28 @@ class MailingIn(BaseModel):
     _ignore_read_only = model_validator(mode="before")(_mailing_fields)
 
 
+class MessageIn(BaseModel):
+    """A message to be sent on its own, to a client or to any number."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"number": "+7 (905) 700-30-50", "text": "Your code is 1234"}},
+    )
+
+    number: Number | None = None
+    client: Id | None = Field(default=None, description="a client's id, instead of a number")
+    text: MailingText
+    expired_at: Instant | None = Field(
+        default=None, description="No POST begins at or after this; in 24 hours if it is left out."
+    )
+
+    @model_validator(mode="after")
+    def _names_one_addressee(self) -> "MessageIn":
+        if (self.number is None) == (self.client is None):
+            raise ValueError("must have either number or client")
+        return self
+
+
 @with_config(ConfigDict(extra="forbid"))
 class ClientFields(TypedDict, total=False):
     """What of a client is to change; the rest stays."""
@@ -229,6 +325,16 @@ class MailingFields(TypedDict, total=False):
     filter: FilterIn
     window: LocalWindow | None
     rate: Rate | None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Retry(TypedDict):
+    """Which messages are to be sent after all, and until when."""
+
+    status: Annotated[
+        list[Literal[MessageStatus.FAILED, MessageStatus.EXPIRED, MessageStatus.UNCERTAIN]], Field(min_length=1)
+    ]
+    expired_at: Instant
 
 
 ClientChange = Annotated[ClientFields, BeforeValidator(_client_fields)]

@@ -40,7 +40,8 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["number", "tag", "zone", "code", "id", "starts_at", "expired_at", "text", "filter", "state", "window", "rate"]
+    ["number", "tag", "zone", "code", "id", "client", "starts_at", "expired_at", "text", "filter", "state"]
+    + ["window", "rate"]
 )
 bodies = (
     st.dictionaries(fields, values, max_size=6).map(orjson.dumps)
@@ -49,9 +50,11 @@ bodies = (
 )
 words = st.integers().map(str) | st.text(max_size=10) | st.sampled_from(["1", "0", "\0", "messages", "pause"])
 paths = st.tuples(
-    st.sampled_from(["client", "mailing", "message"]), words, st.sampled_from(["", "messages", "pause", "cancel"])
+    st.sampled_from(["client", "mailing", "message"]),
+    words,
+    st.sampled_from(["", "messages", "pause", "cancel", "retry"]),
 ).map(lambda parts: "/api/" + "/".join(quote(part, safe="") for part in parts if part))
-names = st.sampled_from(["tag", "code", "zone", "number", "limit", "after", "status"])
+names = st.sampled_from(["tag", "code", "zone", "number", "client", "limit", "after", "status"])
 queries = st.dictionaries(names, words, max_size=3)
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 JSON = {"Content-Type": "application/json"}
@@ -69,7 +72,10 @@ async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.As
 
 
 @often
-@given(path=st.sampled_from(["/api/client", "/api/mailing", "/api/client/1", "/api/mailing/1"]), body=bodies)
+@given(
+    path=st.sampled_from(["/api/client", "/api/mailing", "/api/message", "/api/client/1", "/api/mailing/1"]),
+    body=bodies,
+)
 async def test_no_body_is_answered_with_a_fault(api: httpx.AsyncClient, path: str, body: bytes) -> None:
     method = "PATCH" if path.endswith("1") else "POST"
     answer = await api.request(method, path, content=body, headers=JSON)

@@ -386,8 +386,9 @@ async def test_messages_are_shown_with_what_their_jobs_are_doing(
     assert [one["status"] for one in messages] == ["active", "active", "new", "new", "canceled"]
     assert [one["number"] for one in messages] == [79050000000 + n for n in range(4)] + [None]
     assert [one["settled_at"] is None for one in messages] == [True] * 4 + [False]
+    assert [one["reason"] for one in messages] == [None] * 4 + ["client"]
     assert messages[0].keys() == {
-        "id", "mailing_id", "client_id", "number", "status", "created_at", "settled_at", "tries"
+        "id", "mailing_id", "client_id", "number", "status", "reason", "created_at", "settled_at", "tries"
     }  # fmt: skip
     for status in MessageStatus:
         page = (await api.get(f"/api/mailing/{mailing_id}/messages/", params={"status": status})).json()

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import structlog
 from fastapi import Depends, Path, Query, Request
+from pydantic import BeforeValidator
 
+from services.api.numbers import parse_number
 from services.api.transactions import Database
 from shared.broker import Publisher
 from shared.contracts import INT64_MAX
@@ -17,6 +19,8 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
 After = Annotated[
     int | None, Query(ge=1, le=INT64_MAX, description="`next` of the page before; left out for the first page")
 ]
+_Number = Annotated[int, BeforeValidator(parse_number, json_schema_input_type=str)]
+AskedNumber = Annotated[_Number | None, Query(examples=["79057003050"])]
 
 
 async def _database(request: Request) -> Database:

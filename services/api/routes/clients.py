@@ -4,21 +4,19 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Body, Query
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
 from services.api import clients
 from services.api.bodies import StrictJsonRoute
 from services.api.filters import without_nul
-from services.api.numbers import parse_number
 from services.api.problems import documented
 from services.api.refusals import NotFound, NumberTaken
-from services.api.routes.asking import After, ClientId, Limit, OnDatabase
+from services.api.routes.asking import After, AskedNumber, ClientId, Limit, OnDatabase
 from services.api.schemas import ClientChange, ClientIn, ClientOut, ClientPage
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
 
 _Text = Annotated[str, AfterValidator(str.strip), AfterValidator(without_nul)]
-_Number = Annotated[int, BeforeValidator(parse_number, json_schema_input_type=str)]
 
 
 @router.post("/", status_code=201, summary="Create a client", responses=documented(NumberTaken))
@@ -35,7 +33,7 @@ async def page(
     tag: Annotated[_Text | None, Query(examples=["#AzbukaVkusa"])] = None,
     code: Annotated[int | None, Query(ge=0, le=999, examples=[905])] = None,
     zone: Annotated[_Text | None, Query(examples=["Europe/Moscow"])] = None,
-    number: Annotated[_Number | None, Query(examples=["79057003050"])] = None,
+    number: AskedNumber = None,
     limit: Limit = 100,
     after: After = None,
 ) -> ClientPage:

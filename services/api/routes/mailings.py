@@ -18,6 +18,7 @@ from services.api.schemas import (
     MailingOut,
     MailingPage,
     MessagePage,
+    Retry,
 )
 from shared.contracts import INT64_MAX
 from shared.statuses import MessageStatus
@@ -111,3 +112,20 @@ async def resume(mailing_id: MailingId, database: OnDatabase, request_id: Reques
 async def cancel(mailing_id: MailingId, database: OnDatabase, request_id: RequestId) -> MailingOut:
     """Nothing more of it is ever sent; it stays in the statistics."""
     return await database.transaction(mailings.cancel, mailing_id, request_id)
+
+
+@router.post("/{mailing_id}/retry/", summary="Retry what was not sent", responses=_MAY_BE_FORBIDDEN)
+async def retry(
+    mailing_id: MailingId,
+    wanted: Annotated[
+        Retry, Body(examples=[{"status": ["failed", "expired"], "expired_at": "2030-01-31T18:00:00Z"}])
+    ],
+    database: OnDatabase,
+    request_id: RequestId,
+) -> MailingOut:
+    """The messages in these statuses become `new` again, and the mailing ends at `expired_at` instead.
+
+    It happens bit by bit, right after the answer. What is `uncertain` may have reached its client already. If
+    there is nothing in these statuses, nothing changes: so calling it twice is calling it once.
+    """
+    return await database.transaction(mailings.retry, mailing_id, wanted, request_id)
