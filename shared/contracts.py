@@ -92,9 +92,10 @@ class Job(_Contract):
     lease_until: AwareDatetime  # whoever holds the job past this sends nothing more of it
     # Never none: a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
-    # Under a rate limit, one for each message: the instant of its POST, which may not begin before it, nor more
-    # than a moment after it. Whoever misses a slot gives the message back.
+    # Under a rate limit, a slot for each message: the instant of its POST, which may not begin before it, nor more
+    # than `slot_lasts_ms` after it. Whoever misses a slot gives the message back.
     slots_ms: tuple[InstantMs, ...] | None = None
+    slot_lasts_ms: DurationMs = 0
     request_id: str | None = None
 
     @model_validator(mode="after")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from shared.pacing import FILL
 
+MOST = 1.05  # times the limit: what no one-second window may go beyond
+TRAVEL = 0.005  # seconds: how much the way from a POST's beginning to its arrival varies
 LEAD = 0.1  # seconds from release to the first slot: the way through the broker to a sender
 AHEAD = 0.5  # seconds: slots are given away up to so far ahead, in several turns
 
@@ -29,6 +31,15 @@ class Limit:
     def spacing(self) -> float:
         """Seconds from one slot to the next."""
         return 1 / (FILL * self.rate)
+
+    @property
+    def slot_lasts(self) -> float:
+        """How many seconds late a POST may begin.
+
+        If all of them are as late as they may be, and then none is, a second has what 1 + `slot_lasts` seconds
+        should have had, and one more at its edge. At low rates, where that one is too many, it must not come.
+        """
+        return max((MOST - 1 / self.rate) / FILL, 1 / FILL) - 1 - TRAVEL
 
     def budget(self, now: float) -> int:
         """How many slots may be given away now."""

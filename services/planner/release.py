@@ -329,16 +329,22 @@ async def _give_slots(
         parameters = {"ids": list(taken), "untils": list(taken.values())}
         await connection.execute(_KEEP_PACES, parameters)
     slots = {mailing_id: iter(given) for mailing_id, given in times.slots.items()}
+    lasts = {one.id: _slot_lasts(one.limit, provider) for one in ready}
     return [
-        job.model_copy(update={"slots_ms": _in_ms(islice(slots[job.mailing_id], len(job.messages)))})
+        _with_slots(job, islice(slots[job.mailing_id], len(job.messages)), lasts[job.mailing_id])
         if job.mailing_id in slots
         else job
         for job in jobs
     ]
 
 
-def _in_ms(slots: Iterable[float]) -> tuple[int, ...]:
-    return tuple(math.ceil(slot * 1000) for slot in slots)
+def _slot_lasts(*limits: Limit | None) -> float:
+    return min((limit.slot_lasts for limit in limits if limit is not None), default=0.0)
+
+
+def _with_slots(job: Job, slots: Iterable[float], lasts: float) -> Job:
+    slots_ms = tuple(math.ceil(slot * 1000) for slot in slots)
+    return job.model_copy(update={"slots_ms": slots_ms, "slot_lasts_ms": int(lasts * 1000)})
 
 
 async def _publish(publisher: Publisher, job: Job, express: bool) -> bool:

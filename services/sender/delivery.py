@@ -44,7 +44,6 @@ class Delivery:
         self._repeatable = (
             {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
         )
-        self._slot_tolerance = settings.slot_tolerance.total_seconds()
         self._backlog = Backlog()
         self._timing: set[asyncio.Task[None]] = set()
         self._least_revision: dict[int, int] = {}
@@ -67,7 +66,7 @@ class Delivery:
         try:
             for message, slot_ms in in_time:
                 slot = slot_ms / 1000
-                waiting = Waiting(lane, run, message, slot + self._slot_tolerance)
+                waiting = Waiting(lane, run, message, slot + run.job.slot_lasts_ms / 1000)
                 try:
                     if (wait := slot - time.time()) > 0:
                         await asyncio.sleep(wait)

@@ -27,10 +27,4 @@ class SenderSettings(BrokerSettings):
     deadline_guard: Duration = Field(
         timedelta(milliseconds=100), ge=timedelta(0), description="no POST begins this close to its deadline"
     )
-    slot_tolerance: Duration = Field(
-        timedelta(milliseconds=50),
-        ge=timedelta(0),
-        le=timedelta(seconds=1),
-        description="how late a POST under a rate limit may begin; later, the message goes back for another slot",
-    )
     report_interval: Duration = Field(timedelta(milliseconds=50), gt=timedelta(0))

@@ -34,6 +34,7 @@ class MailingFields(TypedDict, total=False):
     starts_at: datetime
     expired_at: datetime
     text: str
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class System:
             "expired_at": fields.get("expired_at", now + timedelta(hours=1)).isoformat(),
             "text": fields.get("text", "hello"),
             "filter": tag,
+            "rate": fields.get("rate"),
         }
         response = await self.api.post("/api/mailing/", json=body)
         assert response.status_code == httpx.codes.CREATED, response.text

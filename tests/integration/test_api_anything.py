@@ -40,8 +40,10 @@ values = st.recursive(
     max_leaves=6,
 )
 fields = st.sampled_from(
-    ["number", "tag", "zone", "code", "id", "client", "starts_at", "expired_at", "text", "filter", "state"]
-    + ["window", "rate"]
+    [
+        *("number", "tag", "zone", "code", "id", "client", "starts_at", "expired_at", "text", "filter", "state"),
+        *("window", "rate", "status"),
+    ]
 )
 bodies = (
     st.dictionaries(fields, values, max_size=6).map(orjson.dumps)

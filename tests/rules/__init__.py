@@ -1,0 +1,1 @@
+"""The rules of time, limits and control, held against the running system."""

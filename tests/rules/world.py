@@ -1,0 +1,75 @@
+"""A system to hold the rules against: processes on real servers, and a provider that notes when what arrived."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from deploy.sandbox.ledger import Received
+from tests.e2e.system import Environment, System, running_system, until
+from tests.sandbox import Sandbox
+from tests.servers import Servers, empty_queues, empty_tables
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A running system on servers that are its own, and what only SQL and signals can do to it."""
+
+    system: System
+    sandbox: Sandbox
+    database_url: str
+
+    def add_clients(self, count: int, tag: str, zones: Iterable[str] = ("Europe/Moscow",)) -> None:
+        """So many clients in each of the zones, straight into the directory."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(
+                "INSERT INTO clients (number, tag, zone)"
+                " SELECT 79000000000 + coalesce((SELECT max(id) FROM clients), 0) + row_number() OVER (), %s, zone"
+                " FROM unnest(%s::text[]) AS zone CROSS JOIN generate_series(1, %s) AS n",
+                (tag, list(zones), count),
+            )
+
+    def zone_and_end_by_message(self, mailing_id: int) -> dict[int, tuple[str, str, str | None]]:
+        """For each message of a mailing: the client's zone, the status, the reason."""
+        with psycopg.connect(self.database_url) as connection:
+            rows = connection.execute(
+                "SELECT m.id, c.zone, m.status::text, m.reason::text"
+                " FROM messages m JOIN clients c ON c.id = m.client_id WHERE mailing_id = %s",
+                (mailing_id,),
+            )
+            return {message_id: (zone, status, reason) for message_id, zone, status, reason in rows}
+
+    def message_ids(self, mailing_id: int) -> set[int]:
+        return set(self.zone_and_end_by_message(mailing_id))
+
+    async def arrived(self, mailing_id: int) -> list[Received]:
+        """What the provider received of a mailing."""
+        ids = self.message_ids(mailing_id)
+        return [message for message in await self.sandbox.control.messages() if message.id in ids]
+
+    async def until_received(self, count: int, *, timeout: float = 60) -> None:
+        async def received() -> bool:
+            return (await self.sandbox.control.totals()).received >= count
+
+        await until(received, timeout=timeout, what=f"the provider has received {count} messages")
+
+    def signal_senders(self, number: signal.Signals) -> None:
+        for name, process in self.system.processes.items():
+            if name.startswith("sender"):
+                os.kill(process.pid, number)
+
+
+@asynccontextmanager
+async def world(
+    servers: Servers, sandbox: Sandbox, logs: Path, *, senders: int, environment: Environment | None = None
+) -> AsyncIterator[World]:
+    """A system on emptied servers, with a provider that has received nothing."""
+    empty_tables(servers.database_url)
+    await empty_queues(servers.broker_url)
+    await sandbox.reset()
+    async with running_system(servers, sandbox, logs, senders=senders, environment=environment) as system:
+        yield World(system, sandbox, servers.database_url)

@@ -1,0 +1,91 @@
+"""The timetable: no limit is exceeded in any second, hardly anything of it is left unused, nobody is forgotten."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.planner.pacing import AHEAD, LEAD, MOST, Demand, Limit, timetable
+from shared.pacing import FILL
+from tests.rules.arrivals import worst_second
+
+NOW = 1_790_000_000.0
+
+rates = st.floats(0.5, 2_000)
+demands = st.dictionaries(
+    st.integers(1, 20),
+    st.builds(
+        Demand,
+        messages=st.integers(0, 60),
+        limit=st.none() | st.builds(Limit, rate=rates, free_from=st.floats(NOW - 5, NOW + 1)),
+        urgent=st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def test_without_any_limit_there_are_no_slots() -> None:
+    assert timetable({1: Demand(5)}, None, NOW).slots == {}
+
+
+def test_slots_are_evenly_spaced_from_when_the_limit_is_free() -> None:
+    times = timetable({1: Demand(3, Limit(10, NOW + 1))}, None, NOW)
+    assert times.slots[1] == pytest.approx([NOW + 1, NOW + 1 + 0.1 / FILL, NOW + 1 + 0.2 / FILL])
+    assert times.free_from[1] == pytest.approx(NOW + 1 + 0.3 / FILL)
+
+
+def test_nothing_is_saved_up_while_nobody_sends() -> None:
+    times = timetable({1: Demand(2, Limit(10, NOW - 3_600))}, None, NOW)
+    assert times.slots[1][0] == NOW + LEAD
+
+
+def test_what_is_sent_on_its_own_goes_first_and_mailings_take_turns() -> None:
+    times = timetable({1: Demand(2), 2: Demand(2), 3: Demand(1, urgent=True)}, Limit(100), NOW)
+    order = sorted((slot, mailing) for mailing, slots in times.slots.items() for slot in slots)
+    assert [mailing for _, mailing in order] == [3, 1, 2, 1, 2]
+
+
+@given(demands, st.builds(Limit, rate=rates, free_from=st.floats(NOW - 5, NOW + 1)))
+def test_everybody_gets_slots_within_all_limits(wanted: dict[int, Demand], provider: Limit) -> None:
+    times = timetable(wanted, provider, NOW)
+    assert {mailing: len(slots) for mailing, slots in times.slots.items()} == {
+        mailing: demand.messages for mailing, demand in wanted.items()
+    }
+    taken = sorted(itertools.chain.from_iterable(times.slots.values()))
+    gaps = [later - earlier for earlier, later in itertools.pairwise(taken)]
+    assert all(gap >= provider.spacing * 0.999 for gap in gaps)
+    assert all(slot >= max(NOW + LEAD, provider.free_from) for slot in taken)
+    assert times.provider_free_from is not None
+    assert not taken or times.provider_free_from >= taken[-1] + provider.spacing * 0.999
+    for mailing, demand in wanted.items():
+        slots = times.slots[mailing]
+        if demand.limit is not None and slots:
+            assert slots[0] >= demand.limit.free_from
+            # One that had to wait for its turn may be so much closer to the next.
+            own = [later - earlier for earlier, later in itertools.pairwise(slots)]
+            assert all(gap >= demand.limit.spacing - provider.spacing * 1.001 for gap in own)
+            assert times.free_from[mailing] >= slots[-1] + demand.limit.spacing - provider.spacing * 1.001
+
+
+@given(st.floats(1, 3_000))
+def test_however_late_posts_are_no_second_goes_beyond_the_limit(rate: float) -> None:
+    limit = Limit(rate)
+    (slots,) = timetable({1: Demand(int(rate * 3) + 2, limit)}, None, NOW).slots.values()
+    for stalled in (0.3, 0.5, 1.0):  # up to then everything is as late as it may be, and comes at once
+        late = [max(slot, min(slot + limit.slot_lasts, slots[0] + stalled)) for slot in slots]
+        assert worst_second(late) <= max(MOST * rate, math.ceil(rate))
+
+
+@given(st.floats(0.5, 2_000), st.floats(0, 0.3))
+def test_turn_by_turn_the_limit_is_used(rate: float, pause: float) -> None:
+    limit, now, slots = Limit(rate), NOW, 0
+    for _ in range(30):
+        times = timetable({1: Demand(limit.budget(now), limit)}, None, now)
+        slots += len(times.slots[1])
+        limit = Limit(rate, times.free_from[1])
+        now += pause
+    assert limit.free_from >= now + LEAD + AHEAD - pause - limit.spacing
+    assert slots == pytest.approx((limit.free_from - NOW - LEAD) * rate * FILL, rel=1e-4)
