@@ -8,7 +8,7 @@ Rules that hold over all modules that write here:
   expansion, which holds its mailing's row, and a settled message outlives its client.
 """
 
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -241,8 +241,11 @@ class Pace(Table):
     taken_until: Mapped[datetime]
 
 
+KEY_LIFETIME = timedelta(hours=24)
+
+
 class IdempotencyKey(Table):
-    """A request that created something, and the answer it got, for whoever sends it again."""
+    """A request that created something, and the answer it got, for whoever sends it again within KEY_LIFETIME."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (

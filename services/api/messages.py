@@ -49,20 +49,21 @@ _WAS_CLIENT = text("SELECT 1 FROM messages WHERE client_id = :client_id LIMIT 1"
 # Found first, whatever the page: else the newest messages of all might be gone through for those of one person.
 _CONCERNED = """
     WITH concerned AS MATERIALIZED (
-        SELECT id FROM messages WHERE client_id = :client_id
+        SELECT id, mailing_id FROM messages WHERE client_id = :client_id
         UNION
-        SELECT messages.id FROM mailings JOIN messages ON messages.mailing_id = mailings.id
+        SELECT messages.id, mailing_id FROM mailings JOIN messages ON messages.mailing_id = mailings.id
         WHERE mailings.number = :number
+    ), page AS MATERIALIZED (
+        SELECT concerned.id FROM concerned JOIN mailings ON mailings.id = mailing_id AND state <> 'deleted'
+        WHERE concerned.id < :before
+        ORDER BY concerned.id DESC LIMIT :limit
     )
 """
 _COLUMNS_OF_MAILING = """,
     mailings.text, mailings.starts_at, mailings.expired_at, mailings.state,
     mailings.paused_at IS NOT NULL AS paused, CASE WHEN m.status = 'new' THEN job.due_at END AS due_at
 """
-_OF_CONCERNED = """
-    WHERE m.id IN (SELECT id FROM concerned) AND m.id < :before
-    ORDER BY m.id DESC LIMIT :limit
-"""
+_OF_CONCERNED = " WHERE m.id IN (SELECT id FROM page) ORDER BY m.id DESC"
 _HISTORY = text(_CONCERNED + _COLUMNS + _COLUMNS_OF_MAILING + _FROM + _OF_CONCERNED)
 
 

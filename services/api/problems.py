@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from services.api.refusals import Invalid, NotFound, NumberTaken, Refusal, StateForbids
+from services.api.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken, Refusal, StateForbids
 from shared.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
@@ -25,6 +25,8 @@ _TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     NotFound: (HTTPStatus.NOT_FOUND, "urn:mailing:problem:not-found"),
     NumberTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:number-taken"),
     StateForbids: (HTTPStatus.CONFLICT, "urn:mailing:problem:state-forbids"),
+    KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
+    KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, _INVALID),
 }
 _DESCRIPTIONS = {
@@ -131,6 +133,8 @@ async def _refused(_request: Request, error: Exception) -> Response:
         errors = [FieldError(field=error.field, message=error.message)]
     elif isinstance(error, NumberTaken):
         errors = [FieldError(field="number", message="belongs to another client")]
+    elif isinstance(error, KeyReused):
+        errors = [FieldError(field="Idempotency-Key", message="belongs to another request")]
     return answer(status, str(error), kind=kind, errors=errors)
 
 

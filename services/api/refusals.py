@@ -25,6 +25,20 @@ class StateForbids(Refusal):
     """The mailing has gone too far for this."""
 
 
+class KeyInFlight(Refusal):
+    """The first request with this Idempotency-Key has no answer yet."""
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is being answered at this moment; try again soon.")
+
+
+class KeyReused(Refusal):
+    """This Idempotency-Key belongs to a request with another path or body."""
+
+    def __init__(self) -> None:
+        super().__init__("Another request had this Idempotency-Key; each needs a key of its own.")
+
+
 class Invalid(Refusal):
     """A value that only shows to be wrong beside others, or beside the clock."""
 

@@ -18,6 +18,7 @@ from services.planner.settings import PlannerSettings
 from services.planner.windows import plan, why_expired, window_of
 from shared.database import transaction
 from shared.statuses import JobState, MessageStatus, Reason
+from shared.tables import KEY_LIFETIME
 
 log = structlog.get_logger()
 
@@ -92,6 +93,13 @@ _PURGE_MAILING = (
     text("DELETE FROM mailings WHERE id = :id"),
 )
 
+_FORGET = text("""
+    DELETE FROM idempotency_keys WHERE key IN (
+        SELECT key FROM idempotency_keys WHERE created_at < :before
+        ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -104,7 +112,7 @@ class Turn:
 
 async def reap(turn: Turn) -> bool:
     """One round; returns whether any step had its hands full, so that another round is worth it at once."""
-    return any([await step(turn) for step in (expire, cancel, replan, finish, purge)])
+    return any([await step(turn) for step in (expire, cancel, replan, finish, purge, forget)])
 
 
 async def has_overdue_jobs(turn: Turn) -> bool:
@@ -215,3 +223,11 @@ async def purge(turn: Turn) -> bool:
                 await connection.execute(statement, {"id": mailing_id})
             log.info("mailing_purged", mailing_id=mailing_id)
     return True
+
+
+async def forget(turn: Turn) -> bool:
+    """Removes idempotency keys that no longer count, some thousands at a time."""
+    async with transaction(turn.engine) as connection:
+        parameters = {"before": turn.now - KEY_LIFETIME, "most": ROWS_AT_ONCE}
+        count = (await connection.execute(_FORGET, parameters)).rowcount
+    return count == ROWS_AT_ONCE

@@ -7,9 +7,17 @@ import pytest
 from services.api.filters import Filter
 from services.api.limits import LocalWindow
 from services.api.refusals import Invalid, StateForbids
-from services.api.rules import check_cancelable, check_pausable, check_times, narrows, what_changes
-from services.api.schemas import MailingOut, MessagesStatus
-from shared.statuses import MailingState
+from services.api.rules import (
+    check_cancelable,
+    check_pausable,
+    check_retriable,
+    check_times,
+    has_any,
+    narrows,
+    what_changes,
+)
+from services.api.schemas import MailingOut, MessagesStatus, Retry
+from shared.statuses import MailingState, MessageStatus
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -137,3 +145,23 @@ def test_another_window_or_a_lower_rate_calls_back_what_is_out() -> None:
     assert not narrows(running, {"rate": 5.1}, NOW)
     assert not narrows(running, {"rate": None}, NOW)
     assert not narrows(mailing(), {"window": DAYTIME, "rate": 1.0}, NOW), "nothing is out before the start"
+
+
+@pytest.mark.parametrize("state", [MailingState.RUNNING, MailingState.FINISHED])
+def test_what_has_started_and_is_not_canceled_can_be_retried_until_an_end_to_come(state: MailingState) -> None:
+    check_retriable(mailing(state), Retry(status=[MessageStatus.FAILED], expired_at=NOW + HOUR), NOW)
+    with pytest.raises(Invalid, match="past"):
+        check_retriable(mailing(state), Retry(status=[MessageStatus.FAILED], expired_at=NOW), NOW)
+
+
+@pytest.mark.parametrize("state", [MailingState.SCHEDULED, MailingState.CANCELED])
+def test_what_has_not_started_or_is_canceled_cannot_be_retried(state: MailingState) -> None:
+    with pytest.raises(StateForbids):
+        check_retriable(mailing(state), Retry(status=[MessageStatus.FAILED], expired_at=NOW + HOUR), NOW)
+
+
+def test_a_status_counts_if_a_message_is_in_it() -> None:
+    counted = mailing()
+    counted.messages_status.expired = 1
+    assert has_any(counted, [MessageStatus.FAILED, MessageStatus.EXPIRED])
+    assert not has_any(counted, [MessageStatus.FAILED, MessageStatus.UNCERTAIN])

@@ -5,13 +5,16 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Body, Query
 from pydantic import AfterValidator
+from starlette.responses import Response
 
 from services.api import clients
 from services.api.bodies import StrictJsonRoute
 from services.api.filters import without_nul
+from services.api.idempotency import once
 from services.api.problems import documented
-from services.api.refusals import NotFound, NumberTaken
+from services.api.refusals import KeyInFlight, KeyReused, NotFound, NumberTaken
 from services.api.routes.asking import After, AskedNumber, ClientId, Limit, OnDatabase
+from services.api.routes.repeating import Keyed, created
 from services.api.schemas import ClientChange, ClientIn, ClientOut, ClientPage
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
@@ -19,9 +22,17 @@ router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJso
 _Text = Annotated[str, AfterValidator(str.strip), AfterValidator(without_nul)]
 
 
-@router.post("/", status_code=201, summary="Create a client", responses=documented(NumberTaken))
-async def create(new: ClientIn, database: OnDatabase) -> ClientOut:
+@router.post(
+    "/",
+    status_code=201,
+    response_model=ClientOut,
+    summary="Create a client",
+    responses=documented(NumberTaken, KeyInFlight, KeyReused),
+)
+async def create(new: ClientIn, database: OnDatabase, keyed: Keyed) -> ClientOut | Response:
     """`code` is derived from the number, whatever is sent for it."""
+    if keyed is not None:
+        return created(await database.transaction(once, keyed, clients.create, new), "client")
     client = await database.statement(clients.create, new)
     structlog.contextvars.bind_contextvars(client_id=client.id)
     return client

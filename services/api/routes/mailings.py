@@ -5,12 +5,15 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Body, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
 
 from services.api import mailings, messages
 from services.api.bodies import StrictJsonRoute
+from services.api.idempotency import once
 from services.api.problems import documented
-from services.api.refusals import NotFound, StateForbids
+from services.api.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
 from services.api.routes.asking import After, Limit, MailingId, OnDatabase, RequestId
+from services.api.routes.repeating import Keyed, created
 from services.api.schemas import (
     MailingChange,
     MailingDetail,
@@ -29,8 +32,16 @@ _FIRST_MESSAGES = 100
 _MAY_BE_FORBIDDEN = documented(NotFound, StateForbids)
 
 
-@router.post("/", status_code=201, summary="Create a mailing", responses=documented())
-async def create(new: MailingIn, database: OnDatabase, request_id: RequestId) -> MailingOut:
+@router.post(
+    "/",
+    status_code=201,
+    response_model=MailingOut,
+    summary="Create a mailing",
+    responses=documented(KeyInFlight, KeyReused),
+)
+async def create(
+    new: MailingIn, database: OnDatabase, request_id: RequestId, keyed: Keyed
+) -> MailingOut | Response:
     """Starts by itself at `starts_at`; at once, if that is past. Nothing is sent after `expired_at`.
 
     `filter` is a tag, an operator's code (digits only), or an object of lists: any of the values within a
@@ -39,6 +50,8 @@ async def create(new: MailingIn, database: OnDatabase, request_id: RequestId) ->
     With a `window`, a client is written to only while its own clock is inside, as often as that comes before
     the end. With a `rate`, no second sees more messages of it.
     """
+    if keyed is not None:
+        return created(await database.transaction(once, keyed, mailings.create, new, request_id), "mailing")
     mailing = await database.transaction(mailings.create, new, request_id)
     structlog.contextvars.bind_contextvars(mailing_id=mailing.id)
     return mailing

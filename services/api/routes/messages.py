@@ -4,21 +4,34 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from services.api import express, messages
 from services.api.bodies import StrictJsonRoute
+from services.api.idempotency import once
 from services.api.problems import documented
-from services.api.refusals import Invalid, NotFound
+from services.api.refusals import Invalid, KeyInFlight, KeyReused, NotFound
 from services.api.routes.asking import After, AskedNumber, Limit, MessageId, OnDatabase, RequestId
+from services.api.routes.repeating import Keyed, created
 from services.api.schemas import HistoryPage, Id, MessageDetail, MessageIn
 from shared.contracts import INT64_MAX
 
 router = APIRouter(prefix="/api/message", tags=["messages"], route_class=StrictJsonRoute)
 
 
-@router.post("/", status_code=201, summary="Send one message", responses=documented(NotFound))
-async def create(new: MessageIn, database: OnDatabase, request_id: RequestId) -> MessageDetail:
+@router.post(
+    "/",
+    status_code=201,
+    response_model=MessageDetail,
+    summary="Send one message",
+    responses=documented(NotFound, KeyInFlight, KeyReused),
+)
+async def create(
+    new: MessageIn, database: OnDatabase, request_id: RequestId, keyed: Keyed
+) -> MessageDetail | Response:
     """At once, to a client or to any number. It belongs to no mailing; ask for it by its id."""
+    if keyed is not None:
+        return created(await database.transaction(once, keyed, express.create, new, request_id), "message")
     message = await database.transaction(express.create, new, request_id)
     structlog.contextvars.bind_contextvars(message_id=message.id)
     return message
