@@ -138,6 +138,8 @@ async def until_sent(system: System, mailing: int, count: int) -> None:
         status = await system.status(mailing)
         now = time.monotonic()
         if status.get("sent", 0) > sent:
+            if tenths(sent, count) < tenths(status["sent"], count):
+                tell(f"{status['sent']} of {count} sent: {memory(system)}")
             sent, changed_at = status["sent"], now
         assert now < changed_at + STANDSTILL, f"nothing was sent for {STANDSTILL:.0f} s: {status}"
     assert status == {"total": count, "sent": count}, status
@@ -156,7 +158,17 @@ async def most_waiting(broker: Broker) -> int:
 
 def figures(system: System, objects: Figures) -> Figures:
     """Memory in KiB by process, and what the broker has, by kind."""
-    return {name: resident(process.pid) for name, process in system.processes.items()} | objects
+    return memory(system) | objects
+
+
+def memory(system: System) -> Figures:
+    """Resident now, in KiB, by process."""
+    return {name: resident(process.pid) for name, process in system.processes.items()}
+
+
+def tenths(part: int, whole: int) -> int:
+    """How many full tenths of it that is."""
+    return part * 10 // whole
 
 
 def jobs_ahead(database_url: str, mailing: int) -> int:
@@ -188,10 +200,10 @@ def add_clients(database_url: str, tag: str, count: int) -> None:
 
 def conclude(options: Options, small: Stress, large: Stress, growth: dict[str, float]) -> bool:
     """Prints the last line; whether every bound holds."""
-    memory = ratios(small.memory, large.memory)
-    tell(f"memory of the large mailing, compared with the small one: {rounded(memory)}")
+    larger = ratios(small.memory, large.memory)
+    tell(f"memory of the large mailing, compared with the small one: {rounded(larger)}")
     tell(f"growth: {rounded(growth)}")
-    memory_ratio, growth_most = max(memory.values()), max(growth.values())
+    memory_ratio, growth_most = max(larger.values()), max(growth.values())
     print(
         f"flat: small={options.small} large={options.large} memory_ratio_max={memory_ratio:.3f}"
         f" jobs_queued_max={max(small.waiting, large.waiting)} mailings={options.mailings}"
