@@ -45,6 +45,10 @@ chaos: $(INSTALLED) ## a mailing through kills, restarts, cuts and faults, recko
 chaos-cluster: $(INSTALLED) ## a mailing over three RabbitMQ nodes that are killed in turn
 	@$(BIN)/python -m tests.chaos.cluster
 
+.PHONY: flat
+flat: $(INSTALLED) ## memory and broker at 10,000 and at a million messages, and over 200 mailings (ARGS='--large 100000')
+	@$(BIN)/python -m tests.chaos.flat $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages
 	$(BIN)/ruff format --check $(CODE)

@@ -1,11 +1,13 @@
-"""What every request passes on its way in and out: an id, a limit to its size, a line in the log.
+"""What every request passes on its way in and out: an id, limits to its body's size and time, a line in the log.
 
 Plain ASGI, for it is in the way of everything. A body is counted as it comes, whatever its header claims; an
 error that nobody foresaw ends here as a 500, with its traceback in the log.
 """
 
+import asyncio
 import re
 import time
+from datetime import timedelta
 from uuid import uuid4
 
 import structlog
@@ -22,16 +24,17 @@ _PROBES = ("/healthz", "/readyz")  # asked for every few seconds, by machines
 class Edge:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, body_limit: int) -> None:
+    def __init__(self, app: ASGIApp, body_limit: int, read_timeout: timedelta) -> None:
         self._app = app
         self._body_limit = body_limit
+        self._read_timeout = read_timeout.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         _end_with_slash(scope)
-        passage = _Passage(scope, receive, send, self._body_limit)
+        passage = _Passage(scope, receive, send, self._body_limit, self._read_timeout)
         # What is bound further in, such as the id of what was created, ends with the task: each request has one.
         tokens = structlog.contextvars.bind_contextvars(request_id=passage.request_id)
         try:
@@ -53,7 +56,7 @@ class Edge:
 class _Passage:
     """One request on its way."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body_limit: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, body_limit: int, read_timeout: float) -> None:
         self.scope = scope
         self.path: str = scope["path"][:200]
         headers = dict(scope["headers"])
@@ -62,6 +65,8 @@ class _Passage:
         self._claimed = _length(headers.get(b"content-length", b""))
         self._received = 0
         self._body_limit = body_limit
+        self._complete = False
+        self._deadline = asyncio.get_running_loop().time() + read_timeout
         self._receive, self._send = receive, send
         self._began = time.perf_counter()
 
@@ -69,10 +74,22 @@ class _Passage:
         # Looked at before anything is asked for, so that a caller who waits for "100 Continue" sends nothing.
         if self._claimed > self._body_limit:
             raise problems.TooLarge(self._body_limit)
-        message = await self._receive()
+        message = await self._next()
         self._received += len(message.get("body", b""))
         if self._received > self._body_limit:
             raise problems.TooLarge(self._body_limit)
+        return message
+
+    async def _next(self) -> Message:
+        """What comes next, until the body is complete in time; then whatever uvicorn has to say."""
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise problems.TooSlow from None
+        self._complete = not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.api import problems
+from services.api.connections import cutting_off_after
 from services.api.edge import Edge
 from services.api.relaying import relaying
 from services.api.routes import clients, docs, health, mailings, messages
@@ -68,7 +69,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     for router in (clients.router, mailings.router, messages.router, health.router, docs.router):
         app.include_router(router)
     app.mount(docs.ASSETS, docs.assets())
-    app.add_middleware(Edge, body_limit=settings.api_body_limit)
+    app.add_middleware(Edge, body_limit=settings.api_body_limit, read_timeout=settings.api_read_timeout)
     problems.install(app)
     docs.describe_problems(app)
     return app
@@ -80,7 +81,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         create_app(settings),
         host=settings.api_host,
         port=settings.api_port,
-        http="httptools",
+        http=cutting_off_after(settings.api_read_timeout),
         lifespan="on",
         access_log=False,
         log_config=None,

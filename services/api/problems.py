@@ -81,6 +81,14 @@ class TooLarge(HTTPException):
         super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
 
 
+class TooSlow(HTTPException):
+    """The head or the body has not come in time. The connection ends with the answer."""
+
+    def __init__(self) -> None:
+        detail = "The request did not arrive in time."
+        super().__init__(HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"})
+
+
 def answer(
     status: HTTPStatus,
     detail: str,
@@ -105,6 +113,12 @@ def fault() -> Response:
     """500: ours, not the caller's."""
     detail = "Something went wrong in the service. The logs say what, under this request id."
     return answer(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def plain(error: HTTPException) -> Response:
+    """What says it all by its status."""
+    headers = dict(error.headers) if error.headers else None
+    return answer(HTTPStatus(error.status_code), error.detail, headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -168,5 +182,4 @@ async def _without_database(_request: Request, error: Exception) -> Response:
 async def _plain(_request: Request, error: Exception) -> Response:
     """What Starlette itself raises: no such path, no such method on it, …"""
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers) if error.headers else None
-    return answer(HTTPStatus(error.status_code), error.detail, headers=headers)
+    return plain(error)

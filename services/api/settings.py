@@ -19,6 +19,9 @@ class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
     api_patience: Duration = Field(
         timedelta(seconds=6), description="how long a request waits for PostgreSQL before it is answered 503"
     )
+    api_read_timeout: Duration = Field(
+        timedelta(seconds=10), description="how long a request's head may take to arrive, and its body as well"
+    )
     api_grace: Duration = Field(
         timedelta(seconds=8), description="how long requests under way may take to end after SIGTERM"
     )

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import orjson
@@ -38,9 +39,12 @@ async def process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def serving(database_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
+async def serving(
+    database_url: str, **settings: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
     """A process that listens, and a client of it."""
-    async with process(database_url=database_url, broker_url=f"amqp://{NOWHERE}/", api_port="0") as started:
+    settings |= {"database_url": database_url, "broker_url": f"amqp://{NOWHERE}/", "api_port": "0"}
+    async with process(**settings) as started:
         async with asyncio.timeout(30):
             port = (await _logged(started, "api_started"))["port"]
         # What is logged from now on is read, lest the pipe fill.
@@ -103,6 +107,73 @@ async def test_bytes_that_are_no_http_end_only_their_connection(database_url: st
         assert (await api.get("/api/client")).status_code == 200
 
 
+POST = b"POST /api/client/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "drip", "statuses"),
+    [
+        pytest.param(b"", b"", [], id="nothing at all"),
+        pytest.param(b"", b"\r\n", [], id="blank lines"),
+        pytest.param(GET, b"", [408], id="half a head"),
+        pytest.param(GET + b"X-Drip: ", b"x", [408], id="a dripping head"),
+        pytest.param(GET + b"\r\n" + GET, b"X: x\r\n", [200, 408], id="a dripping second head"),
+        pytest.param(POST + b"Content-Length: 50\r\n\r\n{", b"", [408], id="half a body"),
+        pytest.param(POST + b"Content-Length: 5000\r\n\r\n{", b" ", [408], id="a dripping body"),
+        pytest.param(
+            POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n", [408], id="a body without an end"
+        ),
+        pytest.param(
+            GET + b"Content-Length: 5000\r\n\r\n", b" ", [200], id="a dripping body that nobody waits for"
+        ),
+    ],
+)
+async def test_a_slow_caller_is_cut_off(
+    database_url: str, clean_database: None, begin: bytes, drip: bytes, statuses: list[int]
+) -> None:
+    async with serving(database_url, api_read_timeout="0.3") as (_, api):
+        answer = await asyncio.wait_for(_drip(api.base_url, begin, drip), 10)
+        assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answer)] == statuses
+        if 408 in statuses:
+            head, _, body = answer[answer.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
+            assert b"connection: close" in head.lower()
+            assert b"content-type: application/problem+json" in head
+            assert orjson.loads(body)["status"] == 408
+
+
+async def test_a_request_that_takes_long_to_answer_is_not_a_slow_caller(
+    database_url: str, clean_database: None
+) -> None:
+    async with (
+        serving(database_url, api_read_timeout="1") as (_, api),
+        await psycopg.AsyncConnection.connect(database_url) as other,
+    ):
+        (await api.post("/api/mailing", json=HELLO)).raise_for_status()
+        await other.execute("SELECT FROM mailings FOR UPDATE")
+        change = asyncio.create_task(api.patch("/api/mailing/1", json={"text": "bye"}))
+        for _ in range(2):
+            await asyncio.wait_for(_drip(api.base_url, GET, b""), 10)
+        assert not change.done()
+        await other.rollback()
+        assert (await change).json()["text"] == "bye"
+
+
+async def test_a_connection_may_be_used_for_longer_than_a_request_may_take_to_arrive(
+    database_url: str, clean_database: None
+) -> None:
+    async with serving(database_url, api_read_timeout="1") as (_, api):
+        reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
+        dripping = asyncio.create_task(asyncio.wait_for(_drip(api.base_url, GET, b""), 10))
+        while not dripping.done():
+            for part in (GET, b"\r\n"):
+                writer.write(part)
+                await writer.drain()
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            await reader.readuntil(b"}")
+        writer.close()
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
@@ -125,6 +196,25 @@ async def _logged(started: asyncio.subprocess.Process, event: str) -> dict[str, 
         if entry["event"] == event:
             return entry
     raise AssertionError(f"the process ended without {event}")
+
+
+async def _drip(url: httpx.URL, begin: bytes, drip: bytes) -> bytes:
+    """Sends `begin`, then `drip` again and again until the other side hangs up; what it answered."""
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(begin)
+    answer = bytearray()
+
+    async def listen() -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                answer.extend(data)
+
+    listening = asyncio.create_task(listen())
+    while not listening.done():
+        await asyncio.wait([listening], timeout=0.05)
+        writer.write(drip)
+    writer.close()
+    return bytes(answer)
 
 
 async def _refuses(base_url: str) -> bool | None:
