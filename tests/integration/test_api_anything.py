@@ -69,7 +69,12 @@ async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.As
 
 
 @often
-@given(path=st.sampled_from(["/api/client", "/api/mailing", "/api/client/1", "/api/mailing/1"]), body=bodies)
+@given(
+    path=st.sampled_from(
+        ["/api/client", "/api/mailing", "/api/mailing/preview", "/api/client/1", "/api/mailing/1"]
+    ),
+    body=bodies,
+)
 async def test_no_body_is_answered_with_a_fault(api: httpx.AsyncClient, path: str, body: bytes) -> None:
     method = "PATCH" if path.endswith("1") else "POST"
     answer = await api.request(method, path, content=body, headers=JSON)
