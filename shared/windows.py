@@ -9,12 +9,13 @@ Reckoned in microseconds since 1970, so that nothing runs over at the end of the
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
-_STEP = 6 * 3_600 * _SECOND  # no zone changes its offset twice in that time
+_STEP = 7 * _DAY  # no zone changes its offset twice in that time: of those now in force, none within a month
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -62,6 +63,11 @@ def openings(window: Window, zone: ZoneInfo, begins: datetime, ends: datetime) -
         if opening.begins >= ends:
             return
         yield Opening(opening.begins, min(opening.ends, ends))
+
+
+def offsets(zone: ZoneInfo, begins: datetime, ends: datetime) -> tuple[tuple[int, int, int], ...]:
+    """Equal for zones whose clocks show the same all the time between two instants."""
+    return tuple(takewhile(lambda span: span[0] < _number(ends), _spans(zone, _number(begins))))
 
 
 def _all_openings(window: Window, zone: ZoneInfo, not_before: datetime) -> Iterator[Opening]:

@@ -44,13 +44,15 @@ _CHANGE = text("""
     WHERE id = :id
 """)
 
-# The planner plans anew what is past its `send_before`. By ascending id, as everybody locks jobs.
+# The planner plans anew what is past its `send_before`; what comes back from a sender keeps that of its job, so
+# it is planned anew, too. By ascending id, as everybody locks jobs. With OR, not IN, each state finds its index.
 _REPLAN = text("""
-    WITH planned AS MATERIALIZED (
-        SELECT id FROM jobs WHERE mailing_id = :id AND state = 'planned' AND zone IS NOT NULL
+    WITH concerned AS MATERIALIZED (
+        SELECT id FROM jobs
+        WHERE mailing_id = :id AND (state = 'planned' OR state = 'released') AND zone IS NOT NULL
         ORDER BY id FOR UPDATE
     )
-    UPDATE jobs SET due_at = now(), send_before = now() FROM planned WHERE jobs.id = planned.id
+    UPDATE jobs SET due_at = now(), send_before = now() FROM concerned WHERE jobs.id = concerned.id
 """)
 
 _RECALL = text("""

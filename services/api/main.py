@@ -49,6 +49,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         outbox_filled = asyncio.Event()
         app.state.database = Database(statements, transactions, patience, outbox_filled)
         app.state.publisher = publisher
+        app.state.provider_rate = settings.provider_rate
         try:
             async with relaying(transactions, publisher, outbox_filled):
                 yield

@@ -114,6 +114,26 @@ class MailingOut(BaseModel):
     messages_status: MessagesStatus
 
 
+class Preview(BaseModel):
+    """What a mailing would be if it were made now."""
+
+    recipients: int
+    by_zone: dict[str, int] = Field(examples=[{"Europe/Moscow": 3, "Asia/Omsk": 2}])
+    by_code: dict[int, int] = Field(examples=[{905: 4, 906: 1}])
+    unknown_zones: int = Field(
+        description="with a window: recipients who would get nothing, as their time zone is not known (any more)"
+    )
+    late: int = Field(description="other recipients whose turn would not come before the end")
+    finish: datetime | None = Field(
+        description="when the last message would leave; null if there is none, or not within a year"
+    )
+    rate: float | None = Field(
+        description="Messages per second that were reckoned with: the lower of the mailing's and the provider's"
+        " limit, as if no other mailing ran; null if there is neither, and sending was taken to need no time."
+    )
+    sample: list[ClientOut] = Field(description="up to 5 of the recipients")
+
+
 class MessageOut(BaseModel):
     """The SMS to one client, or to one number."""
 

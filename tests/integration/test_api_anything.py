@@ -75,7 +75,12 @@ async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.As
 
 @often
 @given(
-    path=st.sampled_from(["/api/client", "/api/mailing", "/api/message", "/api/client/1", "/api/mailing/1"]),
+    path=st.sampled_from(
+        [
+            *("/api/client", "/api/mailing", "/api/message", "/api/mailing/preview"),
+            *("/api/client/1", "/api/mailing/1", "/api/mailing/1/retry"),
+        ]
+    ),
     body=bodies,
 )
 async def test_no_body_is_answered_with_a_fault(api: httpx.AsyncClient, path: str, body: bytes) -> None:

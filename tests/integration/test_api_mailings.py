@@ -250,7 +250,7 @@ async def test_another_window_of_a_running_mailing_calls_back_what_is_out_and_pl
     await api.patch(path, json={"text": "bye", "rate": 5})
     assert await jobs_to_replan(engine) == []
     await api.patch(path, json={"window": NIGHT})
-    assert await jobs_to_replan(engine) == [(1, True)]
+    assert await jobs_to_replan(engine) == [(1, True), (3, True)]
     assert (await owed(engine))[2:] == [
         ("stop", {"1": 1}),  # for the rate: there was none before
         ("mailing.changed", 1),

@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.planner.pacing import AHEAD, LEAD, MOST, Demand, Limit, timetable
@@ -70,6 +70,7 @@ def test_everybody_gets_slots_within_all_limits(wanted: dict[int, Demand], provi
             assert times.free_from[mailing] >= slots[-1] + demand.limit.spacing - provider.spacing * 1.001
 
 
+@settings(deadline=None)
 @given(st.floats(1, 3_000))
 def test_however_late_posts_are_no_second_goes_beyond_the_limit(rate: float) -> None:
     limit = Limit(rate)

@@ -35,6 +35,12 @@ async def _publisher(request: Request) -> Publisher:
     return publisher
 
 
+async def _provider_rate(request: Request) -> float | None:
+    rate = request.app.state.provider_rate
+    assert rate is None or isinstance(rate, float)
+    return rate
+
+
 async def _request_id() -> str | None:
     """The id that the edge gave to the request that is being answered."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
@@ -43,4 +49,5 @@ async def _request_id() -> str | None:
 
 OnDatabase = Annotated[Database, Depends(_database)]
 OnPublisher = Annotated[Publisher, Depends(_publisher)]
+ProviderRate = Annotated[float | None, Depends(_provider_rate)]
 RequestId = Annotated[str | None, Depends(_request_id)]

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Body, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from services.api import mailings, messages
+from services.api import mailings, messages, previews
 from services.api.bodies import StrictJsonRoute
 from services.api.idempotency import once
 from services.api.problems import documented
 from services.api.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
-from services.api.routes.asking import After, Limit, MailingId, OnDatabase, RequestId
+from services.api.routes.asking import After, Limit, MailingId, OnDatabase, ProviderRate, RequestId
 from services.api.routes.repeating import Keyed, created
 from services.api.schemas import (
     MailingChange,
@@ -21,6 +21,7 @@ from services.api.schemas import (
     MailingOut,
     MailingPage,
     MessagePage,
+    Preview,
     Retry,
 )
 from shared.contracts import INT64_MAX
@@ -55,6 +56,15 @@ async def create(
     mailing = await database.transaction(mailings.create, new, request_id)
     structlog.contextvars.bind_contextvars(mailing_id=mailing.id)
     return mailing
+
+
+@router.post("/preview/", summary="Preview a mailing", responses=documented())
+async def preview(new: MailingIn, database: OnDatabase, provider_rate: ProviderRate) -> Preview:
+    """To whom it would go, and whether it would be done in time. Nothing is saved, and nothing sent.
+
+    Takes the clients that are there now. Reckons with 97.5 % of the rate, as that is how far it is used.
+    """
+    return await previews.preview(database, new, provider_rate)
 
 
 @router.get("/", summary="List mailings with their statistics", responses=documented())
