@@ -32,6 +32,7 @@ _TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
 _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "There is no such thing, or no more.",
     HTTPStatus.CONFLICT: "What is there already forbids it; `detail` says what.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than it may be; `detail` says how large.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is wrong; `errors` names the fields at fault.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached; try again after `Retry-After` seconds.",
 }
@@ -135,8 +136,13 @@ def documented(*refusals: type[Refusal]) -> dict[int | str, dict[str, object]]:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
+    return {int(status): described(status) for status in sorted(statuses)}
+
+
+def described(status: HTTPStatus) -> dict[str, object]:
+    """An answer with this status, for OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {int(status): {"description": _DESCRIPTIONS[status], "content": content} for status in sorted(statuses)}
+    return {"description": _DESCRIPTIONS[status], "content": content}
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -1,11 +1,13 @@
 """/docs/ and /openapi.json. Swagger UI comes with the service: it works on a machine that reaches nothing else."""
 
+from http import HTTPStatus
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from services.api.problems import Problem
+from services.api.problems import Problem, described
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,7 +28,7 @@ async def docs(request: Request) -> HTMLResponse:
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Puts the schema of problems, to which the routes' answers refer, into the description."""
+    """Puts the schema of problems, to which the routes' answers refer, into the description; and 413 to bodies."""
     plain = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -35,6 +37,10 @@ def describe_problems(app: FastAPI) -> None:
             problem = Problem.model_json_schema(ref_template=reference, mode="serialization")
             parts = problem.pop("$defs")
             plain()["components"]["schemas"] |= {**parts, "Problem": problem}
+            for path in plain()["paths"].values():
+                for operation in path.values():
+                    if "requestBody" in operation:
+                        operation["responses"]["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
