@@ -229,7 +229,8 @@ class Attempt(Table):
 
 
 class Pace(Table):
-    """Up to when the slots of a rate limit are given away; `mailing_id` 0 is the provider's own limit.
+    """Up to when the slots of a rate limit are given away, and which before that were left over; in seconds since
+    the epoch. `mailing_id` 0 is the provider's own limit.
 
     Apart from `mailings`, whose rows others lock, as this changes several times a second.
     """
@@ -238,7 +239,8 @@ class Pace(Table):
     __table_args__ = ({"postgresql_with": {"fillfactor": 20}},)
 
     mailing_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    taken_until: Mapped[datetime]
+    taken_until: Mapped[float] = mapped_column(Double)
+    left_over: Mapped[list[float] | None] = mapped_column(ARRAY(Double))
 
 
 KEY_LIFETIME = timedelta(hours=24)

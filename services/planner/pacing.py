@@ -9,8 +9,9 @@ Instants are in seconds since the epoch.
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.pacing import FILL
 
@@ -26,6 +27,9 @@ class Limit:
 
     rate: float
     free_from: float = 0.0
+    left_over: tuple[
+        float, ...
+    ] = ()  # slots before that, ascending, which nobody had a use for when they were given
 
     @property
     def spacing(self) -> float:
@@ -43,8 +47,9 @@ class Limit:
 
     def budget(self, now: float) -> int:
         """How many slots may be given away now."""
-        begin, end = max(self.free_from, now + LEAD), now + LEAD + AHEAD
-        return 0 if begin >= end else math.ceil((end - begin) / self.spacing)
+        earliest, end = now + LEAD, now + LEAD + AHEAD
+        fresh = math.ceil(max(0.0, end - max(self.free_from, earliest)) / self.spacing)
+        return fresh + sum(earliest <= slot < end for slot in self.left_over)
 
     def chunk(self, most: int) -> int:
         """How many messages a job may have: few enough that its slots are a matter of moments."""
@@ -65,12 +70,13 @@ class Timetable:
     """For each mailing, ascending slots; and from when on the limits are free again."""
 
     slots: dict[int, list[float]]
-    free_from: dict[int, float]
-    provider_free_from: float | None
+    limits: dict[int, Limit]
+    provider: Limit | None
 
 
 def timetable(demands: Mapping[int, Demand], provider: Limit | None, now: float) -> Timetable:
-    """Gives every message under a limit a slot. Mailings with no limit of any kind get none."""
+    """Gives every message under a limit a slot; says what the limits are afterwards. Mailings with no limit of any
+    kind get none."""
     if provider is None:
         return _each_by_itself(demands, now + LEAD)
     return _in_turn(demands, provider, now + LEAD)
@@ -78,45 +84,66 @@ def timetable(demands: Mapping[int, Demand], provider: Limit | None, now: float)
 
 def _each_by_itself(demands: Mapping[int, Demand], earliest: float) -> Timetable:
     slots: dict[int, list[float]] = {}
-    free_from: dict[int, float] = {}
+    limits: dict[int, Limit] = {}
     for mailing_id, demand in demands.items():
         if demand.limit is not None:
             begin, spacing = max(earliest, demand.limit.free_from), demand.limit.spacing
             slots[mailing_id] = [begin + number * spacing for number in range(demand.messages)]
-            free_from[mailing_id] = begin + demand.messages * spacing
-    return Timetable(slots, free_from, None)
+            limits[mailing_id] = replace(demand.limit, free_from=begin + demand.messages * spacing)
+    return Timetable(slots, limits, None)
 
 
 def _in_turn(demands: Mapping[int, Demand], provider: Limit, earliest: float) -> Timetable:
-    """The provider's slots, one after the other, to the mailing that has had the fewest and may have one then."""
+    """The provider's slots, one after the other, each to the mailing that has had the fewest of those that may have
+    one then. A slot that none may have is left over, for who comes later."""
     slots: dict[int, list[float]] = {mailing_id: [] for mailing_id in demands}
-    free_from = {
-        mailing_id: max(earliest, demand.limit.free_from)
+    due = {
+        mailing_id: max(earliest, demand.limit.free_from if demand.limit else 0.0)
         for mailing_id, demand in demands.items()
-        if demand.limit is not None
     }
-    waiting = [
-        (free_from.get(mailing_id, earliest), mailing_id)
-        for mailing_id, demand in demands.items()
-        if demand.messages
-    ]
+    waiting = [(due[mailing_id], mailing_id) for mailing_id, demand in demands.items() if demand.messages]
     heapq.heapify(waiting)
     ready: list[tuple[bool, int, int]] = []
-    slot = max(earliest, provider.free_from)
-    for _ in range(sum(demand.messages for demand in demands.values())):
-        if not ready:
-            slot = max(slot, waiting[0][0])
+    left_over: list[float] = []
+    instants = _Instants(provider, earliest)
+    while waiting or ready:
+        slot = next(instants)
         while waiting and waiting[0][0] <= slot:
             _, mailing_id = heapq.heappop(waiting)
             heapq.heappush(ready, (not demands[mailing_id].urgent, len(slots[mailing_id]), mailing_id))
+        if not ready:
+            left_over.append(slot)
+            continue
         _, _, mailing_id = heapq.heappop(ready)
         slots[mailing_id].append(slot)
-        limit, due = demands[mailing_id].limit, slot
-        if limit is not None:
+        if limit := demands[mailing_id].limit:
             # From the instant that it was entitled to, or its rate would sink with every wait for its turn.
-            due = max(free_from[mailing_id], slot - provider.spacing) + limit.spacing
-            free_from[mailing_id] = due
+            due[mailing_id] = max(due[mailing_id], slot - provider.spacing) + limit.spacing
         if len(slots[mailing_id]) < demands[mailing_id].messages:
-            heapq.heappush(waiting, (due, mailing_id))
-        slot += provider.spacing
-    return Timetable(slots, free_from, slot)
+            heapq.heappush(waiting, (due[mailing_id], mailing_id))
+    limits = {
+        mailing_id: replace(demand.limit, free_from=due[mailing_id])
+        for mailing_id, demand in demands.items()
+        if demand.limit
+    }
+    left = (*left_over, *instants.left_over)
+    return Timetable(slots, limits, Limit(provider.rate, instants.free_from, left))
+
+
+class _Instants:
+    """A limit's slots from `earliest` on, ascending and without end: those left over, then fresh ones."""
+
+    def __init__(self, limit: Limit, earliest: float) -> None:
+        self.left_over = deque(slot for slot in limit.left_over if slot >= earliest)
+        self.free_from = max(earliest, limit.free_from)
+        self._spacing = limit.spacing
+
+    def __iter__(self) -> "_Instants":
+        return self
+
+    def __next__(self) -> float:
+        if self.left_over:
+            return self.left_over.popleft()
+        slot = self.free_from
+        self.free_from += self._spacing
+        return slot

@@ -62,13 +62,13 @@ _READY = text("""
     ORDER BY id
 """)
 
-_PROVIDER_PACE = text(f"SELECT taken_until FROM paces WHERE mailing_id = {PROVIDER}")  # noqa: S608 - a constant
+_PROVIDER_PACE = text(f"SELECT taken_until, left_over FROM paces WHERE mailing_id = {PROVIDER}")  # noqa: S608 - a constant
 
 _KEEP_PACES = text("""
-    INSERT INTO paces (mailing_id, taken_until)
-    SELECT id, to_timestamp(until)
+    INSERT INTO paces (mailing_id, taken_until, left_over)
+    SELECT id, until, CASE WHEN id = :provider THEN CAST(:left_over AS double precision[]) END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:untils AS double precision[])) AS given(id, until)
-    ON CONFLICT (mailing_id) DO UPDATE SET taken_until = excluded.taken_until
+    ON CONFLICT (mailing_id) DO UPDATE SET taken_until = excluded.taken_until, left_over = excluded.left_over
 """)
 
 # Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
@@ -176,7 +176,7 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
 
 async def _ready(connection: AsyncConnection, now: datetime) -> list[Ready]:
     return [
-        Ready(row.id, row.express, None if row.rate is None else Limit(row.rate, _seconds(row.taken_until)))
+        Ready(row.id, row.express, None if row.rate is None else Limit(row.rate, row.taken_until or 0.0))
         for row in await connection.execute(_READY, {"now": now})
     ]
 
@@ -184,11 +184,8 @@ async def _ready(connection: AsyncConnection, now: datetime) -> list[Ready]:
 async def _provider_limit(connection: AsyncConnection, rate: float | None) -> Limit | None:
     if rate is None:
         return None
-    return Limit(rate, _seconds((await connection.execute(_PROVIDER_PACE)).scalar()))
-
-
-def _seconds(instant: datetime | None) -> float:
-    return 0.0 if instant is None else instant.timestamp()
+    pace = (await connection.execute(_PROVIDER_PACE)).one_or_none()
+    return Limit(rate) if pace is None else Limit(rate, pace.taken_until, tuple(pace.left_over or ()))
 
 
 async def _shares(
@@ -322,11 +319,14 @@ async def _give_slots(
         messages[job.mailing_id] += len(job.messages)
     demands = {one.id: Demand(messages[one.id], one.limit, one.express) for one in ready if one.id in messages}
     times = timetable(demands, provider, now.timestamp())
-    taken = dict(times.free_from)
-    if times.provider_free_from is not None:
-        taken[PROVIDER] = times.provider_free_from
-    if taken:
-        parameters = {"ids": list(taken), "untils": list(taken.values())}
+    limits = times.limits | ({PROVIDER: times.provider} if times.provider else {})
+    if limits:
+        parameters = {
+            "ids": list(limits),
+            "untils": [limit.free_from for limit in limits.values()],
+            "provider": PROVIDER,
+            "left_over": list(times.provider.left_over) if times.provider else None,
+        }
         await connection.execute(_KEEP_PACES, parameters)
     slots = {mailing_id: iter(given) for mailing_id, given in times.slots.items()}
     lasts = {one.id: _slot_lasts(one.limit, provider) for one in ready}

@@ -34,7 +34,7 @@ def test_without_any_limit_there_are_no_slots() -> None:
 def test_slots_are_evenly_spaced_from_when_the_limit_is_free() -> None:
     times = timetable({1: Demand(3, Limit(10, NOW + 1))}, None, NOW)
     assert times.slots[1] == pytest.approx([NOW + 1, NOW + 1 + 0.1 / FILL, NOW + 1 + 0.2 / FILL])
-    assert times.free_from[1] == pytest.approx(NOW + 1 + 0.3 / FILL)
+    assert times.limits[1].free_from == pytest.approx(NOW + 1 + 0.3 / FILL)
 
 
 def test_nothing_is_saved_up_while_nobody_sends() -> None:
@@ -58,8 +58,9 @@ def test_everybody_gets_slots_within_all_limits(wanted: dict[int, Demand], provi
     gaps = [later - earlier for earlier, later in itertools.pairwise(taken)]
     assert all(gap >= provider.spacing * 0.999 for gap in gaps)
     assert all(slot >= max(NOW + LEAD, provider.free_from) for slot in taken)
-    assert times.provider_free_from is not None
-    assert not taken or times.provider_free_from >= taken[-1] + provider.spacing * 0.999
+    assert times.provider is not None
+    assert not taken or times.provider.free_from >= taken[-1] + provider.spacing * 0.999
+    assert not set(times.provider.left_over) & set(taken)
     for mailing, demand in wanted.items():
         slots = times.slots[mailing]
         if demand.limit is not None and slots:
@@ -67,7 +68,18 @@ def test_everybody_gets_slots_within_all_limits(wanted: dict[int, Demand], provi
             # One that had to wait for its turn may be so much closer to the next.
             own = [later - earlier for earlier, later in itertools.pairwise(slots)]
             assert all(gap >= demand.limit.spacing - provider.spacing * 1.001 for gap in own)
-            assert times.free_from[mailing] >= slots[-1] + demand.limit.spacing - provider.spacing * 1.001
+            assert times.limits[mailing].free_from >= slots[-1] + demand.limit.spacing - provider.spacing * 1.001
+
+
+def test_what_one_has_no_use_for_is_left_for_others() -> None:
+    provider = Limit(300)
+    slow = timetable({1: Demand(10, Limit(100))}, provider, NOW)
+    assert slow.provider is not None
+    both = timetable({2: Demand(18)}, slow.provider, NOW + 0.001)
+    together = sorted(slow.slots[1] + both.slots[2])
+    assert [later - earlier for earlier, later in itertools.pairwise(together)] == pytest.approx(
+        [provider.spacing] * 27, rel=1e-3
+    )
 
 
 @settings(deadline=None)
@@ -86,7 +98,7 @@ def test_turn_by_turn_the_limit_is_used(rate: float, pause: float) -> None:
     for _ in range(30):
         times = timetable({1: Demand(limit.budget(now), limit)}, None, now)
         slots += len(times.slots[1])
-        limit = Limit(rate, times.free_from[1])
+        limit = times.limits[1]
         now += pause
     assert limit.free_from >= now + LEAD + AHEAD - pause - limit.spacing
     assert slots == pytest.approx((limit.free_from - NOW - LEAD) * rate * FILL, rel=1e-4)

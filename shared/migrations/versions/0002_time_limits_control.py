@@ -54,7 +54,8 @@ def upgrade() -> None:
     op.create_table(
         "paces",
         sa.Column("mailing_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("taken_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("taken_until", sa.Double(), nullable=False),
+        sa.Column("left_over", postgresql.ARRAY(sa.Double()), nullable=True),
         sa.PrimaryKeyConstraint("mailing_id"),
         postgresql_with={"fillfactor": 20},
     )
