@@ -12,12 +12,14 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from shared.pacing import FILL
 
 MOST = 1.05  # times the limit: what no one-second window may go beyond
 TRAVEL = 0.005  # seconds: how much the way from a POST's beginning to its arrival varies
 LEAD = 0.1  # seconds from release to the first slot: the way through the broker to a sender
+CATCH_UP = 0.25  # seconds by which who only shares the provider may be behind, and make up for it
 AHEAD = 0.5  # seconds: slots are given away up to so far ahead, in several turns
 
 
@@ -56,18 +58,26 @@ class Limit:
         return max(1, min(most, int(self.rate * AHEAD / 2)))
 
 
+class Rank(IntEnum):
+    """Who goes first when several may have a slot."""
+
+    URGENT = 0  # what is sent on its own
+    LIMITED = 1  # what a limit of its own forbids to catch up later
+    SHARED = 2  # what only shares the provider
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Messages of one mailing that are to get slots; `limit` is the mailing's own. The urgent ones go first."""
+    """Messages of one mailing that are to get slots. `limit`: of its own, or its share of the provider's."""
 
     messages: int
     limit: Limit | None = None
-    urgent: bool = False
+    rank: Rank = Rank.SHARED
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """For each mailing, ascending slots; and from when on the limits are free again."""
+    """For each mailing, ascending slots; and the limits as they are afterwards."""
 
     slots: dict[int, list[float]]
     limits: dict[int, Limit]
@@ -75,8 +85,7 @@ class Timetable:
 
 
 def timetable(demands: Mapping[int, Demand], provider: Limit | None, now: float) -> Timetable:
-    """Gives every message under a limit a slot; says what the limits are afterwards. Mailings with no limit of any
-    kind get none."""
+    """Gives every message under a limit a slot. Mailings with no limit of any kind get none."""
     if provider is None:
         return _each_by_itself(demands, now + LEAD)
     return _in_turn(demands, provider, now + LEAD)
@@ -94,31 +103,34 @@ def _each_by_itself(demands: Mapping[int, Demand], earliest: float) -> Timetable
 
 
 def _in_turn(demands: Mapping[int, Demand], provider: Limit, earliest: float) -> Timetable:
-    """The provider's slots, one after the other, each to the mailing that has had the fewest of those that may have
-    one then. A slot that none may have is left over, for who comes later."""
+    """The provider's slots, one after the other, each to the mailing that is due for one, and has been for longest.
+
+    A slot for which none is due is left over, for who comes later.
+    """
     slots: dict[int, list[float]] = {mailing_id: [] for mailing_id in demands}
     due = {
         mailing_id: max(earliest, demand.limit.free_from if demand.limit else 0.0)
         for mailing_id, demand in demands.items()
     }
-    waiting = [(due[mailing_id], mailing_id) for mailing_id, demand in demands.items() if demand.messages]
+    waiting = [(due[key], key) for key, demand in demands.items() if demand.messages]
     heapq.heapify(waiting)
-    ready: list[tuple[bool, int, int]] = []
+    ready: list[tuple[Rank, float, int]] = []
     left_over: list[float] = []
     instants = _Instants(provider, earliest)
     while waiting or ready:
         slot = next(instants)
         while waiting and waiting[0][0] <= slot:
-            _, mailing_id = heapq.heappop(waiting)
-            heapq.heappush(ready, (not demands[mailing_id].urgent, len(slots[mailing_id]), mailing_id))
+            since, mailing_id = heapq.heappop(waiting)
+            heapq.heappush(ready, (demands[mailing_id].rank, since, mailing_id))
         if not ready:
             left_over.append(slot)
             continue
-        _, _, mailing_id = heapq.heappop(ready)
+        rank, since, mailing_id = heapq.heappop(ready)
         slots[mailing_id].append(slot)
         if limit := demands[mailing_id].limit:
-            # From the instant that it was entitled to, or its rate would sink with every wait for its turn.
-            due[mailing_id] = max(due[mailing_id], slot - provider.spacing) + limit.spacing
+            # From the instant that it was due, or its rate would sink with every wait for its turn.
+            arrears = provider.spacing if rank is Rank.LIMITED else CATCH_UP
+            due[mailing_id] = max(since, slot - arrears) + limit.spacing
         if len(slots[mailing_id]) < demands[mailing_id].messages:
             heapq.heappush(waiting, (due[mailing_id], mailing_id))
     limits = {

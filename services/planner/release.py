@@ -28,9 +28,9 @@ from services.planner.ledger import (
     move_to_new_job,
     take_from_jobs,
 )
-from services.planner.pacing import Demand, Limit, timetable
+from services.planner.pacing import Demand, Limit, Rank, timetable
 from services.planner.settings import PlannerSettings
-from services.planner.sharing import share_out
+from services.planner.sharing import share_out, share_rate
 from services.planner.windows import Plan, plan, window_of
 from shared.broker import Publisher
 from shared.contracts import Job, JobMessage
@@ -116,7 +116,14 @@ class Ready(NamedTuple):
 
     id: int
     express: bool
-    limit: Limit | None
+    rate: float | None
+    taken_until: float | None
+
+    @property
+    def rank(self) -> Rank:
+        if self.express:
+            return Rank.URGENT
+        return Rank.SHARED if self.rate is None else Rank.LIMITED
 
 
 class Claimed(NamedTuple):
@@ -155,14 +162,11 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
         if not ready:
             return 0
         provider = await _provider_limit(connection, settings.provider_rate)
-        shares = await _shares(connection, ready, provider, settings, now)
-        chunks = {
-            one.id: min(limit.chunk(settings.chunk_size) for limit in limits)
-            for one in ready
-            if (limits := [limit for limit in (one.limit, provider) if limit is not None])
-        }
+        limits = _limits(ready, provider)
+        shares = await _shares(connection, ready, limits, settings, now)
+        chunks = {mailing_id: limit.chunk(settings.chunk_size) for mailing_id, limit in limits.items()}
         jobs = await claim(connection, shares, now + settings.lease, now, chunks)
-        jobs = await _give_slots(connection, jobs, ready, provider, now)
+        jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
     express = {one.id for one in ready if one.express}
@@ -175,10 +179,16 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
 
 
 async def _ready(connection: AsyncConnection, now: datetime) -> list[Ready]:
-    return [
-        Ready(row.id, row.express, None if row.rate is None else Limit(row.rate, row.taken_until or 0.0))
-        for row in await connection.execute(_READY, {"now": now})
-    ]
+    return [Ready(*row) for row in await connection.execute(_READY, {"now": now})]
+
+
+def _limits(ready: list[Ready], provider: Limit | None) -> dict[int, Limit]:
+    """The limits of the mailings: their own, or their part of the provider's if that is less."""
+    rates = {one.id: one.rate for one in ready if not one.express}
+    if provider is not None:
+        rates |= share_rate(provider.rate, rates)
+    taken_until = {one.id: one.taken_until or 0.0 for one in ready}
+    return {mailing_id: Limit(rate, taken_until[mailing_id]) for mailing_id, rate in rates.items() if rate}
 
 
 async def _provider_limit(connection: AsyncConnection, rate: float | None) -> Limit | None:
@@ -191,7 +201,7 @@ async def _provider_limit(connection: AsyncConnection, rate: float | None) -> Li
 async def _shares(
     connection: AsyncConnection,
     ready: list[Ready],
-    provider: Limit | None,
+    limits: Mapping[int, Limit],
     settings: PlannerSettings,
     now: datetime,
 ) -> dict[int, int]:
@@ -201,22 +211,18 @@ async def _shares(
     out; else as many as the senders have room for. What is sent on its own always may.
     """
     outstanding = {row.mailing_id: int(row.open) for row in await connection.execute(_OUTSTANDING)}
-    ahead, instant = settings.release_ahead.total_seconds(), now.timestamp()
-
-    def allowed(limit: Limit, out: int) -> int:
-        return max(0, min(limit.budget(instant), math.ceil(limit.rate * ahead) - out))
-
-    express = {one.id: 1 for one in ready if one.express}
-    mailings = {one.id: outstanding.get(one.id, 0) for one in ready if not one.express}
-    limited = {one.id: allowed(one.limit, outstanding.get(one.id, 0)) for one in ready if one.limit}
-    if provider is not None:
-        room = allowed(provider, sum(outstanding.values())) - len(express)
-        return express | share_out(room, mailings, limited)
-    since = now - settings.release_ahead
-    done: int = (await connection.execute(_DONE_LATELY, {"since": since})).scalar_one()
-    room = done + settings.release_least * settings.chunk_size - sum(outstanding.values())
-    unlimited = {mailing_id: out for mailing_id, out in mailings.items() if mailing_id not in limited}
-    return express | limited | share_out(room, unlimited)
+    ahead = settings.release_ahead.total_seconds()
+    shares = {one.id: 1 for one in ready if one.express}
+    for mailing_id, limit in limits.items():
+        room = math.ceil(limit.rate * ahead) - outstanding.get(mailing_id, 0)
+        shares[mailing_id] = min(limit.budget(now.timestamp()), room)
+    unlimited = {one.id: outstanding.get(one.id, 0) for one in ready if one.id not in shares}
+    if unlimited:
+        since = now - settings.release_ahead
+        done: int = (await connection.execute(_DONE_LATELY, {"since": since})).scalar_one()
+        room = done + settings.release_least * settings.chunk_size - sum(outstanding.values())
+        shares |= share_out(room, unlimited)
+    return shares
 
 
 async def claim(
@@ -311,25 +317,32 @@ def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> J
 
 
 async def _give_slots(
-    connection: AsyncConnection, jobs: list[Job], ready: list[Ready], provider: Limit | None, now: datetime
+    connection: AsyncConnection,
+    jobs: list[Job],
+    ready: list[Ready],
+    limits: Mapping[int, Limit],
+    provider: Limit | None,
+    now: datetime,
 ) -> list[Job]:
     """The same jobs, with a slot for each message that is under a limit; notes which slots are taken."""
     messages: dict[int, int] = defaultdict(int)
     for job in jobs:
         messages[job.mailing_id] += len(job.messages)
-    demands = {one.id: Demand(messages[one.id], one.limit, one.express) for one in ready if one.id in messages}
+    demands = {
+        one.id: Demand(messages[one.id], limits.get(one.id), one.rank) for one in ready if one.id in messages
+    }
     times = timetable(demands, provider, now.timestamp())
-    limits = times.limits | ({PROVIDER: times.provider} if times.provider else {})
-    if limits:
+    taken = times.limits | ({PROVIDER: times.provider} if times.provider else {})
+    if taken:
         parameters = {
-            "ids": list(limits),
-            "untils": [limit.free_from for limit in limits.values()],
+            "ids": list(taken),
+            "untils": [limit.free_from for limit in taken.values()],
             "provider": PROVIDER,
             "left_over": list(times.provider.left_over) if times.provider else None,
         }
         await connection.execute(_KEEP_PACES, parameters)
     slots = {mailing_id: iter(given) for mailing_id, given in times.slots.items()}
-    lasts = {one.id: _slot_lasts(one.limit, provider) for one in ready}
+    lasts = {one.id: _slot_lasts(one.rate, provider.rate if provider else None) for one in ready}
     return [
         _with_slots(job, islice(slots[job.mailing_id], len(job.messages)), lasts[job.mailing_id])
         if job.mailing_id in slots
@@ -338,8 +351,8 @@ async def _give_slots(
     ]
 
 
-def _slot_lasts(*limits: Limit | None) -> float:
-    return min((limit.slot_lasts for limit in limits if limit is not None), default=0.0)
+def _slot_lasts(*rates: float | None) -> float:
+    return min((Limit(rate).slot_lasts for rate in rates if rate is not None), default=0.0)
 
 
 def _with_slots(job: Job, slots: Iterable[float], lasts: float) -> Job:

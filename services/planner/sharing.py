@@ -4,27 +4,26 @@ import math
 from collections.abc import Mapping
 
 
-def share_out(room: int, outstanding: Mapping[int, int], most: Mapping[int, int] | None = None) -> dict[int, int]:
+def share_out(room: int, outstanding: Mapping[int, int]) -> dict[int, int]:
     """How many more messages each mailing may have with the senders, so that all get to the same level.
 
     `outstanding` has the messages of each mailing with due jobs that are with the senders now; `room` is how many
-    more there may be in all, and `most` how many more of a mailing. Mailings below the common level are filled up
-    to it; those above wait; what one may not have goes to the others.
+    more there may be in all. Mailings below the common level are filled up to it; those above wait.
     """
-    caps = most or {}
-    shares: dict[int, int] = {}
-    sharing = dict(outstanding)
-    while room > 0 and sharing:
-        level = _level(room, sorted(sharing.values()))
-        wanted = {mailing: level - count for mailing, count in sharing.items() if level > count}
-        capped = {mailing: caps[mailing] for mailing, more in wanted.items() if more > caps.get(mailing, math.inf)}
-        if not capped:
-            return shares | wanted
-        for mailing, cap in capped.items():
-            del sharing[mailing]
-            room -= cap
-            if cap > 0:
-                shares[mailing] = cap
+    if room <= 0 or not outstanding:
+        return {}
+    level = _level(room, sorted(outstanding.values()))
+    return {mailing: level - count for mailing, count in outstanding.items() if level > count}
+
+
+def share_rate(rate: float, limits: Mapping[int, float | None]) -> dict[int, float]:
+    """Each mailing's part of a rate, so that all have the same but for those whose own limit is below that."""
+    shares: dict[int, float] = {}
+    unlimited = len(limits)
+    for limit, mailing in sorted((limit or math.inf, mailing) for mailing, limit in limits.items()):
+        shares[mailing] = min(limit, rate / unlimited)
+        rate -= shares[mailing]
+        unlimited -= 1
     return shares
 
 

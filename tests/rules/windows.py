@@ -67,7 +67,10 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 25, res
             closed = not _inside(
                 end - timedelta(seconds=1), zone, start.strftime("%H:%M"), until.strftime("%H:%M")
             )
-            wrong += (status, reason) != ("expired", "window" if closed else "end")
+            expected = ("expired", "window" if closed else "end")
+            if (status, reason) != expected:
+                print(f"message {message_id} in {zone}: {status}, {reason} and not {expected}")
+                wrong += 1
     return Windows(len(zones), len(messages), outside, after_end, wrong)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.planner.sharing import share_out
+from services.planner.sharing import share_out, share_rate
 
 outstanding = st.dictionaries(st.integers(1, 50), st.integers(0, 10_000), max_size=20)
 
@@ -37,3 +37,11 @@ def test_the_room_is_used_and_the_lowest_are_level(room: int, counts: dict[int, 
     levels = {counts[mailing] + share for mailing, share in shares.items()}
     assert len(levels) == 1
     assert all(counts[mailing] >= min(levels) for mailing in counts.keys() - shares.keys())
+
+
+def test_a_rate_is_shared_equally_but_for_those_who_may_not_have_as_much() -> None:
+    assert share_rate(300, {1: None, 2: None, 3: None}) == {1: 100, 2: 100, 3: 100}
+    assert share_rate(300, {1: 50, 2: None, 3: None}) == {1: 50, 2: 125, 3: 125}
+    assert share_rate(300, {1: 50, 2: 100, 3: None}) == {1: 50, 2: 100, 3: 150}
+    assert share_rate(300, {1: 10, 2: 20}) == {1: 10, 2: 20}
+    assert share_rate(300, {}) == {}
