@@ -103,7 +103,7 @@ def _each_by_itself(demands: Mapping[int, Demand], earliest: float) -> Timetable
 
 
 def _in_turn(demands: Mapping[int, Demand], provider: Limit, earliest: float) -> Timetable:
-    """The provider's slots, one after the other, each to the mailing that is due for one, and has been for longest.
+    """The provider's slots, one after the other, each to the mailing that has been due for one for longest.
 
     A slot for which none is due is left over, for who comes later.
     """

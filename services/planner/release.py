@@ -44,6 +44,8 @@ log = structlog.get_logger()
 
 RELEASE_LOCK = 7_400_002  # the key of the advisory lock
 MOST_JOBS_AT_ONCE = 500
+# A turn is short, so that what is sent on its own does not wait for long until the next.
+JOBS_IN_A_TURN = 25
 PROVIDER = 0  # in the table `paces`
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
@@ -221,7 +223,7 @@ async def _shares(
         since = now - settings.release_ahead
         done: int = (await connection.execute(_DONE_LATELY, {"since": since})).scalar_one()
         room = done + settings.release_least * settings.chunk_size - sum(outstanding.values())
-        shares |= share_out(room, unlimited)
+        shares |= share_out(min(room, JOBS_IN_A_TURN * settings.chunk_size), unlimited)
     return shares
 
 
@@ -251,7 +253,7 @@ async def claim(
     gone = [message.id for messages in members.values() for message in messages if message.number is None]
     await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
     jobs = []
-    for job in sorted(claimed, key=lambda job: job.id):
+    for job in sorted(claimed, key=lambda job: (not job.express, job.id)):
         there = [message for message in members.get(job.id, ()) if message.number is not None]
         stay = await _sort(connection, job, there, chunks.get(job.mailing_id, job.open), moves, now)
         if stay:

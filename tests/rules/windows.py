@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from shared.contracts import utc_now
-from shared.zones import known_zones
+from shared.zones import find_zone, known_zones
 from tests.rules.world import World
 
 CROWDED = "America/Lima"  # UTC-5 all year
@@ -76,5 +75,5 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 25, res
 
 def _inside(at: datetime, zone: str, start: str, until: str) -> bool:
     """As a person would say it, who looks at a clock there."""
-    clock = at.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S.%f")
+    clock = at.astimezone(find_zone(zone)).strftime("%H:%M:%S.%f")
     return start <= clock < until if start < until else clock >= start or clock < until
