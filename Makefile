@@ -49,6 +49,10 @@ chaos-cluster: $(INSTALLED) ## a mailing over three RabbitMQ nodes that are kill
 flat: $(INSTALLED) ## memory and broker at 10,000 and at a million messages, and over 200 mailings (ARGS='--large 100000')
 	@$(BIN)/python -m tests.chaos.flat $(ARGS)
 
+.PHONY: rules
+rules: $(INSTALLED) ## local windows, control, limits, fairness and single messages, held against the running system
+	@$(BIN)/python -m tests.rules
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages
 	$(BIN)/ruff format --check $(CODE)

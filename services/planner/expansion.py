@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.cutting import CUT, plans_for
+from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
 from services.planner.pacing import Limit
 from services.planner.windows import window_of
 from shared.counters import Moves
@@ -25,13 +25,14 @@ log = structlog.get_logger()
 # The first batch is small, so that the first message leaves at once.
 FIRST_BATCH_JOBS = 4
 
+# Those that have not begun come first: their first batch is small.
 _DUE = text("""
-    SELECT id FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
+    SELECT id, 1 AS turn FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
     UNION ALL
-    SELECT id FROM mailings
+    SELECT id, 2 AS turn FROM mailings
     WHERE state IN ('running', 'canceled') AND finished_at IS NULL
       AND started_at IS NOT NULL AND expanded_at IS NULL
-    ORDER BY id
+    ORDER BY turn, id
 """)
 
 _NEXT_START = text("SELECT min(starts_at) FROM mailings WHERE state = 'scheduled'")
@@ -61,13 +62,10 @@ _AUDIENCE = """
 _ZONES = "SELECT DISTINCT zone FROM ({audience}) AS audience"
 
 _EXPAND = """
-    WITH batch AS MATERIALIZED (
-        SELECT id, zone, (row_number() OVER (PARTITION BY zone ORDER BY id) - 1) / :chunk AS chunk
-        FROM ({audience}) AS audience
-    ), {cut}, written AS (
+    WITH {cut}, written AS (
         INSERT INTO messages (mailing_id, client_id, job_id, created_at)
         SELECT :mailing_id, batch.id, numbered.id, :now
-        FROM batch JOIN numbered USING (zone, chunk) ORDER BY batch.id
+        FROM batch JOIN numbered USING (chunk) ORDER BY batch.id
         RETURNING client_id
     )
     SELECT count(*), coalesce(max(client_id), 0) FROM written
@@ -156,6 +154,7 @@ async def _expand(
     zones: list[str] = []
     if window:
         zones = list((await connection.execute(text(_ZONES.format(audience=audience)), values)).scalars())
-    statement = text(_EXPAND.format(audience=audience, cut=CUT))
+    await connection.execute(WITHOUT_NESTED_LOOPS)
+    statement = text(_EXPAND.format(cut=cut(audience, order="id")))
     made, to = (await connection.execute(statement, values | plans_for(window, zones, now))).one()
     return made, to

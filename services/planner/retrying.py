@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.cutting import CUT, plans_for
+from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
 from services.planner.pacing import Limit
 from services.planner.windows import window_of
 from shared.counters import Moves
@@ -43,13 +43,10 @@ _ZONES = text(f"SELECT DISTINCT zone FROM ({_OWED}) AS owed WHERE zone <> ''")  
 
 # `tries` tells that there is a story before.
 _PUT_BACK = text(f"""
-    WITH batch AS MATERIALIZED (
-        SELECT id, status, zone, (row_number() OVER (PARTITION BY zone ORDER BY client_id) - 1) / :chunk AS chunk
-        FROM ({_OWED}) AS owed
-    ), {CUT}, put_back AS (
+    WITH {cut(_OWED, order="client_id")}, put_back AS (
         UPDATE messages SET status = 'new', reason = NULL, settled_at = NULL, duration_ms = NULL,
             tries = greatest(tries, 1), job_id = numbered.id
-        FROM batch JOIN numbered USING (zone, chunk)
+        FROM batch JOIN numbered USING (chunk)
         WHERE messages.id = batch.id
         RETURNING batch.status, messages.client_id
     )
@@ -91,6 +88,7 @@ async def retry_batch(
             "now": now,
         }
         zones = list((await connection.execute(_ZONES, values)).scalars()) if window else []
+        await connection.execute(WITHOUT_NESTED_LOOPS)
         rows = (await connection.execute(_PUT_BACK, values | plans_for(window, zones, now))).all()
         count: int = sum(row.messages for row in rows)
         to = max((row.last for row in rows), default=mailing.retried_to)

@@ -31,6 +31,7 @@ PAUSE_MS = 1000
 WORST_SECOND = 1.05
 USED = 0.95
 UNFAIR = 0.2
+FORECAST = 0.01
 EXPRESS_MS = 1000
 
 
@@ -72,6 +73,7 @@ async def run(servers: Servers, logs: Path) -> bool:
         and worst <= WORST_SECOND
         and used >= USED
         and unfair <= UNFAIR
+        and windows.forecast <= FORECAST
         and express_ms < EXPRESS_MS
     )
 

@@ -14,13 +14,15 @@ RATE = 100
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """`outside`: came at a wrong local time; `after_end`: came too late; `wrong`: did not end as it should."""
+    """`outside`: came at a wrong local time; `after_end`: came too late; `wrong`: did not end as it should;
+    `forecast`: how far from what happened the preview was, as a fraction of all messages."""
 
     zones: int
     cases: int
     outside: int
     after_end: int
     wrong: int
+    forecast: float
 
 
 async def check_windows(world: World, per_zone: int = 5, notice: float = 25, rest: float = 25) -> Windows:
@@ -44,6 +46,7 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 25, res
         "window": {"from": start.strftime("%H:%M"), "until": until.strftime("%H:%M")},
         "rate": RATE,
     }
+    preview = (await world.system.api.post("/api/mailing/preview/", json=body)).raise_for_status().json()
     response = await world.system.api.post("/api/mailing/", json=body)
     response.raise_for_status()
     mailing_id = response.json()["id"]
@@ -70,7 +73,9 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 25, res
             if (status, reason) != expected:
                 print(f"message {message_id} in {zone}: {status}, {reason} and not {expected}")
                 wrong += 1
-    return Windows(len(zones), len(messages), outside, after_end, wrong)
+    late = len(messages) - len(arrived)
+    forecast = max(abs(preview["recipients"] - len(messages)), abs(preview["late"] - late)) / len(messages)
+    return Windows(len(zones), len(messages), outside, after_end, wrong, forecast)
 
 
 def _inside(at: datetime, zone: str, start: str, until: str) -> bool:
