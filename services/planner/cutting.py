@@ -37,8 +37,10 @@ _CUT = """
 
 
 def cut(source: str, order: str) -> str:
-    """The parts `batch` and `numbered` of a statement that cuts the rows of the query `source`, each with a `zone`,
-    into jobs: those of a zone by ascending `order`."""
+    """The parts `batch` and `numbered` of a statement that cuts the rows of the query `source` into jobs.
+
+    Each row has a `zone`; those of a zone are taken by ascending `order`.
+    """
     return _CUT.format(source=source, order=order)
 
 
