@@ -25,7 +25,7 @@ class Windows:
     forecast: float
 
 
-async def check_windows(world: World, per_zone: int = 5, notice: float = 25, rest: float = 25) -> Windows:
+async def check_windows(world: World, per_zone: int = 5, notice: float = 12, rest: float = 20) -> Windows:
     """Opens at UTC+1 and closes at UTC-5 in the same minute, the mailing's end being shortly after.
 
     So there are zones that are open all the time, that open, that close with messages left, and that stay closed.
