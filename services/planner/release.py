@@ -12,28 +12,21 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, time
+from datetime import datetime
 from itertools import islice
-from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.ledger import (
-    LockedJob,
-    cancel_messages,
-    lock_jobs,
-    move_to_new_job,
-    take_from_jobs,
-)
+from services.planner.claiming import claim
+from services.planner.ledger import LockedJob, lock_jobs
 from services.planner.pacing import Demand, Limit, Rank, timetable
 from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_out, share_rate
-from services.planner.windows import Plan, plan, window_of
 from shared.broker import Publisher
-from shared.contracts import Job, JobMessage
+from shared.contracts import Job
 from shared.counters import Moves
 from shared.database import transaction
 from shared.errors import NotPublished, PublishUnknown
@@ -43,9 +36,9 @@ from shared.topology import JOBS
 log = structlog.get_logger()
 
 RELEASE_LOCK = 7_400_002  # the key of the advisory lock
-MOST_JOBS_AT_ONCE = 500
 # A turn is short, so that what is sent on its own does not wait for long until the next.
 JOBS_IN_A_TURN = 25
+SINGLES_IN_A_TURN = 100
 PROVIDER = 0  # in the table `paces`
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
@@ -73,43 +66,6 @@ _KEEP_PACES = text("""
     ON CONFLICT (mailing_id) DO UPDATE SET taken_until = excluded.taken_until, left_over = excluded.left_over
 """)
 
-# Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
-# No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
-# and `state` is then looked at again.
-_CLAIM = text("""
-    WITH picked AS (
-        SELECT due.id
-        FROM unnest(CAST(:mailings AS bigint[]), CAST(:shares AS bigint[])) AS share(mailing_id, messages)
-        CROSS JOIN LATERAL (
-            SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
-            FROM (
-                SELECT id, open, send_before, due_at FROM jobs
-                WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
-                  AND (send_before IS NULL OR send_before > :now)
-                ORDER BY send_before, due_at, id LIMIT :most
-            ) AS first
-        ) AS due
-        WHERE due.before < share.messages
-    )
-    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
-    FROM mailings
-    WHERE jobs.id IN (SELECT id FROM picked) AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
-      AND mailings.state = 'running' AND mailings.paused_at IS NULL
-    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
-              mailings.window_from, mailings.window_until, mailings.express, mailings.number, mailings.revision,
-              mailings.text, mailings.request_id
-""")
-
-# Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
-_MESSAGES = text("""
-    SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
-        array_agg(coalesce(c.number, mailings.number) ORDER BY m.id) AS numbers,
-        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones
-    FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
-    WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
-    GROUP BY m.job_id
-""")
-
 _PUT_BACK = text("UPDATE jobs SET state = 'planned', lease_until = NULL WHERE id = ANY(CAST(:ids AS bigint[]))")
 
 
@@ -126,33 +82,6 @@ class Ready(NamedTuple):
         if self.express:
             return Rank.URGENT
         return Rank.SHARED if self.rate is None else Rank.LIMITED
-
-
-class Claimed(NamedTuple):
-    """A job that was just stamped released, and what its mailing looked like in that instant."""
-
-    id: int
-    mailing_id: int
-    release: int
-    open: int
-    zone: str | None
-    send_before: datetime | None
-    expired_at: datetime
-    window_from: time | None
-    window_until: time | None
-    express: bool
-    number: int | None
-    revision: int
-    text: str
-    request_id: str | None
-
-
-class Open(NamedTuple):
-    """A message of a claimed job. Without a number its client is gone. The zone is there if it counts."""
-
-    id: int
-    number: int | None
-    zone: str | None
 
 
 async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSettings, *, now: datetime) -> int:
@@ -214,108 +143,17 @@ async def _shares(
     """
     outstanding = {row.mailing_id: int(row.open) for row in await connection.execute(_OUTSTANDING)}
     ahead = settings.release_ahead.total_seconds()
-    shares = {one.id: 1 for one in ready if one.express}
+    shares = {one.id: 1 for one in [one for one in ready if one.express][:SINGLES_IN_A_TURN]}
     for mailing_id, limit in limits.items():
         room = math.ceil(limit.rate * ahead) - outstanding.get(mailing_id, 0)
         shares[mailing_id] = min(limit.budget(now.timestamp()), room)
-    unlimited = {one.id: outstanding.get(one.id, 0) for one in ready if one.id not in shares}
+    unlimited = {one.id: outstanding.get(one.id, 0) for one in ready if not one.express and one.id not in limits}
     if unlimited:
         since = now - settings.release_ahead
         done: int = (await connection.execute(_DONE_LATELY, {"since": since})).scalar_one()
         room = done + settings.release_least * settings.chunk_size - sum(outstanding.values())
         shares |= share_out(min(room, JOBS_IN_A_TURN * settings.chunk_size), unlimited)
     return shares
-
-
-async def claim(
-    connection: AsyncConnection,
-    shares: dict[int, int],
-    lease_until: datetime,
-    now: datetime,
-    chunks: Mapping[int, int] = MappingProxyType({}),
-) -> list[Job]:
-    """Stamps jobs released, and reads what the senders need to know of them.
-
-    Messages that do not belong into their job leave it: those of clients that are gone are canceled; those of
-    clients in another zone than the job's are planned for that; of a mailing that is in `chunks`, whatever is
-    above that many messages waits.
-    """
-    shares = {mailing_id: share for mailing_id, share in shares.items() if share > 0}
-    if not shares:
-        return []
-    parameters = {"mailings": list(shares), "shares": list(shares.values()), "now": now}
-    rows = await connection.execute(_CLAIM, parameters | {"lease_until": lease_until, "most": MOST_JOBS_AT_ONCE})
-    claimed = [Claimed(*row) for row in rows]
-    moves = Moves()
-    for job in claimed:
-        moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
-    members = await _messages(connection, [job.id for job in claimed])
-    gone = [message.id for messages in members.values() for message in messages if message.number is None]
-    await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
-    jobs = []
-    for job in sorted(claimed, key=lambda job: (not job.express, job.id)):
-        there = [message for message in members.get(job.id, ()) if message.number is not None]
-        stay = await _sort(connection, job, there, chunks.get(job.mailing_id, job.open), moves, now)
-        if stay:
-            jobs.append(_job(job, stay, lease_until))
-    await moves.apply(connection)
-    return jobs
-
-
-async def _sort(
-    connection: AsyncConnection, job: Claimed, messages: list[Open], chunk: int, moves: Moves, now: datetime
-) -> list[Open]:
-    """Moves those that do not belong into the job to jobs of their own; returns those that stay."""
-    window = window_of(job.window_from, job.window_until)
-    stay = [message for message in messages if window is None or message.zone == job.zone]
-    stay, above = stay[:chunk], stay[chunk:]
-    elsewhere: dict[str | None, list[int]] = defaultdict(list)
-    for message in messages:
-        if window is not None and message.zone != job.zone:
-            elsewhere[message.zone].append(message.id)
-    leaving = [(zone, plan(window, zone, now), ids) for zone, ids in elsewhere.items()]
-    leaving += [(job.zone, Plan(now, job.send_before), [message.id for message in above])]
-    count = 0
-    for zone, planned, ids in leaving:
-        for start in range(0, len(ids), chunk):
-            part = ids[start : start + chunk]
-            await move_to_new_job(connection, job.mailing_id, zone, planned, part, counts=False)
-            count += len(part)
-    if count:
-        moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, count)
-        await take_from_jobs(connection, {job.id: count}, now=now)
-    return stay
-
-
-def _as_locked(claimed: Sequence[Claimed]) -> dict[int, LockedJob]:
-    """The claimed jobs as the ledger knows them: this transaction holds their rows."""
-    return {
-        job.id: LockedJob(
-            job.id, job.mailing_id, JobState.RELEASED, job.release, job.open, job.zone, job.send_before
-        )
-        for job in claimed
-    }
-
-
-async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[Open]]:
-    """Open messages by job."""
-    rows = await connection.execute(_MESSAGES, {"job_ids": list(job_ids)})
-    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones)) for row in rows}
-
-
-def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> Job:
-    ends = [claimed.expired_at] if claimed.send_before is None else [claimed.expired_at, claimed.send_before]
-    return Job(
-        job_id=claimed.id,
-        release=claimed.release,
-        mailing_id=claimed.mailing_id,
-        revision=claimed.revision,
-        text=claimed.text,
-        send_before=min(ends),
-        lease_until=lease_until,
-        messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),
-        request_id=claimed.request_id,
-    )
 
 
 async def _give_slots(

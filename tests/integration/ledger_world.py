@@ -18,7 +18,8 @@ from services.api import clients, mailings, messages
 from services.api.refusals import Refusal
 from services.api.schemas import MailingFields, MailingIn
 from services.planner import expansion, listening, reaping, recording
-from services.planner.release import claim, put_back, release
+from services.planner.claiming import claim
+from services.planner.release import put_back, release
 from services.planner.settings import PlannerSettings
 from shared import outbox
 from shared.broker import Publisher

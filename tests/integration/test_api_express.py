@@ -8,7 +8,7 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.release import claim
+from services.planner.claiming import claim
 from shared.contracts import utc_now
 from shared.database import transaction
 from tests.integration.calling import NOWHERE, api_on

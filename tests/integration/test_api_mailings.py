@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.release import claim
+from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database import transaction

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import listening, recording
-from services.planner.release import claim
+from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from services.sender.delivery import Delivery
 from services.sender.main import run_sender

@@ -7,8 +7,8 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import reaping, recording
+from services.planner.claiming import claim as claim_jobs
 from services.planner.expansion import expand_batch
-from services.planner.release import claim as claim_jobs
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
 from shared.contracts import (

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import reaping, recording, retrying
-from services.planner.release import claim as claim_jobs
+from services.planner.claiming import claim as claim_jobs
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result
 from shared.database import transaction

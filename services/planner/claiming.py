@@ -1,0 +1,173 @@
+"""Claiming: due jobs are stamped released, and become what the senders need to know of them."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time
+from types import MappingProxyType
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.planner.ledger import LockedJob, cancel_messages, move_to_new_job, take_from_jobs
+from services.planner.windows import Plan, plan, window_of
+from shared.contracts import Job, JobMessage
+from shared.counters import Moves
+from shared.statuses import JobState, MessageStatus
+
+MOST_JOBS_AT_ONCE = 500  # of a mailing
+
+# Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
+# No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
+# and `state` is then looked at again.
+_CLAIM = text("""
+    WITH picked AS (
+        SELECT due.id
+        FROM unnest(CAST(:mailings AS bigint[]), CAST(:shares AS bigint[])) AS share(mailing_id, messages)
+        CROSS JOIN LATERAL (
+            SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
+            FROM (
+                SELECT id, open, send_before, due_at FROM jobs
+                WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
+                  AND (send_before IS NULL OR send_before > :now)
+                ORDER BY send_before, due_at, id LIMIT :most
+            ) AS first
+        ) AS due
+        WHERE due.before < share.messages
+    )
+    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
+    FROM mailings
+    WHERE jobs.id IN (SELECT id FROM picked) AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
+      AND mailings.state = 'running' AND mailings.paused_at IS NULL
+    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
+              mailings.window_from, mailings.window_until, mailings.express, mailings.number, mailings.revision,
+              mailings.text, mailings.request_id
+""")
+
+# Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
+_MESSAGES = text("""
+    SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
+        array_agg(coalesce(c.number, mailings.number) ORDER BY m.id) AS numbers,
+        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones
+    FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
+    WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
+    GROUP BY m.job_id
+""")
+
+
+class Claimed(NamedTuple):
+    """A job that was just stamped released, and what its mailing looked like in that instant."""
+
+    id: int
+    mailing_id: int
+    release: int
+    open: int
+    zone: str | None
+    send_before: datetime | None
+    expired_at: datetime
+    window_from: time | None
+    window_until: time | None
+    express: bool
+    number: int | None
+    revision: int
+    text: str
+    request_id: str | None
+
+
+class Open(NamedTuple):
+    """A message of a claimed job. Without a number its client is gone. The zone is there if it counts."""
+
+    id: int
+    number: int | None
+    zone: str | None
+
+
+async def claim(
+    connection: AsyncConnection,
+    shares: dict[int, int],
+    lease_until: datetime,
+    now: datetime,
+    chunks: Mapping[int, int] = MappingProxyType({}),
+) -> list[Job]:
+    """Stamps jobs released, and reads what the senders need to know of them.
+
+    Messages that do not belong into their job leave it: those of clients that are gone are canceled; those of
+    clients in another zone than the job's are planned for that; of a mailing that is in `chunks`, whatever is
+    above that many messages waits.
+    """
+    shares = {mailing_id: share for mailing_id, share in shares.items() if share > 0}
+    if not shares:
+        return []
+    parameters = {"mailings": list(shares), "shares": list(shares.values()), "now": now}
+    rows = await connection.execute(_CLAIM, parameters | {"lease_until": lease_until, "most": MOST_JOBS_AT_ONCE})
+    claimed = [Claimed(*row) for row in rows]
+    moves = Moves()
+    for job in claimed:
+        moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
+    members = await _messages(connection, [job.id for job in claimed])
+    gone = [message.id for messages in members.values() for message in messages if message.number is None]
+    await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
+    jobs = []
+    for job in sorted(claimed, key=lambda job: (not job.express, job.id)):
+        there = [message for message in members.get(job.id, ()) if message.number is not None]
+        stay = await _sort(connection, job, there, chunks.get(job.mailing_id, job.open), moves, now)
+        if stay:
+            jobs.append(_job(job, stay, lease_until))
+    await moves.apply(connection)
+    return jobs
+
+
+async def _sort(
+    connection: AsyncConnection, job: Claimed, messages: list[Open], chunk: int, moves: Moves, now: datetime
+) -> list[Open]:
+    """Moves those that do not belong into the job to jobs of their own; returns those that stay."""
+    window = window_of(job.window_from, job.window_until)
+    stay = [message for message in messages if window is None or message.zone == job.zone]
+    stay, above = stay[:chunk], stay[chunk:]
+    elsewhere: dict[str | None, list[int]] = defaultdict(list)
+    for message in messages:
+        if window is not None and message.zone != job.zone:
+            elsewhere[message.zone].append(message.id)
+    leaving = [(zone, plan(window, zone, now), ids) for zone, ids in elsewhere.items()]
+    leaving += [(job.zone, Plan(now, job.send_before), [message.id for message in above])]
+    count = 0
+    for zone, planned, ids in leaving:
+        for start in range(0, len(ids), chunk):
+            part = ids[start : start + chunk]
+            await move_to_new_job(connection, job.mailing_id, zone, planned, part, counts=False)
+            count += len(part)
+    if count:
+        moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, count)
+        await take_from_jobs(connection, {job.id: count}, now=now)
+    return stay
+
+
+def _as_locked(claimed: Sequence[Claimed]) -> dict[int, LockedJob]:
+    """The claimed jobs as the ledger knows them: this transaction holds their rows."""
+    return {
+        job.id: LockedJob(
+            job.id, job.mailing_id, JobState.RELEASED, job.release, job.open, job.zone, job.send_before
+        )
+        for job in claimed
+    }
+
+
+async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[Open]]:
+    """Open messages by job."""
+    rows = await connection.execute(_MESSAGES, {"job_ids": list(job_ids)})
+    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones)) for row in rows}
+
+
+def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> Job:
+    ends = [claimed.expired_at] if claimed.send_before is None else [claimed.expired_at, claimed.send_before]
+    return Job(
+        job_id=claimed.id,
+        release=claimed.release,
+        mailing_id=claimed.mailing_id,
+        revision=claimed.revision,
+        text=claimed.text,
+        send_before=min(ends),
+        lease_until=lease_until,
+        messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),
+        request_id=claimed.request_id,
+    )
