@@ -15,6 +15,7 @@ from datetime import timedelta
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, HeadersType
+from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
 from pydantic import SecretStr
 
@@ -50,15 +51,18 @@ async def connect(url: SecretStr, name: str) -> AbstractConnection:
 
 
 async def _connect(node: str, name: str) -> AbstractConnection:
+    url = make_url(node, heartbeat=HEARTBEAT)
+    connection = aio_pika.Connection(url, client_properties={"connection_name": name})
     try:
-        return await aio_pika.connect(
-            node,
-            timeout=CONNECT_TIMEOUT,
-            client_properties={"connection_name": name},
-            heartbeat=HEARTBEAT,
-        )
+        await connection.connect(timeout=CONNECT_TIMEOUT)
     except StopAsyncIteration as error:  # aiormq's, when a server that starts or stops hangs up in the handshake
+        await connection.close()
         raise ConnectionResetError("RabbitMQ hung up during the handshake") from error
+    except BaseException:
+        # Else aio_pika would when it is collected: in whatever thread that is, where it cannot.
+        await connection.close()
+        raise
+    return connection
 
 
 async def close(connection: AbstractConnection) -> None:

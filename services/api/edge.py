@@ -7,6 +7,8 @@ error that nobody foresaw ends here as a 500, with its traceback in the log.
 import asyncio
 import re
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
@@ -21,20 +23,29 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _PROBES = ("/healthz", "/readyz")  # asked for every few seconds, by machines
 
 
-class Edge:
-    """The outermost layer of the application."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of a request's body: bytes in all, time in all, and time until the next piece."""
 
-    def __init__(self, app: ASGIApp, body_limit: int, read_timeout: timedelta) -> None:
+    size: int
+    time: timedelta
+    pause: timedelta
+
+
+class Edge:
+    """The outermost layer of the application. `uploads` has other bounds for some paths."""
+
+    def __init__(self, app: ASGIApp, bounds: Bounds, uploads: Mapping[str, Bounds]) -> None:
         self._app = app
-        self._body_limit = body_limit
-        self._read_timeout = read_timeout.total_seconds()
+        self._bounds = bounds
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         _end_with_slash(scope)
-        passage = _Passage(scope, receive, send, self._body_limit, self._read_timeout)
+        passage = _Passage(scope, receive, send, self._uploads.get(scope["path"], self._bounds))
         # What is bound further in, such as the id of what was created, ends with the task: each request has one.
         tokens = structlog.contextvars.bind_contextvars(request_id=passage.request_id)
         try:
@@ -56,7 +67,7 @@ class Edge:
 class _Passage:
     """One request on its way."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body_limit: int, read_timeout: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, bounds: Bounds) -> None:
         self.scope = scope
         self.path: str = scope["path"][:200]
         headers = dict(scope["headers"])
@@ -64,9 +75,11 @@ class _Passage:
         self.status: int | None = None
         self._claimed = _length(headers.get(b"content-length", b""))
         self._received = 0
-        self._body_limit = body_limit
+        self._body_limit = bounds.size
         self._complete = False
-        self._deadline = asyncio.get_running_loop().time() + read_timeout
+        self._now = asyncio.get_running_loop().time
+        self._pause = bounds.pause.total_seconds()
+        self._deadline = self._now() + bounds.time.total_seconds()
         self._receive, self._send = receive, send
         self._began = time.perf_counter()
 
@@ -85,7 +98,7 @@ class _Passage:
         if self._complete:
             return await self._receive()
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(min(self._now() + self._pause, self._deadline)):
                 message = await self._receive()
         except TimeoutError:
             raise problems.TooSlow from None

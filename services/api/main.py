@@ -12,11 +12,12 @@ from fastapi import FastAPI
 
 from services.api import problems
 from services.api.connections import cutting_off_after
-from services.api.edge import Edge
+from services.api.edge import Bounds, Edge
 from services.api.relaying import relaying
 from services.api.routes import clients, docs, health, mailings, messages
 from services.api.settings import ApiSettings
 from services.api.transactions import Database
+from services.api.transfers import PATIENCE
 from shared.broker import Publisher
 from shared.database import open_engine
 
@@ -50,6 +51,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.database = Database(statements, transactions, patience, outbox_filled)
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
+        transfers = open_engine(
+            url, f"{name} transfers", connections=settings.api_transfers, statement_timeout=PATIENCE
+        )
+        app.state.transfers = transfers
         try:
             async with relaying(transactions, publisher, outbox_filled):
                 yield
@@ -57,6 +62,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             await publisher.close()
             await statements.dispose()
             await transactions.dispose()
+            await transfers.dispose()
 
     app = FastAPI(
         title="Mailing service",
@@ -70,7 +76,12 @@ def create_app(settings: ApiSettings) -> FastAPI:
     for router in (clients.router, mailings.router, messages.router, health.router, docs.router):
         app.include_router(router)
     app.mount(docs.ASSETS, docs.assets())
-    app.add_middleware(Edge, body_limit=settings.api_body_limit, read_timeout=settings.api_read_timeout)
+    pause = settings.api_read_timeout
+    app.add_middleware(
+        Edge,
+        bounds=Bounds(settings.api_body_limit, settings.api_read_timeout, pause),
+        uploads={clients.IMPORT: Bounds(settings.api_upload_limit, settings.api_upload_timeout, pause)},
+    )
     problems.install(app)
     docs.describe_problems(app)
     return app

@@ -80,6 +80,25 @@ class ClientPage(BaseModel):
     next: int | None = Field(description="Give it as `after` to get the next page; null on the last one.")
 
 
+class Rejection(BaseModel):
+    """A row of an upload that was not taken."""
+
+    line: int = Field(description="of the file; the header is line 1", examples=[17])
+    reason: str = Field(examples=["zone: is not a known IANA time zone; they look like 'Europe/Moscow'"])
+
+
+class Imported(BaseModel):
+    """What an upload came to: `rows` is the sum of the others."""
+
+    rows: int
+    added: int
+    changed: int
+    unchanged: int
+    repeated: int = Field(description="with a number that came again further down, where it counted")
+    rejected: int
+    rejections: list[Rejection] = Field(description="the first 1,000 rows that were rejected")
+
+
 class MessagesStatus(BaseModel):
     """How many messages of a mailing are in which status. They always add up to `total`."""
 

@@ -16,6 +16,11 @@ class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
     api_connections: int = Field(
         5, ge=2, description="to PostgreSQL: so many for single statements, and as many again for transactions"
     )
+    api_upload_limit: int = Field(1024**3, ge=1024, description="bytes of a file of clients")
+    api_upload_timeout: Duration = Field(
+        timedelta(minutes=10), gt=timedelta(0), description="how long such a file may take to arrive"
+    )
+    api_transfers: int = Field(2, ge=1, description="imports and exports at a time")
     api_patience: Duration = Field(
         timedelta(seconds=6), description="how long a request waits for PostgreSQL before it is answered 503"
     )

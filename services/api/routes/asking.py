@@ -5,6 +5,7 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.numbers import parse_number
 from services.api.transactions import Database
@@ -29,6 +30,12 @@ async def _database(request: Request) -> Database:
     return database
 
 
+async def _transfers(request: Request) -> AsyncEngine:
+    engine = request.app.state.transfers
+    assert isinstance(engine, AsyncEngine)
+    return engine
+
+
 async def _publisher(request: Request) -> Publisher:
     publisher = request.app.state.publisher
     assert isinstance(publisher, Publisher)
@@ -47,6 +54,7 @@ async def _request_id() -> str | None:
     return request_id if isinstance(request_id, str) else None
 
 
+Transfers = Annotated[AsyncEngine, Depends(_transfers)]
 OnDatabase = Annotated[Database, Depends(_database)]
 OnPublisher = Annotated[Publisher, Depends(_publisher)]
 ProviderRate = Annotated[float | None, Depends(_provider_rate)]

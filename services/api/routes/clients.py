@@ -3,21 +3,26 @@
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from pydantic import AfterValidator
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
 
 from services.api import clients
 from services.api.bodies import StrictJsonRoute
 from services.api.filters import without_nul
 from services.api.idempotency import once
 from services.api.problems import documented
-from services.api.refusals import KeyInFlight, KeyReused, NotFound, NumberTaken
-from services.api.routes.asking import After, AskedNumber, ClientId, Limit, OnDatabase
+from services.api.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken
+from services.api.routes.asking import After, AskedNumber, ClientId, Limit, OnDatabase, Transfers
 from services.api.routes.repeating import Keyed, created
-from services.api.schemas import ClientChange, ClientIn, ClientOut, ClientPage
+from services.api.routes.streaming import CSV_ANSWER, csv_answer
+from services.api.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
+from services.api.transfers import export_clients, import_clients
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
+
+IMPORT = "/api/client/import/"  # where bodies are large
 
 _Text = Annotated[str, AfterValidator(str.strip), AfterValidator(without_nul)]
 
@@ -52,6 +57,48 @@ async def page(
     return await database.statement(
         clients.page, tag=tag, code=code, zone=zone, number=number, after=after or 0, limit=limit
     )
+
+
+@router.post(
+    "/import/",
+    summary="Import clients from CSV",
+    responses=documented(),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "text/csv": {
+                    "schema": {"type": "string"},
+                    "example": "number,tag,zone\n+7 905 700-30-50,#AzbukaVkusa,Europe/Moscow\n",
+                }
+            },
+        }
+    },
+)
+async def import_csv(request: Request, transfers: Transfers) -> Imported:
+    """UTF-8, a header that names `number`, `tag` and `zone`, fields in quotation marks where they need it.
+
+    A client whose number is there already is changed. A row that is wrong stops none of the others; an upload
+    that breaks off changes nothing.
+    """
+    kind, _, _ = request.headers.get("content-type", "").partition(";")
+    if kind.strip().lower() != "text/csv":
+        raise Invalid("body", "must be sent as CSV, with Content-Type: text/csv")
+    try:
+        return await import_clients(transfers, request.stream())
+    except ClientDisconnect:
+        raise Invalid("body", "broke off before its end: nothing was changed") from None
+
+
+@router.get(
+    "/export/",
+    summary="Export all clients as CSV",
+    response_class=StreamingResponse,
+    responses=documented() | CSV_ANSWER,
+)
+async def export_csv(transfers: Transfers) -> StreamingResponse:
+    """In the order of their ids, and in a form that can be imported."""
+    return await csv_answer(export_clients(transfers), "clients.csv")
 
 
 @router.get("/{client_id}/", summary="Show a client", responses=documented(NotFound))

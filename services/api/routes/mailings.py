@@ -5,15 +5,24 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Body, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from services.api import mailings, messages, previews
 from services.api.bodies import StrictJsonRoute
 from services.api.idempotency import once
 from services.api.problems import documented
 from services.api.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
-from services.api.routes.asking import After, Limit, MailingId, OnDatabase, ProviderRate, RequestId
+from services.api.routes.asking import (
+    After,
+    Limit,
+    MailingId,
+    OnDatabase,
+    ProviderRate,
+    RequestId,
+    Transfers,
+)
 from services.api.routes.repeating import Keyed, created
+from services.api.routes.streaming import CSV_ANSWER, csv_answer
 from services.api.schemas import (
     MailingChange,
     MailingDetail,
@@ -24,6 +33,7 @@ from services.api.schemas import (
     Preview,
     Retry,
 )
+from services.api.transfers import export_messages
 from shared.contracts import INT64_MAX
 from shared.statuses import MessageStatus
 
@@ -95,6 +105,18 @@ async def message_page(
 ) -> MessagePage:
     """In the order of their clients."""
     return await database.statement(messages.page, mailing_id, status=status, after=after or 0, limit=limit)
+
+
+@router.get(
+    "/{mailing_id}/messages/export/",
+    summary="Export a mailing's messages as CSV",
+    response_class=StreamingResponse,
+    responses=documented(NotFound) | CSV_ANSWER,
+)
+async def export_csv(mailing_id: MailingId, database: OnDatabase, transfers: Transfers) -> StreamingResponse:
+    """All of them, in the order of their clients: id, client, number, status, reason, times and tries."""
+    await database.statement(mailings.find, mailing_id)
+    return await csv_answer(export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
 
 
 @router.put("/{mailing_id}/", summary="Change a mailing", responses=_MAY_BE_FORBIDDEN)

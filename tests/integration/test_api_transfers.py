@@ -1,0 +1,122 @@
+"""CSV in and out of the running application."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.requests import ClientDisconnect
+
+from tests.integration.calling import NOWHERE, api_on
+
+MOSCOW = "Europe/Moscow"
+CSV = {"Content-Type": "text/csv; charset=utf-8"}
+
+
+@pytest.fixture
+async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
+    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
+        yield client
+
+
+def file_of(*rows: tuple[object, str, str]) -> bytes:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([("number", "tag", "zone"), *rows])
+    return file.getvalue().encode()
+
+
+async def upload(api: httpx.AsyncClient, content: bytes) -> dict[str, object]:
+    answer = await api.post("/api/client/import/", content=content, headers=CSV)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def test_new_clients_are_added_others_changed_or_left_and_wrong_rows_told(api: httpx.AsyncClient) -> None:
+    first = await upload(api, file_of((79050000001, "#a", MOSCOW), (79050000002, "#a", MOSCOW)))
+    assert first == {
+        **{"rows": 2, "added": 2, "changed": 0, "unchanged": 0, "repeated": 0, "rejected": 0},
+        "rejections": [],
+    }
+    second = await upload(
+        api,
+        file_of(
+            (79050000001, "#a", MOSCOW),
+            (79050000002, "#b", MOSCOW),
+            (79050000003, "#first", MOSCOW),
+            ("nobody", "#a", MOSCOW),
+            (79050000003, "#last\t\\N", "Asia/Tokyo"),
+        ),
+    )
+    assert second == {
+        **{"rows": 5, "added": 1, "changed": 1, "unchanged": 1, "repeated": 1, "rejected": 1},
+        "rejections": [
+            {
+                "line": 5,
+                "reason": "number: must be a phone number 7XXXXXXXXXX, 11 digits that begin with 7:"
+                " an integer, or a string like '+7 (905) 700-30-50'",
+            }
+        ],
+    }
+    clients = (await api.get("/api/client/")).json()["items"]
+    assert [(one["number"], one["code"], one["tag"], one["zone"]) for one in clients] == [
+        (79050000001, 905, "#a", MOSCOW),
+        (79050000002, 905, "#b", MOSCOW),
+        (79050000003, 905, "#last\t\\N", "Asia/Tokyo"),
+    ]
+
+
+async def test_what_is_exported_can_be_imported_and_changes_nothing(api: httpx.AsyncClient) -> None:
+    rows = [(79050000000 + n, f'tag "{n}",\nand more', MOSCOW) for n in range(3_000)]
+    await upload(api, file_of(*rows))
+    exported = await api.get("/api/client/export/")
+    assert exported.headers["content-type"].startswith("text/csv")
+    assert list(csv.reader(io.StringIO(exported.text, newline="")))[1:] == [
+        [str(n), tag, zone] for n, tag, zone in rows
+    ]
+    again = await upload(api, exported.content)
+    assert (again["added"], again["changed"], again["unchanged"], again["rejected"]) == (0, 0, 3_000, 0)
+
+
+async def test_an_upload_that_breaks_off_changes_nothing(api: httpx.AsyncClient) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield file_of((79050000001, "#a", MOSCOW))
+        raise ClientDisconnect  # as Starlette says it
+
+    answer = await api.post("/api/client/import/", content=breaking(), headers=CSV)
+    assert answer.status_code == 422  # which nobody reads
+    assert (await api.get("/api/client/")).json()["items"] == []
+
+
+async def test_two_imports_at_once_both_come_through(api: httpx.AsyncClient) -> None:
+    ahead = [(79050000000 + n, "#ahead", MOSCOW) for n in range(2_000)]
+    back = [(number, "#back", zone) for number, _, zone in reversed(ahead)]
+    one, other = await asyncio.gather(upload(api, file_of(*ahead)), upload(api, file_of(*back)))
+    assert {one["added"], other["added"]} == {0, 2_000}
+    assert {one["changed"], other["changed"]} == {0, 2_000}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "text/csv"),
+        (b"79050000001,#a,Europe/Moscow\n", "text/csv"),
+        (file_of((79050000001, "#a", MOSCOW)), "application/json"),
+        (file_of((79050000001, "#a", MOSCOW)), "text/plain"),
+    ],
+)
+async def test_what_is_no_csv_of_clients_is_refused(api: httpx.AsyncClient, content: bytes, kind: str) -> None:
+    answer = await api.post("/api/client/import/", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "body"
+
+
+async def test_a_mailings_messages_are_exported(api: httpx.AsyncClient) -> None:
+    sent = await api.post("/api/message/", json={"number": 79990000001, "text": "hello"})
+    assert sent.status_code == 201
+    body = {"starts_at": "2020-01-01", "expired_at": "2099-01-01T00:00", "text": "x", "filter": "#a"}
+    mailing = await api.post("/api/mailing/", json={**body, "starts_at": "2020-01-01T00:00"})
+    exported = await api.get(f"/api/mailing/{mailing.json()['id']}/messages/export/")
+    assert exported.text == "id,client_id,number,status,reason,created_at,settled_at,tries\n"
+    assert (await api.get("/api/mailing/999/messages/export/")).status_code == 404
