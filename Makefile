@@ -6,8 +6,8 @@ LOCK := requirements-dev.lock
 INSTALLED := $(VENV)/.installed.lock
 SENDERS ?= 2
 TESTS ?= tests
-# Two at a time, each with servers of its own; one at a time on servers that are given.
-WORKERS := $(if $(MAILING_DATABASE_URL)$(MAILING_BROKER_URL),,-n 2 --dist loadfile)
+# Three at a time, each with servers of its own; one at a time on servers that are given.
+WORKERS := $(if $(MAILING_DATABASE_URL)$(MAILING_BROKER_URL),,-n 3 --dist loadfile)
 CODE := services shared deploy tests
 
 .DEFAULT_GOAL := help
@@ -52,6 +52,10 @@ flat: $(INSTALLED) ## memory and broker at 10,000 and at a million messages, and
 .PHONY: rules
 rules: $(INSTALLED) ## local windows, control, limits, fairness and single messages, held against the running system
 	@$(BIN)/python -m tests.rules
+
+.PHONY: bench-import
+bench-import: $(INSTALLED) ## how fast clients go in and out as CSV, against PostgreSQL alone
+	@$(BIN)/python -m tests.bench.importing
 
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages

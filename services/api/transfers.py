@@ -21,12 +21,12 @@ PIECE = 256 * 1024  # bytes that are parsed, or sent, at a time
 # What COPY's text format gives a meaning to.
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-_STAGE = text("CREATE TEMP TABLE staging (line int, number bigint, tag text, zone text) ON COMMIT DROP")
+STAGE = text("CREATE TEMP TABLE staging (line int, number bigint, tag text, zone text) ON COMMIT DROP")
 _SORT_IN_MEMORY = text("SET LOCAL work_mem = '64MB'")
 
 # Of several rows with one number, the last counts. In the order of numbers, so that two imports never wait for
 # each other in a circle.
-_MERGE = text("""
+MERGE = text("""
     WITH latest AS MATERIALIZED (
         SELECT DISTINCT ON (number) number, tag, zone FROM staging ORDER BY number, line DESC
     ), merged AS (
@@ -58,10 +58,10 @@ async def import_clients(engine: AsyncEngine, pieces: AsyncIterator[bytes]) -> I
     """
     parser = Parser()
     async with transaction(engine) as connection:
-        await connection.execute(_STAGE)
+        await connection.execute(STAGE)
         await _stage(connection, parser, pieces)
         await connection.execute(_SORT_IN_MEMORY)
-        merged = (await connection.execute(_MERGE)).one()
+        merged = (await connection.execute(MERGE)).one()
     return Imported(
         rows=merged.staged + parser.rejected_in_all,
         added=merged.added,

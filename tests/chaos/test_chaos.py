@@ -23,7 +23,7 @@ def test_whatever_is_killed_cut_or_fails_every_message_is_accounted_for() -> Non
         "--messages",
         "4000",
         "--minutes",
-        "2",
+        "1.6",
         "--pause",
         "1",
         "--seed",

@@ -40,7 +40,7 @@ async def test_after_the_answer_to_pause_cancel_and_delete_nothing_more_is_sent(
     own_servers: Servers, sandbox: Sandbox, logs: Path
 ) -> None:
     async with world(own_servers, sandbox, logs, senders=3) as here:
-        latest_ms, lost_or_repeated = await check_control(here, backlog=20_000)
+        latest_ms, lost_or_repeated = await check_control(here, backlog=12_000)
     assert latest_ms <= 1_000
     assert lost_or_repeated == 0
 
@@ -59,9 +59,9 @@ async def test_mailings_share_and_single_messages_do_not_wait(
     own_servers: Servers, sandbox: Sandbox, logs: Path
 ) -> None:
     async with world(own_servers, sandbox, logs, senders=2) as here:
-        assert await check_fairness(here, each=10_000) <= 0.2
+        assert await check_fairness(here, each=6_000) <= 0.2
         await sandbox.control.forget()
-        p95_ms, missing = await check_express(here, crowd=30_000, messages=20)
+        p95_ms, missing = await check_express(here, crowd=20_000, messages=20)
     assert p95_ms < 2_000  # beside other tests; `make rules` asks for 1,000
     assert missing == 0
 
