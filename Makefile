@@ -69,6 +69,22 @@ format: $(INSTALLED) ## the code as ruff would write it
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
+# Version 2, else version 1.
+COMPOSE = cd deploy && $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+deploy/.env:
+	@umask 077 && sh deploy/environment.sh > $@.new && mv $@.new $@
+
+.PHONY: up
+up: deploy/.env ## the whole system in containers, by docker compose; settings and passwords are in deploy/.env
+	@$(COMPOSE) build migrate
+	@$(COMPOSE) up --detach
+	@$(COMPOSE) ps
+
+.PHONY: down
+down: deploy/.env ## stop and remove the containers; what they have stored stays
+	@$(COMPOSE) down
+
 COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 

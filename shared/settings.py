@@ -1,4 +1,4 @@
-"""Settings that services have in common, from the environment (prefix `MAILING_`) or a file `.env`.
+"""Settings that services have in common, from the environment (prefix `MAILING_`), a file `.env`, or a file each.
 
 Each service has one frozen class of its own, made of these; it is built once in `__main__` and passed down.
 Durations are given in seconds or as ISO 8601 (`PT5S`).
@@ -7,6 +7,7 @@ Durations are given in seconds or as ISO 8601 (`PT5S`).
 import socket
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -24,6 +25,8 @@ def _seconds(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+
+SECRETS = Path("/run/secrets")  # where Docker and Kubernetes put them: `mailing_provider_token`, say
 
 
 class LogSettings(BaseSettings):
@@ -75,10 +78,13 @@ class PacingSettings(LogSettings):
 Settings = TypeVar("Settings", bound=LogSettings)
 
 
-def load(kind: type[Settings]) -> Settings:
-    """The settings, or an end with exit status 2 and a line for each that is missing or wrong."""
+def load(kind: type[Settings], secrets: Path = SECRETS) -> Settings:
+    """The settings, or an end with exit status 2 and a line for each that is missing or wrong.
+
+    What neither the environment nor `.env` has is looked for in `secrets`, in a file named after the variable.
+    """
     try:
-        return kind()
+        return kind(_secrets_dir=secrets if secrets.is_dir() else None)
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             name = "_".join(str(part) for part in problem["loc"]).upper()

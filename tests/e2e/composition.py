@@ -1,0 +1,119 @@
+"""What `compose.sh` wants done inside the composition's network: a mailing, and the reckoning of it.
+
+Runs in the service's image: it imports nothing that is not there, but for what is pure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import psycopg
+from psycopg.rows import class_row
+
+from deploy.local.reckoning import Arrival, Message, Reckoning, reckon
+from deploy.sandbox.client import SandboxControl
+
+API = "http://api:8000"
+CONTROL = "http://sandbox:8091"
+CLIENTS = 40_000
+AUDIENCE = CLIENTS // 2
+TAG, OTHER_TAG = "#demo", "#other"
+LATENCY_MS = 200  # of the provider: that many senders make that much speed, whatever the machine
+LEAD = timedelta(seconds=1)
+LIFE = timedelta(minutes=15)
+STANDSTILL = 120.0  # seconds without any change, after which waiting is given up
+
+
+async def begin() -> None:
+    """Makes the provider slow, adds the clients, and creates the mailing; prints its id."""
+    async with SandboxControl(CONTROL) as sandbox:
+        await sandbox.behave("slow", latency_ms=LATENCY_MS)
+    with _connected() as connection:
+        connection.execute(
+            "INSERT INTO clients (number, tag, zone)"
+            " SELECT 79050000000 + n, CASE n %% 2 WHEN 0 THEN %s ELSE %s END, 'Europe/Moscow'"
+            " FROM generate_series(1, %s) AS n",
+            (TAG, OTHER_TAG, CLIENTS),
+        )
+    starts_at = datetime.now(UTC) + LEAD
+    mailing = {
+        "starts_at": starts_at.isoformat(),
+        "expired_at": (starts_at + LIFE).isoformat(),
+        "text": "Hello from the composition",
+        "filter": TAG,
+    }
+    async with httpx.AsyncClient(base_url=API) as api:
+        answer = await api.post("/api/mailing/", json=mailing)
+    print(answer.raise_for_status().json()["id"])
+
+
+async def end(mailing_id: int) -> int:
+    """The exit status, once the mailing is over or nothing moves any more; the last line is the reckoning."""
+    await _settled(mailing_id)
+    reckoning = await _reckoned(mailing_id)
+    problems = reckoning.problems(CLIENTS, AUDIENCE)
+    if problems:
+        print(f"it does not add up: {'; '.join(problems)}", file=sys.stderr)
+    print(reckoning.line())
+    return 1 if problems else 0
+
+
+async def _settled(mailing_id: int) -> None:
+    last: list[tuple[str, int]] = []
+    deadline = time.monotonic() + STANDSTILL
+    while time.monotonic() < deadline:
+        with _connected() as connection:
+            counts: list[tuple[str, int]] = connection.execute(
+                "SELECT status::text, count(*) FROM messages WHERE mailing_id = %s GROUP BY 1 ORDER BY 1",
+                (mailing_id,),
+            ).fetchall()
+        if sum(count for _, count in counts) == AUDIENCE and "new" not in dict(counts):
+            return
+        if counts != last:
+            last, deadline = counts, time.monotonic() + STANDSTILL
+        await asyncio.sleep(0.5)
+
+
+async def _reckoned(mailing_id: int) -> Reckoning:
+    async with SandboxControl(CONTROL) as sandbox:
+        received = await sandbox.messages()
+    with _connected() as connection:
+        clients = connection.execute("SELECT id, tag FROM clients").fetchall()
+        starts = connection.execute("SELECT starts_at FROM mailings WHERE id = %s", (mailing_id,)).fetchall()
+        with connection.cursor(row_factory=class_row(Message)) as cursor:
+            messages = cursor.execute(
+                "SELECT id, client_id, status FROM messages WHERE mailing_id = %s", (mailing_id,)
+            ).fetchall()
+    return reckon(
+        clients=len(clients),
+        audience=[client_id for client_id, tag in clients if tag == TAG],
+        messages=messages,
+        arrivals={item.id: Arrival(item.count, item.first_at, item.last_at) for item in received},
+        starts_at=starts[0][0],
+    )
+
+
+def _connected() -> psycopg.Connection:
+    return psycopg.connect(os.environ["MAILING_DATABASE_URL"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.composition", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("begin")
+    commands.add_parser("end").add_argument("mailing", type=int)
+    arguments = parser.parse_args()
+    if arguments.command == "end":
+        return asyncio.run(end(arguments.mailing))
+    asyncio.run(begin())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
