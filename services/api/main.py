@@ -1,9 +1,8 @@
 """The API's wiring."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -13,12 +12,15 @@ from fastapi import FastAPI
 from services.api import problems
 from services.api.connections import cutting_off_after
 from services.api.edge import Edge
+from services.api.metrics import begin_at_zero
 from services.api.relaying import relaying
-from services.api.routes import clients, docs, health, mailings, messages
+from services.api.routes import clients, docs, health, mailings, messages, metrics
 from services.api.settings import ApiSettings
 from services.api.transactions import Database
 from shared.broker import Publisher
 from shared.database import open_engine
+from shared.metrics import measuring
+from shared.serving import Server
 
 log = structlog.get_logger()
 
@@ -51,7 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
         try:
-            async with relaying(transactions, publisher, outbox_filled):
+            async with measuring("api"), relaying(transactions, publisher, outbox_filled):
                 yield
         finally:
             await publisher.close()
@@ -67,8 +69,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (clients.router, mailings.router, messages.router, health.router, docs.router):
+    for router in (clients.router, mailings.router, messages.router, health.router, metrics.router, docs.router):
         app.include_router(router)
+        begin_at_zero(router)
     app.mount(docs.ASSETS, docs.assets())
     app.add_middleware(Edge, body_limit=settings.api_body_limit, read_timeout=settings.api_read_timeout)
     problems.install(app)
@@ -89,7 +92,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.api_grace.total_seconds()),
     )
-    server = _Server(config)
+    server = Server(config, started="api_started")
 
     async def stop() -> None:
         await stopping.wait()
@@ -101,18 +104,3 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
     finally:
         stopper.cancel()
         log.info("api_stopped")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, as one of our processes: signals are `shared.lifecycle`'s, and its start is told in our log."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listening in self.servers:
-            for bound in listening.sockets:
-                host, port, *_ = bound.getsockname()
-                log.info("api_started", host=host, port=port)
