@@ -5,7 +5,9 @@ from collections import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.statuses import MessageStatus
+from shared.database import after_commit
+from shared.metrics import SETTLED
+from shared.statuses import FINAL_STATUSES, MessageStatus
 
 _STATUSES = tuple(MessageStatus)
 
@@ -23,12 +25,15 @@ class Moves:
 
     def __init__(self) -> None:
         self._deltas: dict[int, Counter[str]] = {}
+        self._settled: Counter[str] = Counter()
 
     def add(self, mailing_id: int, before: MessageStatus | None, after: MessageStatus, count: int) -> None:
         """`count` messages of the mailing changed status; `before` None: they have just been created."""
         delta = self._deltas.setdefault(mailing_id, Counter())
         delta["total" if before is None else before] += count if before is None else -count
         delta[after] += count
+        if after in FINAL_STATUSES:
+            self._settled[after] += count
 
     async def apply(self, connection: AsyncConnection) -> None:
         """Locks and changes the counters, by ascending mailing; the last thing that a transaction does."""
@@ -36,3 +41,8 @@ class Moves:
             if any(delta.values()):
                 values = {name: delta[name] for name in (*_STATUSES, "total")}
                 await connection.execute(_ADD, {**values, "mailing_id": mailing_id})
+        after_commit(connection, self._count)
+
+    def _count(self) -> None:
+        for status, count in self._settled.items():
+            SETTLED.labels(status).inc(count)

@@ -1,6 +1,6 @@
 """The way to PostgreSQL: one engine per process, bounded in connections and in every wait."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
@@ -13,6 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import DatabaseUnavailable
+
+_AFTER_COMMIT = "after_commit"
 
 
 def open_engine(
@@ -99,9 +101,18 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         DatabaseUnavailable: the server is away; whether a commit on its way took effect is unknown.
     """
+    told: list[Callable[[], None]] = []
     with _telling_unavailable():
         async with engine.begin() as connection:
+            connection.info[_AFTER_COMMIT] = told
             yield connection
+    for tell in told:
+        tell()
+
+
+def after_commit(connection: AsyncConnection, tell: Callable[[], None]) -> None:
+    """Calls `tell`, which must not fail, when the `transaction` of this connection is committed, and only then."""
+    connection.info[_AFTER_COMMIT].append(tell)
 
 
 @asynccontextmanager

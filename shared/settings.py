@@ -67,6 +67,15 @@ class BrokerSettings(LogSettings):
         return url
 
 
+class MetricsSettings(LogSettings):
+    """Where a service without an API of its own is looked at."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="for /metrics, /healthz and /readyz; 0: none, as several run on one host"
+    )
+
+
 class PacingSettings(LogSettings):
     """How fast the provider may be asked."""
 

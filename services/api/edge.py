@@ -16,11 +16,12 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api import problems
+from services.api.metrics import IN_FLIGHT, count_request
 
 log = structlog.get_logger()
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_PROBES = ("/healthz", "/readyz")  # asked for every few seconds, by machines
+_PROBES = ("/healthz", "/readyz", "/metrics")  # asked for every few seconds, by machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Edge:
         # What is bound further in, such as the id of what was created, ends with the task: each request has one.
         tokens = structlog.contextvars.bind_contextvars(request_id=passage.request_id)
         try:
-            await self._answer(passage)
-            passage.log()
+            with IN_FLIGHT.track_inprogress():
+                await self._answer(passage)
+            passage.tell()
         finally:
             structlog.contextvars.reset_contextvars(**tokens)
 
@@ -111,16 +113,19 @@ class _Passage:
             message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
         await self._send(message)
 
-    def log(self) -> None:
-        """The one line that tells of the request. No query: there may be a phone number in it."""
+    def tell(self) -> None:
+        """Counts the request, and logs the one line on it. No query: there may be a phone number in it."""
+        took, is_probe = time.perf_counter() - self._began, self.path.rstrip("/") in _PROBES
+        if not is_probe and self.status is not None:
+            count_request(self.scope, self.status, took)
         # What is in the path, of /api/mailing/{mailing_id}/: so that all about one mailing can be found.
         ids = {name: int(value) for name, value in self.scope.get("path_params", {}).items() if _is_id(value)}
-        (log.debug if self.path in _PROBES else log.info)(
+        (log.debug if is_probe else log.info)(
             "request_answered",
             method=self.scope["method"],
             path=self.path,
             status=self.status,
-            duration_ms=round((time.perf_counter() - self._began) * 1000, 1),
+            duration_ms=round(took * 1000, 1),
             **ids,
         )
 

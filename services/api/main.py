@@ -1,9 +1,8 @@
 """The API's wiring."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -13,13 +12,16 @@ from fastapi import FastAPI
 from services.api import problems
 from services.api.connections import cutting_off_after
 from services.api.edge import Bounds, Edge
+from services.api.metrics import begin_at_zero
 from services.api.relaying import relaying
-from services.api.routes import clients, docs, health, mailings, messages
+from services.api.routes import clients, docs, health, mailings, messages, metrics
 from services.api.settings import ApiSettings
 from services.api.transactions import Database
 from services.api.transfers import PATIENCE
 from shared.broker import Publisher
 from shared.database import open_engine
+from shared.metrics import measuring
+from shared.serving import Server
 
 log = structlog.get_logger()
 
@@ -56,7 +58,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         )
         app.state.transfers = transfers
         try:
-            async with relaying(transactions, publisher, outbox_filled):
+            async with measuring("api"), relaying(transactions, publisher, outbox_filled):
                 yield
         finally:
             await publisher.close()
@@ -73,8 +75,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in (clients.router, mailings.router, messages.router, health.router, docs.router):
+    for router in (clients.router, mailings.router, messages.router, health.router, metrics.router, docs.router):
         app.include_router(router)
+        begin_at_zero(router)
     app.mount(docs.ASSETS, docs.assets())
     pause = settings.api_read_timeout
     app.add_middleware(
@@ -100,7 +103,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.api_grace.total_seconds()),
     )
-    server = _Server(config)
+    server = Server(config, started="api_started")
 
     async def stop() -> None:
         await stopping.wait()
@@ -112,18 +115,3 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
     finally:
         stopper.cancel()
         log.info("api_stopped")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, as one of our processes: signals are `shared.lifecycle`'s, and its start is told in our log."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listening in self.servers:
-            for bound in listening.sockets:
-                host, port, *_ = bound.getsockname()
-                log.info("api_started", host=host, port=port)

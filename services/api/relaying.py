@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.api.metrics import PUBLISHED
 from shared.broker import Publisher
 from shared.errors import MailingError
 from shared.lifecycle import repeat
@@ -29,7 +30,9 @@ async def relaying(engine: AsyncEngine, publisher: Publisher, filled: asyncio.Ev
 
     async def step() -> float:
         await publisher.ping()  # connects before there is anything to publish, so that the first does not wait
-        return 0 if await relay(engine, publisher) else POLL
+        published = await relay(engine, publisher)
+        PUBLISHED.inc(published)
+        return 0 if published else POLL
 
     loop = asyncio.create_task(repeat("relay", step, stopping, filled))
     try:
@@ -40,7 +43,7 @@ async def relaying(engine: AsyncEngine, publisher: Publisher, filled: asyncio.Ev
         with suppress(MailingError, TimeoutError):
             async with asyncio.timeout(LAST_PASS):
                 await loop
-                while await relay(engine, publisher):
-                    pass
+                while published := await relay(engine, publisher):
+                    PUBLISHED.inc(published)
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
+from services.planner.metrics import EXPANDED
 from services.planner.pacing import Limit
 from services.planner.windows import window_of
 from shared.counters import Moves
@@ -134,6 +135,7 @@ async def expand_batch(
         moves = Moves()
         moves.add(mailing_id, None, MessageStatus.NEW, made)
         await moves.apply(connection)
+    EXPANDED.inc(progress.messages)
     if progress.complete:
         log.info("mailing_expanded", mailing_id=mailing_id)
     return progress

@@ -137,7 +137,7 @@ async def _next_batch(arrived: Arrived) -> tuple[Batch, Unreadable | None]:
         if isinstance(report, ValidationError):
             return batch, (message, report)
         batch.append((message, report))
-        size += _outcomes(report)
+        size += count_outcomes(report)
         if size >= OUTCOMES_AT_ONCE or arrived.empty():
             return batch, None
 
@@ -169,5 +169,6 @@ def _will_pass(error: Exception) -> bool:
     return is_unavailable(error) or (isinstance(error, DBAPIError) and not is_refusal(error))
 
 
-def _outcomes(report: Report) -> int:
+def count_outcomes(report: Report) -> int:
+    """How many messages it tells of."""
     return sum(len(part.accepted) + len(part.results) for part in report.jobs)

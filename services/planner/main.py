@@ -1,18 +1,30 @@
 """The planner's wiring: four loops over one database, and what wakes them."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import structlog
 from aio_pika.abc import AbstractChannel
 
 from services.planner import expansion, listening, reaping, recording, release, retrying
+from services.planner.metrics import (
+    AGAIN,
+    BATCH_REPORTS,
+    BATCH_RESULTS,
+    LEDGER,
+    RECORD_DURATION,
+    set_provider_rate,
+)
 from services.planner.settings import PlannerSettings
+from services.planner.survey import Surveyor
 from shared.broker import Publisher, run_sessions
 from shared.contracts import Event, Report, utc_now
-from shared.database import open_engine
+from shared.database import open_engine, ping
+from shared.errors import MailingError
 from shared.lifecycle import repeat, run_loops
 from shared.topology import REPORTS, SENDER_JOBS
+from shared.watching import watched
 
 log = structlog.get_logger()
 
@@ -31,16 +43,18 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
         await run_sessions(settings.broker_url, f"{name} {what}", session, stopping)
 
     log.info("planner_started", host=settings.host_name)
+    set_provider_rate(settings.provider_rate)
     try:
-        await run_loops(
-            stopping,
-            repeat("expand", planner.expand, stopping, planner.wake_expansion),
-            repeat("release", planner.release, stopping, planner.wake_release),
-            repeat("reap", planner.reap, stopping),
-            sessions("events", planner.hear),
-            sessions("questions", planner.answer),
-            sessions("reports", planner.take_reports),
-        )
+        async with watched("planner", settings, planner.readiness, planner.survey):
+            await run_loops(
+                stopping,
+                repeat("expand", planner.expand, stopping, planner.wake_expansion),
+                repeat("release", planner.release, stopping, planner.wake_release),
+                repeat("reap", planner.reap, stopping),
+                sessions("events", planner.hear),
+                sessions("questions", planner.answer),
+                sessions("reports", planner.take_reports),
+            )
     finally:
         await planner.close()
         log.info("planner_stopped")
@@ -55,6 +69,7 @@ class _Planner:
         name = f"planner@{settings.host_name}"
         self._engine = open_engine(settings.database_url, name)
         self._publisher = Publisher(settings.broker_url, f"{name} publisher")
+        self._surveyor = Surveyor(self._engine)
         self._senders_seen_at = float("-inf")
         self.wake_expansion = asyncio.Event()
         self.wake_release = asyncio.Event()
@@ -117,18 +132,31 @@ class _Planner:
     async def take_reports(self, channel: AbstractChannel) -> None:
         await listening.take_reports(channel, self._record, self._publisher, self._stopping)
 
+    async def readiness(self) -> dict[str, bool]:
+        """Whether it has what it works with."""
+        return {"database": await _succeeds(ping(self._engine)), "broker": await _succeeds(self._publisher.ping())}
+
+    async def survey(self) -> None:
+        """Lets the metrics tell of the ledger as it is now."""
+        LEDGER.survey = await self._surveyor.look()
+
     async def close(self) -> None:
+        await self._surveyor.close()
         await self._publisher.close()
         await self._engine.dispose()
 
     async def _record(self, reports: list[Report]) -> None:
-        recorded = await recording.record(
-            self._engine,
-            reports,
-            now=utc_now(),
-            policy=self._settings.policy(),
-            chunk=self._settings.chunk_size,
-        )
+        with RECORD_DURATION.time():
+            recorded = await recording.record(
+                self._engine,
+                reports,
+                now=utc_now(),
+                policy=self._settings.policy(),
+                chunk=self._settings.chunk_size,
+            )
+        AGAIN.inc(recorded.again)
+        BATCH_REPORTS.observe(len(reports))
+        BATCH_RESULTS.observe(sum(map(listening.count_outcomes, reports)))
         log.debug("reports_recorded", **recording.describe(recorded, len(reports)))
         overdue = [report.reclaim_before for report in reports if report.reclaim_before]
         if overdue:
@@ -159,3 +187,11 @@ class _Planner:
         log.info("event_heard", kind=event.kind, mailing_id=event.mailing_id, request_id=event.request_id)
         self.wake_expansion.set()
         self.wake_release.set()
+
+
+async def _succeeds(question: Awaitable[None]) -> bool:
+    try:
+        await question
+    except MailingError:
+        return False
+    return True

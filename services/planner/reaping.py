@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.planner.ledger import LockedJob, lock_jobs, settle_jobs
+from services.planner.metrics import LEASES_EXPIRED
 from services.planner.release import put_back_locked
 from services.planner.settings import PlannerSettings
 from services.planner.windows import plan, why_expired, window_of
@@ -137,6 +138,7 @@ async def reclaim(turn: Turn, before: datetime) -> None:
             await put_back_locked(connection, released)
         else:
             await settle_jobs(connection, released.values(), MessageStatus.UNCERTAIN, Reason.SILENCE, turn.now)
+    LEASES_EXPIRED.inc(len(released))
     for job in released.values():
         log.warning("lease_ran_out", job_id=job.id, mailing_id=job.mailing_id, open=job.open)
 

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.planner.claiming import claim
 from services.planner.ledger import LockedJob, lock_jobs
+from services.planner.metrics import JOBS_RELEASED, MESSAGES_RELEASED, RELEASE_FAILED, SLOTS
 from services.planner.pacing import Demand, Limit, Rank, timetable
 from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_out, share_rate
@@ -103,10 +104,18 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     express = {one.id for one in ready if one.express}
     published = await asyncio.gather(*(_publish(publisher, job, job.mailing_id in express) for job in jobs))
     failed = [job for job, taken in zip(jobs, published, strict=True) if not taken]
+    _count(jobs, failed)
     if failed:
         await put_back(engine, failed)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
     return len(jobs) - len(failed)
+
+
+def _count(jobs: Sequence[Job], failed: Sequence[Job]) -> None:
+    JOBS_RELEASED.inc(len(jobs) - len(failed))
+    MESSAGES_RELEASED.inc(sum(len(job.messages) for job in jobs) - sum(len(job.messages) for job in failed))
+    RELEASE_FAILED.inc(len(failed))
+    SLOTS.inc(sum(len(job.slots_ms or ()) for job in jobs))
 
 
 async def _ready(connection: AsyncConnection, now: datetime) -> list[Ready]:

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.planner.outcomes import Policy
-from shared.settings import BrokerSettings, DatabaseSettings, Duration, PacingSettings
+from shared.settings import BrokerSettings, DatabaseSettings, Duration, MetricsSettings, PacingSettings
 
 
-class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings):
+class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, MetricsSettings):
     """See the table in README.md."""
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")

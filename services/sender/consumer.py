@@ -43,6 +43,7 @@ class Consumer:
         self._publisher = publisher
         self._prefetch = prefetch
         self._stopping = stopping
+        self.is_consuming = False
 
     async def session(self, channel: AbstractChannel) -> None:
         """For `shared.broker.run_sessions`."""
@@ -54,10 +55,12 @@ class Consumer:
 
             consumers = [await self._consume(channel, name, runs) for name in (SENDER_EXPRESS, SENDER_JOBS)]
             log.info("jobs_awaited", prefetch=self._prefetch)
+            self.is_consuming = True
             await until_closed(channel, self._stopping)
             if self._stopping.is_set():
                 await self._hand_back(consumers)
         finally:
+            self.is_consuming = False
             for run in runs:
                 run.lost = True
 

@@ -16,6 +16,7 @@ from services.sender.backlog import Backlog, Lane, Waiting
 from services.sender.breaker import Breaker
 from services.sender.gating import CIRCUIT_OPEN, Obstacle, obstacle, time_allowed
 from services.sender.judging import Verdict, judge
+from services.sender.metrics import BREAKER_OPEN, BREAKER_OPENED, POSTS
 from services.sender.provider import Provider
 from services.sender.reporting import Reporter, Run
 from services.sender.settings import SenderSettings
@@ -48,6 +49,10 @@ class Delivery:
         self._timing: set[asyncio.Task[None]] = set()
         self._least_revision: dict[int, int] = {}
         self._stopping = False
+
+    def count_waiting(self) -> int:
+        """How many messages are in line for a POST; those that have slots only when these have come."""
+        return self._backlog.qsize()
 
     def take(self, run: Run) -> None:
         """Puts a job's messages in line; those with slots, each when its slot comes."""
@@ -155,20 +160,31 @@ class Delivery:
             request_timeout=self._request_timeout,
             connect_timeout=self._connect_timeout,
         )
-        reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
+        POSTS.in_flight += 1
+        try:
+            reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
+        finally:
+            POSTS.in_flight -= 1
         verdict = judge(reply, utc_now())
         if self._breaker.learn(verdict, time.monotonic()):
             self._tell_of_breaker(verdict)
-        duration_ms = int((time.time() - began) * 1000)
+        took = time.time() - began
+        POSTS.ended(verdict.outcome, took)
         attempts.append(
             Attempt(
-                int(began * 1000), duration_ms, verdict.outcome, verdict.provider_status, verdict.provider_text
+                int(began * 1000),
+                int(took * 1000),
+                verdict.outcome,
+                verdict.provider_status,
+                verdict.provider_text,
             )
         )
         return verdict
 
     def _tell_of_breaker(self, verdict: Verdict) -> None:
+        BREAKER_OPEN.set(self._breaker.is_open)
         if self._breaker.is_open:
+            BREAKER_OPENED.inc()
             log.warning("circuit_opened", waiting_for="the provider", provider_status=verdict.provider_status)
         else:
             log.info("circuit_closed")

@@ -7,10 +7,12 @@ import structlog
 
 from services.sender.consumer import Consumer
 from services.sender.delivery import Delivery
+from services.sender.metrics import BACKLOG, CONCURRENCY, UNREPORTED
 from services.sender.provider import open_provider
 from services.sender.reporting import Reporter
 from services.sender.settings import SenderSettings
 from shared.broker import Publisher, run_sessions
+from shared.watching import watched
 
 log = structlog.get_logger()
 
@@ -31,10 +33,18 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     consumer = Consumer(
         delivery, reporter, publisher, name=name, prefetch=settings.sender_prefetch, stopping=stopping
     )
+
+    async def readiness() -> dict[str, bool]:
+        return {"broker": consumer.is_consuming}
+
+    CONCURRENCY.set(settings.sender_concurrency)
+    BACKLOG.set_function(delivery.count_waiting)
+    UNREPORTED.set_function(reporter.count_waiting)
     log.info("sender_started", sender=name, concurrency=settings.sender_concurrency)
     working = [asyncio.create_task(delivery.run()), asyncio.create_task(reporter.run())]
     try:
-        await run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
+        async with watched("sender", settings, readiness):
+            await run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
     finally:
         for task in working:
             task.cancel()

@@ -9,6 +9,7 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
 from services.sender.gating import Bounds
+from services.sender.metrics import count_reported
 from shared.broker import CONNECTION_ERRORS, Publisher
 from shared.contracts import Acceptance, Job, JobReport, Report, Result
 from shared.errors import NotPublished, PublishUnknown
@@ -59,6 +60,10 @@ class Reporter:
         """Any other results."""
         self._results(run).others.extend(results)
 
+    def count_waiting(self) -> int:
+        """How many results have not been published."""
+        return sum(map(len, self._waiting.values()))
+
     async def run(self) -> None:
         """Publishes what is there, again and again, until cancelled."""
         while True:
@@ -78,6 +83,7 @@ class Reporter:
                 self._keep(batch)
                 return False
             for run, results in batch.items():
+                count_reported(len(results.accepted), results.others)
                 await _confirm(run, len(results))
             return True
 

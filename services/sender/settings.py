@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr
 
-from shared.settings import BrokerSettings, Duration
+from shared.settings import BrokerSettings, Duration, MetricsSettings
 
 
-class SenderSettings(BrokerSettings):
+class SenderSettings(BrokerSettings, MetricsSettings):
     """See the table in README.md."""
 
     provider_url: AnyHttpUrl = Field(description="where /v1/send/{msgId} is found")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 import structlog
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
 from services.api import mailings
@@ -233,3 +234,39 @@ class _no_connection:  # noqa: N801 - stands in for a function
     async def __aenter__(self) -> None: ...
 
     async def __aexit__(self, *_: object) -> None: ...
+
+
+async def test_requests_are_counted_by_documented_path_and_probes_are_not(api: httpx.AsyncClient) -> None:
+    before = await counted(api)
+    for method, path in (
+        ("GET", "/api/client/5/7/"),
+        ("PUT", "/api/client"),
+        ("GET", "/api/client/0"),
+        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("MAKE-UP", "/api/client/"),
+    ):
+        await api.request(method, path)
+    after = await counted(api)
+    assert {key: after[key] - before.get(key, 0) for key in after if after[key] != before.get(key, 0)} == {
+        ("GET", "other", "4xx"): 1,
+        ("PUT", "/api/client/", "4xx"): 1,
+        ("GET", "/api/client/{client_id}/", "4xx"): 1,
+        ("other", "/api/client/", "4xx"): 1,
+    }
+
+
+async def counted(api: httpx.AsyncClient) -> dict[tuple[str, str, str], float]:
+    """Requests by method, route and class of status."""
+    families = text_string_to_metric_families((await api.get("/metrics")).text)
+    return {
+        (sample.labels["method"], sample.labels["route"], sample.labels["status"]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "mailing_api_request_duration_seconds_count"
+    }
+
+
+async def test_metrics_are_in_no_description(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/metrics")).status_code == 200
+    assert "/metrics" not in (await api.get("/openapi.json")).text

@@ -1,0 +1,107 @@
+"""What a planner measures: its own doings, and what the ledger says. docs/metrics.md lists it.
+
+Every planner says the same of the ledger: these gauges are to be taken from any of them, and not to be added up.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.planner.survey import Lane, RunningMailing, Survey
+
+EXPANDED = Counter("mailing_messages_expanded_total", "Messages made of clients, at the start of mailings")
+JOBS_RELEASED = Counter("mailing_jobs_released_total", "Jobs that went out to the senders")
+MESSAGES_RELEASED = Counter("mailing_messages_released_total", "Messages in these jobs")
+RELEASE_FAILED = Counter("mailing_jobs_put_back_total", "Jobs that RabbitMQ did not take, planned again")
+LEASES_EXPIRED = Counter("mailing_leases_expired_total", "Jobs of which no sender was heard within the lease")
+AGAIN = Counter("mailing_messages_again_total", "Messages that came back to be tried again")
+SLOTS = Counter("mailing_rate_limit_slots_total", "Slots given to messages under a rate limit")
+PROVIDER_RATE = Gauge(
+    "mailing_rate_limit_messages_per_second", "MAILING_PROVIDER_RATE; infinite when there is no limit"
+)
+BATCH_REPORTS = Histogram(
+    "mailing_report_batch_reports", "Reports recorded in one transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
+)
+BATCH_RESULTS = Histogram(
+    "mailing_report_batch_results",
+    "Results recorded in one transaction",
+    buckets=(1, 10, 50, 100, 250, 500, 1000, 2000, 4000, 8000),
+)
+RECORD_DURATION = Histogram(
+    "mailing_report_batch_duration_seconds",
+    "How long it took to record a batch of reports",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+def set_provider_rate(rate: float | None) -> None:
+    PROVIDER_RATE.set(math.inf if rate is None else rate)
+
+
+_OF_MAILING: dict[str, tuple[str, Callable[[RunningMailing], float]]] = {
+    "mailing_running_open_messages": ("its messages that are in no final status", lambda one: one.open),
+    "mailing_running_due_messages": ("those of them that may go now", lambda one: one.due),
+    "mailing_running_settled_messages": ("its messages in a final status", lambda one: one.settled),
+    "mailing_running_time_left_seconds": ("until its end", lambda one: one.time_left),
+}
+
+
+class LedgerMetrics(Collector):
+    """The last look at the ledger, as metrics; nothing but `mailing_ledger_readable 0` when it cannot be read."""
+
+    def __init__(self) -> None:
+        self.survey: Survey | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "mailing_ledger_readable",
+            "1 if PostgreSQL answered in time, for what follows",
+            self.survey is not None,
+        )
+        if self.survey is not None:
+            yield from _totals(self.survey)
+            yield from _running(self.survey)
+
+
+def _totals(survey: Survey) -> Iterator[Metric]:
+    mailings = GaugeMetricFamily("mailing_mailings", "Mailings that are not over, by state", labels=["state"])
+    for state, count in survey.mailings.items():
+        mailings.add_metric([state], count)
+    yield mailings
+    due = GaugeMetricFamily("mailing_due_messages", "Messages that may go and wait for release", labels=["lane"])
+    lag = GaugeMetricFamily("mailing_due_lag_seconds", "How long the first of them has been due", labels=["lane"])
+    for lane in Lane:
+        due.add_metric([lane], survey.due[lane].messages)
+        lag.add_metric([lane], survey.due[lane].lag)
+    yield due
+    yield lag
+    for name, what, value in (
+        (
+            "mailing_start_lag_seconds",
+            "How long the first mailing that has not been started is due",
+            survey.start_lag,
+        ),
+        ("mailing_jobs_outstanding", "Jobs that are with the senders", survey.jobs_outstanding),
+        ("mailing_messages_outstanding", "Messages of these without a result", survey.messages_outstanding),
+        ("mailing_open_messages", "Messages of mailings that are not over, in no final status", survey.open),
+        ("mailing_outbox_entries", "What RabbitMQ is owed", survey.outbox_entries),
+        ("mailing_outbox_age_seconds", "For how long it has been owed the first of it", survey.outbox_age),
+    ):
+        yield GaugeMetricFamily(name, what, value)
+
+
+def _running(survey: Survey) -> Iterator[Metric]:
+    for name, (what, value_of) in _OF_MAILING.items():
+        family = GaugeMetricFamily(
+            name, f"Of a running mailing, one of those that end first: {what}", labels=["mailing"]
+        )
+        for one in survey.running:
+            family.add_metric([str(one.id)], value_of(one))
+        yield family
+
+
+LEDGER = LedgerMetrics()
+REGISTRY.register(LEDGER)
