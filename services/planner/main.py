@@ -51,6 +51,7 @@ class _Planner:
 
     def __init__(self, settings: PlannerSettings, stopping: asyncio.Event) -> None:
         self._settings = settings
+        self._lines = settings.message_lines()
         self._stopping = stopping
         name = f"planner@{settings.host_name}"
         self._engine = open_engine(settings.database_url, name)
@@ -128,6 +129,7 @@ class _Planner:
             now=utc_now(),
             policy=self._settings.policy(),
             chunk=self._settings.chunk_size,
+            lines=self._lines,
         )
         log.debug("reports_recorded", **recording.describe(recorded, len(reports)))
         overdue = [report.reclaim_before for report in reports if report.reclaim_before]

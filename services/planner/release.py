@@ -37,6 +37,7 @@ from shared.contracts import Job, JobMessage
 from shared.counters import Moves
 from shared.database import transaction
 from shared.errors import NotPublished, PublishUnknown
+from shared.log import MessageLines
 from shared.statuses import JobState, MessageStatus
 from shared.topology import JOBS
 
@@ -104,7 +105,8 @@ _CLAIM = text("""
 _MESSAGES = text("""
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
         array_agg(coalesce(c.number, mailings.number) ORDER BY m.id) AS numbers,
-        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones
+        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
+        array_agg(m.client_id ORDER BY m.id) AS client_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
     GROUP BY m.job_id
@@ -153,6 +155,7 @@ class Open(NamedTuple):
     id: int
     number: int | None
     zone: str | None
+    client_id: int
 
 
 async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSettings, *, now: datetime) -> int:
@@ -177,6 +180,11 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     if failed:
         await put_back(engine, failed)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
+    lines = settings.message_lines()
+    if lines.any:
+        for job, taken in zip(jobs, published, strict=True):
+            if taken:
+                _tell(job, lines)
     return len(jobs) - len(failed)
 
 
@@ -300,7 +308,7 @@ def _as_locked(claimed: Sequence[Claimed]) -> dict[int, LockedJob]:
 async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[Open]]:
     """Open messages by job."""
     rows = await connection.execute(_MESSAGES, {"job_ids": list(job_ids)})
-    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones)) for row in rows}
+    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones, row.client_ids)) for row in rows}
 
 
 def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> Job:
@@ -314,6 +322,7 @@ def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> J
         send_before=min(ends),
         lease_until=lease_until,
         messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),
+        client_ids=tuple(message.client_id for message in messages),
         request_id=claimed.request_id,
     )
 
@@ -364,14 +373,21 @@ def _with_slots(job: Job, slots: Iterable[float], lasts: float) -> Job:
 
 async def _publish(publisher: Publisher, job: Job, express: bool) -> bool:
     """Whether the job is on its way, or may be: then its lease decides."""
+    ids = {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
     try:
         await publisher.publish(JOBS, "express" if express else "job", job.model_dump_json().encode())
     except NotPublished as error:
-        log.warning("job_not_published", job_id=job.job_id, mailing_id=job.mailing_id, error=str(error))
+        log.warning("job_not_published", **ids, error=str(error))
         return False
     except PublishUnknown as error:
-        log.warning("job_publish_unknown", job_id=job.job_id, mailing_id=job.mailing_id, error=str(error))
+        log.warning("job_publish_unknown", **ids, error=str(error))
     return True
+
+
+def _tell(job: Job, lines: MessageLines) -> None:
+    if fields := lines.fields([message.id for message in job.messages], job.client_ids or ()):
+        ids = {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
+        lines.tell("job_released", **ids, release=job.release, **fields)
 
 
 async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:
