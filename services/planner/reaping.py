@@ -67,7 +67,7 @@ _FINISH = text("""
       AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state
+    RETURNING mailings.id, mailings.state, mailings.request_id
 """)
 
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
@@ -219,7 +219,7 @@ async def finish(turn: Turn) -> bool:
     async with transaction(turn.engine) as connection:
         rows = (await connection.execute(_FINISH, {"now": turn.now})).all()
     for row in rows:
-        log.info("mailing_finished", mailing_id=row.id, state=row.state)
+        log.info("mailing_finished", mailing_id=row.id, request_id=row.request_id, state=row.state)
     return False
 
 

@@ -174,17 +174,16 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
+    lines = settings.message_lines()
+    if lines.any:
+        for job in jobs:
+            _tell(job, lines)
     express = {one.id for one in ready if one.express}
     published = await asyncio.gather(*(_publish(publisher, job, job.mailing_id in express) for job in jobs))
     failed = [job for job, taken in zip(jobs, published, strict=True) if not taken]
     if failed:
         await put_back(engine, failed)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
-    lines = settings.message_lines()
-    if lines.any:
-        for job, taken in zip(jobs, published, strict=True):
-            if taken:
-                _tell(job, lines)
     return len(jobs) - len(failed)
 
 
