@@ -1,10 +1,10 @@
 """Operator's commands: `migrate` brings the database to the current schema; `dead-letters` shows what could not be
-handled, and puts it back or drops it."""
+handled, and puts it back or drops it; `logs` picks one story out of the services' logs."""
 
 import argparse
 import sys
 
-from shared import operating
+from shared import narrating, operating
 from shared.migrations import migrate
 from shared.settings import DatabaseSettings, load
 
@@ -14,9 +14,14 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to the current schema")
     operating.add_arguments(commands.add_parser("dead-letters", help="messages that could not be handled"))
+    narrating.add_arguments(
+        commands.add_parser("logs", help="the story of one mailing, message, client or request")
+    )
     arguments = parser.parse_args()
     if arguments.command == "dead-letters":
         sys.exit(operating.run(arguments))
+    if arguments.command == "logs":
+        sys.exit(narrating.run(arguments))
     print(f"database is at revision {migrate(load(DatabaseSettings).database_url)}")
 
 

@@ -96,12 +96,16 @@ class Job(_Contract):
     # than `slot_lasts_ms` after it. Whoever misses a slot gives the message back.
     slots_ms: tuple[InstantMs, ...] | None = None
     slot_lasts_ms: DurationMs = 0
+    # The messages' clients, in the same order, for the logs; 0 for none.
+    client_ids: tuple[Id, ...] | None = None
     request_id: str | None = None
 
     @model_validator(mode="after")
-    def _has_a_slot_for_each_message(self) -> "Job":
+    def _has_one_for_each_message(self) -> "Job":
         if self.slots_ms is not None and len(self.slots_ms) != len(self.messages):
             raise ValueError(f"{len(self.messages)} messages and {len(self.slots_ms)} slots")
+        if self.client_ids is not None and len(self.client_ids) != len(self.messages):
+            raise ValueError(f"{len(self.messages)} messages and {len(self.client_ids)} clients")
         return self
 
 
@@ -151,6 +155,7 @@ class JobReport(_Contract):
     job_id: Id
     release: Serial
     mailing_id: Id
+    request_id: str | None = None
     accepted: tuple[Acceptance, ...] = ()
     results: tuple[Result, ...] = ()
 

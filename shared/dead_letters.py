@@ -17,7 +17,7 @@ from shared.broker import CONNECTION_ERRORS, Publisher
 from shared.contracts import utc_now
 from shared.errors import NotPublished, PublishUnknown
 from shared.metrics import DEAD_LETTERED
-from shared.reasons import beginning_of, printable, reason_of, without_numbers
+from shared.reasons import beginning_of, ids_of, printable, reason_of, without_numbers
 from shared.topology import DEAD_LETTERS
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ async def refuse(message: AbstractIncomingMessage, queue: str, error: Exception,
         log.warning("reason_not_published", queue=queue, waiting_for="RabbitMQ", error=str(failure))
         settle = message.reject  # without requeueing: the broker moves it
     DEAD_LETTERED.labels(queue).inc()
-    log.error("message_dead_lettered", queue=queue, reason=reason, size=len(message.body))
+    log.error("message_dead_lettered", queue=queue, reason=reason, size=len(message.body), **ids_of(message.body))
     # If the connection went away just now, the message comes again, and here too.
     with suppress(*CONNECTION_ERRORS):
         await settle()

@@ -20,10 +20,11 @@ _NUMBER = re.compile(r"\d(?:[ ().+-]{0,3}\d){9,}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NAME = re.compile(r"\[?\w{1,40}\]?", re.ASCII)
 _TOLD_FIELDS = ("version", "kind", "job_id", "mailing_id")
+_IDS = ("mailing_id", "job_id")
 _OUR_CODE = tuple(Path(__file__).parents[1] / package for package in ("services", "shared"))
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Why, in one line of at most REASON_LIMIT characters.
 
     The values that a pydantic error carries are left out, and so are the row that PostgreSQL shows and whatever
@@ -48,6 +49,16 @@ def beginning_of(body: bytes) -> str:
     # A job that was cut off: not its text.
     beginning, _, _ = body[:1_000].decode(errors="replace").partition('"text"')
     return _told(beginning, BEGINNING_LIMIT)
+
+
+def ids_of(body: bytes) -> dict[str, int]:
+    """The ids by which logs can be searched for it, if it is a JSON object that names some."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    given = content if isinstance(content, dict) else {}
+    return {name: value for name in _IDS if type(value := given.get(name)) is int}
 
 
 def without_numbers(text: str) -> str:
@@ -100,7 +111,7 @@ def _name(text: str) -> str:
     return text if re.fullmatch(r"[\w.-]{1,40}", text, re.ASCII) else "…"
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Where in our code it was raised, or the call that raised it was made."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if any(Path(frame.filename).is_relative_to(package) for package in _OUR_CODE):

@@ -13,6 +13,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.log import Level, MessageLines
+
 
 def _seconds(value: object) -> object:
     """`5` and `0.25` in the environment are seconds; pydantic knows plain numbers only as numbers."""
@@ -35,8 +37,15 @@ class LogSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MAILING_", env_file=".env", extra="ignore", frozen=True)
 
     log_format: Literal["auto", "console", "json"] = "auto"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Level = "info"
+    log_sample: float = Field(
+        0, ge=0, le=1, description="share of the messages that are told of one by one at level info"
+    )
     host_name: str = Field(default_factory=socket.gethostname, max_length=100)
+
+    def message_lines(self) -> MessageLines:
+        """Which messages are told of one by one."""
+        return MessageLines(self.log_level, self.log_sample)
 
 
 class DatabaseSettings(LogSettings):

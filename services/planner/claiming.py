@@ -48,7 +48,8 @@ _CLAIM = text("""
 _MESSAGES = text("""
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
         array_agg(coalesce(c.number, mailings.number) ORDER BY m.id) AS numbers,
-        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones
+        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
+        array_agg(m.client_id ORDER BY m.id) AS client_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
     GROUP BY m.job_id
@@ -80,6 +81,7 @@ class Open(NamedTuple):
     id: int
     number: int | None
     zone: str | None
+    client_id: int
 
 
 async def claim(
@@ -155,7 +157,7 @@ def _as_locked(claimed: Sequence[Claimed]) -> dict[int, LockedJob]:
 async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[Open]]:
     """Open messages by job."""
     rows = await connection.execute(_MESSAGES, {"job_ids": list(job_ids)})
-    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones)) for row in rows}
+    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones, row.client_ids)) for row in rows}
 
 
 def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> Job:
@@ -169,5 +171,6 @@ def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> J
         send_before=min(ends),
         lease_until=lease_until,
         messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),
+        client_ids=tuple(message.client_id for message in messages),
         request_id=claimed.request_id,
     )

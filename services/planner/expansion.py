@@ -40,7 +40,8 @@ _NEXT_START = text("SELECT min(starts_at) FROM mailings WHERE state = 'scheduled
 
 # SKIP LOCKED: another planner has it in hand. The state is looked at again under the lock.
 _LOCK = text("""
-    SELECT filter, started_at, audience_until, expanded_to, window_from, window_until, rate FROM mailings
+    SELECT filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id
+    FROM mailings
     WHERE id = :id AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
            OR state IN ('running', 'canceled') AND started_at IS NOT NULL)
@@ -136,8 +137,10 @@ async def expand_batch(
         moves.add(mailing_id, None, MessageStatus.NEW, made)
         await moves.apply(connection)
     EXPANDED.inc(progress.messages)
+    ids = {"mailing_id": mailing_id, "request_id": mailing.request_id}
+    log.debug("batch_expanded", **ids, messages=made)
     if progress.complete:
-        log.info("mailing_expanded", mailing_id=mailing_id)
+        log.info("mailing_expanded", **ids)
     return progress
 
 

@@ -32,10 +32,13 @@ _SETTLE = text("""
             settled_at = to_timestamp(given.at_ms / 1000.0)
         FROM given
         WHERE messages.id = given.id AND messages.status = 'new'
-        RETURNING messages.id, mailing_id, job_id, messages.status, tries
+        RETURNING messages.id, mailing_id, client_id, job_id, messages.status, messages.reason, tries
     )
-    SELECT mailing_id, job_id, status, count(*) AS messages, array_agg(id) FILTER (WHERE tries > 0) AS tried_before
-    FROM settled GROUP BY mailing_id, job_id, status
+    SELECT mailing_id, job_id, status, count(*) AS messages,
+        array_agg(id) FILTER (WHERE tries > 0) AS tried_before, reason,
+        array_agg(id) FILTER (WHERE named) AS ids, array_agg(client_id) FILTER (WHERE named) AS client_ids
+    FROM settled, LATERAL (SELECT CAST(:name_all AS boolean) OR status <> 'sent' AS named) AS naming
+    GROUP BY mailing_id, job_id, status, reason
 """)
 
 _SETTLE_JOBS = text("""
@@ -43,9 +46,10 @@ _SETTLE_JOBS = text("""
         UPDATE messages
         SET status = CAST(:status AS message_status), reason = CAST(:reason AS message_reason), settled_at = :now
         WHERE job_id = ANY(CAST(:job_ids AS bigint[])) AND status = 'new'
-        RETURNING mailing_id, job_id
+        RETURNING id, client_id, mailing_id, job_id
     )
-    SELECT mailing_id, job_id, count(*) AS messages FROM settled GROUP BY mailing_id, job_id
+    SELECT mailing_id, job_id, array_agg(settled.id) AS ids, array_agg(client_id) AS client_ids, request_id
+    FROM settled LEFT JOIN mailings ON mailings.id = mailing_id GROUP BY mailing_id, job_id, request_id
 """)
 
 _NEW_JOB = text("""
@@ -110,6 +114,19 @@ class Settled(NamedTuple):
     status: MessageStatus
     messages: int
     tried_before: list[int] | None  # ids of those that earlier deliveries had failed for
+    reason: Reason | None
+    ids: list[int] | None  # of all, unless they were sent and nobody asked for these
+    client_ids: list[int] | None  # in the same order
+
+
+class Closed(NamedTuple):
+    """Messages of one job that were settled untried; `client_ids` in the order of `ids`."""
+
+    mailing_id: int
+    job_id: int
+    ids: list[int]
+    client_ids: list[int]
+    request_id: str | None
 
 
 async def lock_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[int, LockedJob]:
@@ -118,29 +135,36 @@ async def lock_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[i
     return {row.id: LockedJob(row.id, row.mailing_id, JobState(row.state), *row[3:]) for row in rows}
 
 
-async def settle(connection: AsyncConnection, settlements: Sequence[Settlement]) -> list[Settled]:
-    """Writes final states; what is final already stays. The caller takes the messages from their jobs."""
+async def settle(
+    connection: AsyncConnection, settlements: Sequence[Settlement], *, name_all: bool = False
+) -> list[Settled]:
+    """Writes final states; what is final already stays. The caller takes the messages from their jobs.
+
+    `name_all`: what was sent is wanted by id, too.
+    """
     if not settlements:
         return []
     names = ("ids", "statuses", "reasons", "ats", "durations")
     columns = (list(column) for column in zip(*settlements, strict=True))
-    given = dict(zip(names, columns, strict=True))
-    return [Settled(*row) for row in await connection.execute(_SETTLE, given)]
+    given: dict[str, object] = dict(zip(names, columns, strict=True))
+    return [Settled(*row) for row in await connection.execute(_SETTLE, given | {"name_all": name_all})]
 
 
 async def settle_jobs(
     connection: AsyncConnection, jobs: Collection[LockedJob], status: MessageStatus, reason: Reason, now: datetime
-) -> int:
-    """Gives every open message of the jobs one final state, with jobs and counters; returns how many."""
+) -> list[Closed]:
+    """Gives every open message of the jobs one final state, with jobs and counters; returns which."""
+    if not jobs:
+        return []
     by_id = {job.id: job for job in jobs}
     parameters = {"job_ids": sorted(by_id), "status": status, "reason": reason, "now": now}
-    rows = (await connection.execute(_SETTLE_JOBS, parameters)).all()
+    closed = [Closed(*row) for row in await connection.execute(_SETTLE_JOBS, parameters)]
     moves = Moves()
-    for row in rows:
-        moves.add(row.mailing_id, by_id[row.job_id].status_of_open, status, row.messages)
-    await take_from_jobs(connection, {row.job_id: row.messages for row in rows}, now=now)
+    for one in closed:
+        moves.add(one.mailing_id, by_id[one.job_id].status_of_open, status, len(one.ids))
+    await take_from_jobs(connection, {one.job_id: len(one.ids) for one in closed}, now=now)
     await moves.apply(connection)
-    return sum(row.messages for row in rows)
+    return closed
 
 
 async def cancel_messages(

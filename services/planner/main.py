@@ -65,6 +65,7 @@ class _Planner:
 
     def __init__(self, settings: PlannerSettings, stopping: asyncio.Event) -> None:
         self._settings = settings
+        self._lines = settings.message_lines()
         self._stopping = stopping
         name = f"planner@{settings.host_name}"
         self._engine = open_engine(settings.database_url, name)
@@ -153,6 +154,7 @@ class _Planner:
                 now=utc_now(),
                 policy=self._settings.policy(),
                 chunk=self._settings.chunk_size,
+                lines=self._lines,
             )
         AGAIN.inc(recorded.again)
         BATCH_REPORTS.observe(len(reports))

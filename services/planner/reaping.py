@@ -10,14 +10,15 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.ledger import LockedJob, lock_jobs, settle_jobs
+from services.planner.ledger import Closed, LockedJob, lock_jobs, settle_jobs
 from services.planner.metrics import LEASES_EXPIRED
 from services.planner.release import put_back_locked
 from services.planner.settings import PlannerSettings
 from services.planner.windows import plan, why_expired, window_of
 from shared.database import transaction
+from shared.log import about_several
 from shared.statuses import JobState, MessageStatus, Reason
 from shared.tables import KEY_LIFETIME
 
@@ -67,7 +68,7 @@ _FINISH = text("""
       AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state
+    RETURNING mailings.id, mailings.state, mailings.request_id
 """)
 
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
@@ -130,6 +131,7 @@ async def reclaim(turn: Turn, before: datetime) -> None:
     of reports, behind them (`Report.reclaim_before`). A provider that is not idempotent may have had some of
     the messages: these end as uncertain.
     """
+    closed: list[Closed] = []
     async with transaction(turn.engine) as connection:
         found = (await connection.execute(_OVERDUE, {"before": before, "most": JOBS_AT_ONCE})).scalars().all()
         jobs = await lock_jobs(connection, found)
@@ -137,14 +139,17 @@ async def reclaim(turn: Turn, before: datetime) -> None:
         if turn.settings.provider_idempotent:
             await put_back_locked(connection, released)
         else:
-            await settle_jobs(connection, released.values(), MessageStatus.UNCERTAIN, Reason.SILENCE, turn.now)
+            end = (MessageStatus.UNCERTAIN, Reason.SILENCE)
+            closed = await settle_jobs(connection, released.values(), *end, turn.now)
     LEASES_EXPIRED.inc(len(released))
     for job in released.values():
         log.warning("lease_ran_out", job_id=job.id, mailing_id=job.mailing_id, open=job.open)
+    _tell(closed, MessageStatus.UNCERTAIN, Reason.SILENCE)
 
 
 async def expire(turn: Turn) -> bool:
     """What was not released by its mailing's end is expired."""
+    closed: dict[Reason, list[Closed]] = {}
     async with transaction(turn.engine) as connection:
         found = (await connection.execute(_EXPIRED, {"now": turn.now, "most": JOBS_AT_ONCE})).all()
         mailings = {row.id: row for row in found}
@@ -155,8 +160,10 @@ async def expire(turn: Turn) -> bool:
                 mailing = mailings[job.id]
                 window = window_of(mailing.window_from, mailing.window_until)
                 by_reason[why_expired(window, job.zone, mailing.expired_at)].append(job)
-        for reason, closed in by_reason.items():
-            await _close(connection, closed, MessageStatus.EXPIRED, reason, turn.now)
+        for reason, those in by_reason.items():
+            closed[reason] = await settle_jobs(connection, those, MessageStatus.EXPIRED, reason, turn.now)
+    for reason, ended in closed.items():
+        _tell(ended, MessageStatus.EXPIRED, reason)
     return len(found) == JOBS_AT_ONCE
 
 
@@ -166,16 +173,23 @@ async def cancel(turn: Turn) -> bool:
         found = (await connection.execute(_CANCELED, {"most": JOBS_AT_ONCE})).scalars().all()
         jobs = await lock_jobs(connection, found)
         planned = [job for job in jobs.values() if job.state is JobState.PLANNED]
-        if planned:
-            await _close(connection, planned, MessageStatus.CANCELED, Reason.CANCEL, turn.now)
+        end = (MessageStatus.CANCELED, Reason.CANCEL)
+        closed = await settle_jobs(connection, planned, *end, turn.now)
+    _tell(closed, *end)
     return len(found) == JOBS_AT_ONCE
 
 
-async def _close(
-    connection: AsyncConnection, jobs: list[LockedJob], status: MessageStatus, reason: Reason, now: datetime
-) -> None:
-    count = await settle_jobs(connection, jobs, status, reason, now)
-    log.info("messages_closed", status=status, reason=reason, messages=count, jobs=len(jobs))
+def _tell(closed: list[Closed], status: MessageStatus, reason: Reason) -> None:
+    for one in closed:
+        log.info(
+            "messages_closed",
+            mailing_id=one.mailing_id,
+            job_id=one.job_id,
+            request_id=one.request_id,
+            status=status,
+            reason=reason,
+            **about_several(one.ids, one.client_ids),
+        )
 
 
 async def replan(turn: Turn) -> bool:
@@ -207,7 +221,7 @@ async def finish(turn: Turn) -> bool:
     async with transaction(turn.engine) as connection:
         rows = (await connection.execute(_FINISH, {"now": turn.now})).all()
     for row in rows:
-        log.info("mailing_finished", mailing_id=row.id, state=row.state)
+        log.info("mailing_finished", mailing_id=row.id, request_id=row.request_id, state=row.state)
     return False
 
 

@@ -7,7 +7,7 @@ release that the report speaks of.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -31,6 +31,7 @@ from services.planner.windows import plan, window_of
 from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
 from shared.counters import Moves
 from shared.database import transaction
+from shared.log import NO_MESSAGE_LINES, MessageLines, about_several
 from shared.statuses import JobState, MailingState, MessageStatus
 from shared.windows import Window
 
@@ -39,7 +40,7 @@ log = structlog.get_logger()
 _FINAL_WORDS = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
 
 _OPEN_MESSAGES = text("""
-    SELECT m.id, m.job_id, m.tries, mailings.expired_at, mailings.state,
+    SELECT m.id, m.job_id, m.client_id, m.tries, mailings.expired_at, mailings.state,
         mailings.window_from, mailings.window_until
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id
     WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = 'new'
@@ -73,6 +74,7 @@ class _Open(NamedTuple):
     """A message that is not settled, and what counts of its mailing."""
 
     job_id: int
+    client_id: int
     tries: int
     expired_at: datetime
     state: MailingState
@@ -88,7 +90,15 @@ class _Group(NamedTuple):
     step: TryAgain
 
 
-_Again = dict[_Group, list[tuple[LockedJob, int]]]  # messages by id, each with the job it was in
+class _Member(NamedTuple):
+    """A message that is tried again, and the job that it was in."""
+
+    job: LockedJob
+    message_id: int
+    client_id: int
+
+
+_Again = dict[_Group, list[_Member]]
 
 
 @dataclass(slots=True)
@@ -100,7 +110,13 @@ class Recorded:
 
 
 async def record(
-    engine: AsyncEngine, reports: Sequence[Report], *, now: datetime, policy: Policy, chunk: int
+    engine: AsyncEngine,
+    reports: Sequence[Report],
+    *,
+    now: datetime,
+    policy: Policy,
+    chunk: int,
+    lines: MessageLines = NO_MESSAGE_LINES,
 ) -> Recorded:
     """Records the reports. Doing so again changes nothing."""
     async with transaction(engine) as connection:
@@ -110,14 +126,14 @@ async def record(
         settlements, again = await _decide(connection, parts, jobs, now, policy)
         plain = {word.message_id: word for part in parts for word in part.accepted}
         settlements.extend(_sent(word) for word in plain.values())
-        settled = await settle(connection, settlements)
+        settled = await settle(connection, settlements, name_all=lines.any)
         jobs |= await lock_jobs(connection, {row.job_id for row in settled} - jobs.keys())
         taken: dict[int, int] = defaultdict(int)
         for row in settled:
             moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages)
             taken[row.job_id] += row.messages
             recorded.settled[row.status] += row.messages
-        for job, _ in chain.from_iterable(again.values()):
+        for job, *_ in chain.from_iterable(again.values()):
             moves.add(job.mailing_id, job.status_of_open, MessageStatus.NEW, 1)
             taken[job.id] += 1
             recorded.again += 1
@@ -126,7 +142,27 @@ async def record(
         await take_from_jobs(connection, taken, now=now, senders=senders)
         await _write_attempts(connection, [*_attempts(reports), *_late_acceptances(settled, plain, reports)])
         await moves.apply(connection)
+    _tell(settled, again, {part.mailing_id: part.request_id for part in parts}, lines)
     return recorded
+
+
+def _tell(
+    settled: Iterable[Settled], again: _Again, request_ids: Mapping[int, str | None], lines: MessageLines
+) -> None:
+    """Of what was not sent, always; of the rest, what is told of one by one."""
+    for row in settled:
+        end = {"mailing_id": row.mailing_id, "job_id": row.job_id, "request_id": request_ids.get(row.mailing_id)}
+        end |= {"status": row.status, "reason": row.reason}
+        ids, client_ids = row.ids or [], row.client_ids or []
+        if row.status != MessageStatus.SENT:
+            log.info("messages_settled", **end, **about_several(ids, client_ids))
+        elif fields := lines.fields(ids, client_ids):
+            lines.tell("messages_settled", **end, **fields)
+    for group, members in again.items() if lines.any else ():
+        messages = [member.message_id for member in members], [member.client_id for member in members]
+        if fields := lines.fields(*messages):
+            concerned = {"mailing_id": group.mailing_id, "request_id": request_ids.get(group.mailing_id)}
+            lines.tell("messages_planned_again", **concerned, due_at=group.step.due_at.isoformat(), **fields)
 
 
 async def _decide(
@@ -159,7 +195,9 @@ async def _decide(
             settlements.append(_settlement(result, step, now))
         else:
             assert job is not None, "only a provider's last word is taken without the job"
-            again[_Group(job.mailing_id, job.zone, found.window, step)].append((job, result.message_id))
+            again[_Group(job.mailing_id, job.zone, found.window, step)].append(
+                _Member(job, result.message_id, found.client_id)
+            )
         del open_messages[result.message_id]
     return settlements, again
 
@@ -182,6 +220,7 @@ async def _open_messages(connection: AsyncConnection, ids: Sequence[int]) -> dic
     return {
         row.id: _Open(
             row.job_id,
+            row.client_id,
             row.tries,
             row.expired_at,
             MailingState(row.state),
@@ -209,7 +248,7 @@ async def _move(connection: AsyncConnection, again: _Again, chunk: int) -> None:
     for group, members in again.items():
         planned = plan(group.window, group.zone, group.step.due_at)
         for start in range(0, len(members), chunk):
-            ids = [message_id for _, message_id in members[start : start + chunk]]
+            ids = [member.message_id for member in members[start : start + chunk]]
             await move_to_new_job(connection, group.mailing_id, group.zone, planned, ids, counts=group.step.counts)
 
 

@@ -31,6 +31,7 @@ from shared.contracts import Job
 from shared.counters import Moves
 from shared.database import transaction
 from shared.errors import NotPublished, PublishUnknown
+from shared.log import MessageLines
 from shared.statuses import JobState, MessageStatus
 from shared.topology import JOBS
 
@@ -101,6 +102,10 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
+    lines = settings.message_lines()
+    if lines.any:
+        for job in jobs:
+            _tell(job, lines)
     express = {one.id for one in ready if one.express}
     published = await asyncio.gather(*(_publish(publisher, job, job.mailing_id in express) for job in jobs))
     failed = [job for job, taken in zip(jobs, published, strict=True) if not taken]
@@ -211,14 +216,21 @@ def _with_slots(job: Job, slots: Iterable[float], lasts: float) -> Job:
 
 async def _publish(publisher: Publisher, job: Job, express: bool) -> bool:
     """Whether the job is on its way, or may be: then its lease decides."""
+    ids = {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
     try:
         await publisher.publish(JOBS, "express" if express else "job", job.model_dump_json().encode())
     except NotPublished as error:
-        log.warning("job_not_published", job_id=job.job_id, mailing_id=job.mailing_id, error=str(error))
+        log.warning("job_not_published", **ids, error=str(error))
         return False
     except PublishUnknown as error:
-        log.warning("job_publish_unknown", job_id=job.job_id, mailing_id=job.mailing_id, error=str(error))
+        log.warning("job_publish_unknown", **ids, error=str(error))
     return True
+
+
+def _tell(job: Job, lines: MessageLines) -> None:
+    if fields := lines.fields([message.id for message in job.messages], job.client_ids or ()):
+        ids = {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
+        lines.tell("job_released", **ids, release=job.release, **fields)
 
 
 async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:

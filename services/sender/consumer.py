@@ -122,8 +122,9 @@ class Consumer:
         run = Run(job, delivery, Bounds.of(job), unconfirmed=len(job.messages), express=express)
         runs.difference_update([known for known in runs if known.unconfirmed == 0])
         runs.add(run)
+        log.debug("job_taken", **run.ids, messages=len(job.messages))
         if delivery.redelivered:
-            log.info("job_was_redelivered", job_id=job.job_id, mailing_id=job.mailing_id)
+            log.info("job_was_redelivered", **run.ids)
             self._delivery.give_back(run, ReturnReason.REDELIVERED)
         else:
             self._delivery.take(run)

@@ -45,6 +45,7 @@ class Delivery:
         self._repeatable = (
             {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
         )
+        self._lines = settings.message_lines()
         self._backlog = Backlog()
         self._timing: set[asyncio.Task[None]] = set()
         self._least_revision: dict[int, int] = {}
@@ -110,7 +111,7 @@ class Delivery:
             try:
                 await self._deliver(run, message, latest)
             except Exception as error:
-                log.error("delivery_failed", message_id=message.id, job_id=run.job.job_id, exc_info=error)
+                log.error("delivery_failed", **_ids(run, message), exc_info=error)
                 attempt = Attempt(int(time.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
                 self._report(run, message, Outcome.UNCERTAIN, [attempt])
             finally:
@@ -160,6 +161,9 @@ class Delivery:
             request_timeout=self._request_timeout,
             connect_timeout=self._connect_timeout,
         )
+        told = self._lines.any and self._lines.tell_of(message.id)
+        if told:
+            self._lines.tell("message_posted", **_ids(run, message), number=masked(message.number))
         POSTS.in_flight += 1
         try:
             reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
@@ -170,15 +174,15 @@ class Delivery:
             self._tell_of_breaker(verdict)
         took = time.time() - began
         POSTS.ended(verdict.outcome, took)
+        duration_ms = int(took * 1000)
         attempts.append(
             Attempt(
-                int(began * 1000),
-                int(took * 1000),
-                verdict.outcome,
-                verdict.provider_status,
-                verdict.provider_text,
+                int(began * 1000), duration_ms, verdict.outcome, verdict.provider_status, verdict.provider_text
             )
         )
+        if told:
+            fields = {"outcome": verdict.outcome, "provider_status": verdict.provider_status}
+            self._lines.tell("message_answered", **_ids(run, message), **fields, duration_ms=duration_ms)
         return verdict
 
     def _tell_of_breaker(self, verdict: Verdict) -> None:
@@ -228,14 +232,20 @@ class Delivery:
             last = attempts[-1]
             log.info(
                 "message_not_accepted" if outcome is not Outcome.ACCEPTED else "message_accepted_at_last",
-                message_id=message.id,
-                mailing_id=run.job.mailing_id,
-                job_id=run.job.job_id,
+                **_ids(run, message),
                 number=masked(message.number),
                 outcome=outcome,
                 posts=len(attempts),
                 provider_status=last.provider_status,
             )
+        elif self._lines.any and self._lines.tell_of(message.id):
+            self._lines.tell("message_not_posted", **_ids(run, message), outcome=outcome, reason=reason)
+
+
+def _ids(run: Run, message: JobMessage) -> dict[str, object]:
+    """What a line of the log about the message says of it."""
+    client_id = run.clients_of({message.id})[message.id]
+    return {**run.ids, "message_id": message.id, **({"client_id": client_id} if client_id else {})}
 
 
 def _returned(message: JobMessage, reason: ReturnReason) -> Result:

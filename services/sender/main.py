@@ -28,7 +28,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
         settings.connect_timeout,
     )
     publisher = Publisher(settings.broker_url, f"{name} publisher")
-    reporter = Reporter(publisher, name, settings.report_interval.total_seconds())
+    reporter = Reporter(publisher, name, settings.report_interval.total_seconds(), settings.message_lines())
     delivery = Delivery(provider, reporter, settings)
     consumer = Consumer(
         delivery, reporter, publisher, name=name, prefetch=settings.sender_prefetch, stopping=stopping

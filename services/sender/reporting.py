@@ -1,9 +1,10 @@
 """Reporting: results go back in batches; a job is acknowledged when the broker has all of its results."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
@@ -13,6 +14,7 @@ from services.sender.metrics import count_reported
 from shared.broker import CONNECTION_ERRORS, Publisher
 from shared.contracts import Acceptance, Job, JobReport, Report, Result
 from shared.errors import NotPublished, PublishUnknown
+from shared.log import MessageLines
 from shared.topology import REPORTS
 
 log = structlog.get_logger()
@@ -31,6 +33,18 @@ class Run:
     express: bool = False
     lost: bool = False  # the connection it came over is gone, so the broker hands the job out again
 
+    @property
+    def ids(self) -> dict[str, object]:
+        """What a line of the log about the job says of it."""
+        job = self.job
+        return {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
+
+    def clients_of(self, message_ids: Collection[int]) -> dict[int, int]:
+        """The clients of some of the job's messages, by message; 0 where none is known."""
+        clients = self.job.client_ids or repeat(0)
+        pairs = zip(self.job.messages, clients, strict=False)
+        return {message.id: client_id for message, client_id in pairs if message.id in message_ids}
+
 
 @dataclass(slots=True)
 class _Results:
@@ -40,15 +54,19 @@ class _Results:
     def __len__(self) -> int:
         return len(self.accepted) + len(self.others)
 
+    def message_ids(self) -> list[int]:
+        return [*(word.message_id for word in self.accepted), *(result.message_id for result in self.others)]
+
 
 class Reporter:
     """Collects results and publishes them every `interval` seconds. What cannot go out waits here: no more than
     the jobs held, as the broker gives no further ones before these are acknowledged."""
 
-    def __init__(self, publisher: Publisher, sender: str, interval: float) -> None:
+    def __init__(self, publisher: Publisher, sender: str, interval: float, lines: MessageLines) -> None:
         self._publisher = publisher
         self._sender = sender
         self._interval = interval
+        self._lines = lines
         self._waiting: dict[Run, _Results] = {}
         self._flushing = asyncio.Lock()
 
@@ -84,6 +102,8 @@ class Reporter:
                 return False
             for run, results in batch.items():
                 count_reported(len(results.accepted), results.others)
+                if self._lines.any:
+                    self._tell(run, results)
                 await _confirm(run, len(results))
             return True
 
@@ -105,12 +125,18 @@ class Reporter:
                 job_id=run.job.job_id,
                 release=run.job.release,
                 mailing_id=run.job.mailing_id,
+                request_id=run.job.request_id,
                 accepted=tuple(results.accepted),
                 results=tuple(results.others),
             )
             for run, results in batch.items()
         )
         return Report(sender=self._sender, jobs=jobs).model_dump_json(exclude_defaults=True).encode()
+
+    def _tell(self, run: Run, results: _Results) -> None:
+        clients = run.clients_of(set(results.message_ids()))
+        if fields := self._lines.fields(list(clients), list(clients.values())):
+            self._lines.tell("results_reported", **run.ids, **fields)
 
     def _keep(self, batch: dict[Run, _Results]) -> None:
         """Puts the batch back in front of what came meanwhile."""

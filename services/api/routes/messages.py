@@ -34,6 +34,8 @@ async def create(
         return created(await database.transaction(once, keyed, express.create, new, request_id), "message")
     message = await database.transaction(express.create, new, request_id)
     structlog.contextvars.bind_contextvars(message_id=message.id)
+    if message.client_id is not None:
+        structlog.contextvars.bind_contextvars(client_id=message.client_id)
     return message
 
 

@@ -1,0 +1,62 @@
+"""What goes into a log, and what never does."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from shared.log import MessageLines
+
+SECRET = "Ваш заказ готов"
+NUMBER = "79057003050"
+
+
+@pytest.mark.parametrize(
+    ("level", "share", "expected"),
+    [("debug", 0, 1), ("info", 0, 0), ("info", 0.01, 0.01), ("info", 0.5, 0.5), ("info", 1, 1), ("warning", 1, 0)],
+)
+def test_the_share_of_messages_that_are_told_of(level: str, share: float, expected: float) -> None:
+    lines = MessageLines(level, share)  # type: ignore[arg-type] # pytest gives a str
+    assert lines.any is (expected > 0)
+    told = sum(lines.tell_of(message_id) for message_id in range(10**9, 10**9 + 100_000))
+    assert told / 100_000 == pytest.approx(expected, rel=0.02)
+
+
+def test_all_services_tell_of_the_same_messages() -> None:
+    a, b = MessageLines("info", 0.1), MessageLines("info", 0.1)
+    ids = list(range(1, 200))
+    fields = a.fields(ids, [one * 2 for one in ids])
+    assert fields == b.fields(ids, [one * 2 for one in ids])
+    assert [one * 2 for one in fields["message_ids"]] == fields["client_ids"]
+    assert a.fields([], []) == {}
+
+
+PROGRAM = f"""
+import logging
+import structlog
+from shared.contracts import JOB
+from shared.log import configure
+
+configure("tests", "info", "{{form}}")
+logging.getLogger("some.library").error("failed for %s\\nbecause of {SECRET}", {NUMBER})
+try:
+    JOB.validate_json('{{{{"text": "{SECRET} {NUMBER}"}}}}')
+except ValueError:
+    structlog.get_logger().exception("something_failed")
+text = "{SECRET}"
+raise KeyError(f"{{{{text}}}} for {NUMBER}")
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_whatever_fails_is_told_without_texts_and_numbers(form: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", PROGRAM.format(form=form)], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert SECRET not in ended.stderr
+    assert NUMBER not in ended.stderr
+    for event in ("library_complained", "something_failed", "process_failed"):
+        assert event in ended.stderr
+    assert "not a valid Job" in ended.stderr
+    if form == "json":
+        assert all(json.loads(line)["service"] == "tests" for line in ended.stderr.splitlines())
