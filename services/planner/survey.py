@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts import utc_now
 from shared.database import is_unavailable, transaction
+from shared.reasons import reason_of
 
 log = structlog.get_logger()
 
@@ -164,9 +165,9 @@ class Surveyor:
     async def _take(self) -> Survey | None:
         try:
             return await take_survey(self._engine, utc_now())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other metrics are to be read
             if is_unavailable(error):
                 log.warning("database_unavailable", loop="survey", waiting_for="PostgreSQL")
             else:
-                log.error("survey_failed", exc_info=error)
+                log.warning("survey_failed", reason=reason_of(error))
             return None

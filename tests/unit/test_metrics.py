@@ -74,11 +74,16 @@ def series_names() -> set[str]:
     return names | {sample.name for metric in REGISTRY.collect() for sample in metric.samples}
 
 
-def queries() -> Iterator[str]:
-    """Every expression of the dashboard and the alerts."""
+def panel_queries() -> Iterator[str]:
+    """Every expression of the dashboard."""
     dashboard = json.loads((GRAFANA / "dashboards/mailing.json").read_text())
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel.get("targets", ()))
+
+
+def queries() -> Iterator[str]:
+    """Every expression of the dashboard and the alerts."""
+    yield from panel_queries()
     yield (PROMETHEUS / "alerts.yml").read_text()
 
 
@@ -125,11 +130,23 @@ def test_panels_of_the_dashboard_do_not_overlap() -> None:
 def test_prometheus_takes_its_configuration_and_the_alerts_fire_when_they_should(
     arguments: tuple[str, ...],
 ) -> None:
+    assert run_promtool(*arguments) == "ok"
+
+
+def test_every_query_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(panel_queries())]
+    path = tmp_path / "rules.json"  # which is YAML
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    assert run_promtool("check", "rules", str(path)) == "ok"
+
+
+def run_promtool(*arguments: str) -> str:
+    """`ok`, or what it complains of."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
     done = subprocess.run([promtool, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return "ok" if done.returncode == 0 else done.stdout + done.stderr
 
 
 def test_every_alert_is_tested() -> None:
