@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.reasons import printable
-from shared.stories import Id, Kind, Line, parse, story
+from shared.stories import Fields, Id, Kind, Line, parse, story
 
 FOUND_NOTHING = 1  # exit status, as grep has it
 CANNOT_READ = 2
@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     kind, wanted = _wanted(arguments)
     try:
         told = story(_lines(arguments.files), kind, wanted)
-        for line in told:
-            print(json.dumps(line.fields) if arguments.json else _readable(line))  # noqa: T201
+        for fields in told:
+            print(json.dumps(fields) if arguments.json else _readable(fields))  # noqa: T201
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it at its end
@@ -69,11 +69,11 @@ def _texts(files: list[Path]) -> Iterator[str]:
             yield from opened
 
 
-def _readable(line: Line) -> str:
-    columns = [str(line.fields.get(name, "-")).ljust(width) for name, width in _COLUMNS]
+def _readable(fields: Fields) -> str:
+    columns = [str(fields.get(name, "-")).ljust(width) for name, width in _COLUMNS]
     first = {name for name, _ in _COLUMNS}
-    rest = [f"{name}={_value(value)}" for name, value in line.fields.items() if name not in first]
-    exception = line.fields.get("exception")
+    rest = [f"{name}={_value(value)}" for name, value in fields.items() if name not in first]
+    exception = fields.get("exception")
     below = f"\n{exception}" if isinstance(exception, str) else ""
     return printable(" ".join([*columns, *(word for word in rest if not word.startswith("exception="))])) + below
 

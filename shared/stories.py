@@ -6,127 +6,128 @@ them; to that of a client, those of its messages and those that name it; to that
 that name it or hang on it.
 """
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeGuard
+
+import orjson
 
 Id = int | str
 Kind = Literal["request", "mailing", "job", "message", "client"]
+Fields = dict[str, object]
+
 KINDS: tuple[Kind, ...] = ("request", "mailing", "job", "message", "client")
 COARSE_TO_FINE: tuple[Kind, ...] = ("request", "mailing", "job", "message")
-NOTHING: frozenset[Id] = frozenset()
 SEVERAL = ("message_ids", "client_ids")  # in the same order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line of a log that names something."""
+    """A line of a log that names something. Small, as there are many: its fields are read again when needed."""
 
-    fields: Mapping[str, object]
-    named: Mapping[Kind, frozenset[Id]]
-
-    @property
-    def at(self) -> str:
-        """In UTC and ISO 8601, so that it sorts as text."""
-        return str(self.fields.get("timestamp", ""))
+    text: str  # JSON
+    at: str  # in UTC and ISO 8601, so that it sorts as text
+    is_a_look: bool  # it tells of a request that only looked, and was answered well
+    named: Mapping[Kind, tuple[Id, ...]]
 
     @property
-    def is_a_look(self) -> bool:
-        """Whether it tells of a request that only looked, and was answered well."""
-        status = self.fields.get("status")
-        return self.fields.get("method") in {"GET", "HEAD"} and isinstance(status, int) and status < 400
+    def fields(self) -> Fields:
+        fields: Fields = orjson.loads(self.text)
+        return fields
 
     @property
-    def finest(self) -> Kind | None:
+    def finest(self) -> Kind:
         """What it is about."""
-        return next((kind for kind in reversed(COARSE_TO_FINE) if kind in self.named), None)
+        return next((kind for kind in reversed(COARSE_TO_FINE) if kind in self.named), "client")
 
-    def ids(self, kind: Kind) -> frozenset[Id]:
-        """Those of that kind that it names."""
-        return self.named.get(kind, NOTHING)
-
-    def clients(self) -> Iterator[tuple[Id, Id]]:
-        """Messages that it names, each with its client."""
-        fields = self.fields
-        messages = fields.get("message_ids", [fields.get("message_id")])
-        clients = fields.get("client_ids", [fields.get("client_id")])
-        if isinstance(messages, list) and isinstance(clients, list):
-            for message, client in zip(messages, clients, strict=False):
-                if _is_id(message) and _is_id(client):
-                    yield message, client
+    def names(self, kind: Kind, ids: Collection[Id]) -> bool:
+        """Whether it names one of these."""
+        return any(one in ids for one in self.named.get(kind, ()))
 
 
 def parse(text: str) -> Line | None:
     """A line of a log, whatever stands before its JSON (docker compose puts a name there); None if it is none, or
     names nothing."""
-    start = text.find("{")
-    if start < 0:
-        return None
+    text = text[start:].rstrip() if (start := text.find("{")) >= 0 else ""
     try:
-        fields = json.loads(text[start:])
-    except (ValueError, RecursionError):
+        fields = orjson.loads(text)
+    except orjson.JSONDecodeError:
         return None
     named = {kind: ids for kind in KINDS if (ids := _ids(fields, kind))}
-    return Line(fields, named) if named else None
+    return Line(text, str(fields.get("timestamp", "")), _is_a_look(fields), named) if named else None
 
 
-def _ids(fields: Mapping[str, object], kind: Kind) -> frozenset[Id]:
+def _ids(fields: Fields, kind: Kind) -> tuple[Id, ...]:
     several = fields.get(f"{kind}_ids")
     given = [fields.get(f"{kind}_id"), *(several if isinstance(several, list) else ())]
-    return frozenset(one for one in given if _is_id(one) and one != 0)
+    nobody = 0 if kind == "client" else None
+    return tuple(one for one in given if _is_id(one) and one != nobody)
 
 
 def _is_id(value: object) -> TypeGuard[Id]:
     return type(value) in {int, str}
 
 
-def story(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Line]:
+def _is_a_look(fields: Fields) -> bool:
+    status = fields.get("status")
+    return fields.get("method") in {"GET", "HEAD"} and isinstance(status, int) and status < 400
+
+
+def story(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Fields]:
     """The lines of the story, in order of time; of a line about several messages, only what belongs to it."""
     lines = [line for line in lines if not line.is_a_look]
     match kind:
         case "message":
-            chosen = _narrowed(_of_messages(lines, {wanted}), {wanted})
+            return _told(_of_messages(lines, {wanted}), only={wanted})
         case "client":
-            naming = [line for line in lines if wanted in line.ids("client")]
-            messages = {message for line in naming for message, client in line.clients() if client == wanted}
-            chosen = _narrowed([*_of_messages(lines, messages), *naming], messages)
+            naming = [line for line in lines if line.names("client", {wanted})]
+            messages = {
+                message for line in naming for message, client in _clients(line.fields) if client == wanted
+            }
+            return _told([*_of_messages(lines, messages), *naming], only=messages)
         case _:
-            chosen = _hanging_on(lines, kind, wanted)
-    return sorted(chosen, key=lambda line: line.at)
+            return _told(_hanging_on(lines, kind, wanted))
 
 
 def _of_messages(lines: Iterable[Line], messages: Collection[Id]) -> list[Line]:
-    about = [line for line in lines if not line.ids("message").isdisjoint(messages)]
-    behind = {kind: _union(about, kind) for kind in COARSE_TO_FINE} | {"message": frozenset(messages)}
-    return [line for line in lines if line.finest and not line.ids(line.finest).isdisjoint(behind[line.finest])]
+    about = [line for line in lines if line.names("message", messages)]
+    behind = {kind: _union(about, kind) for kind in COARSE_TO_FINE} | {"message": messages, "client": ()}
+    return [line for line in lines if line.names(line.finest, behind[line.finest])]
 
 
 def _hanging_on(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Line]:
     """Those that name it, and those of the same requests and jobs that name no other of its kind."""
-    naming = [line for line in lines if wanted in line.ids(kind)]
-    links: dict[Kind, frozenset[Id]] = {"request": _union(naming, "request"), "job": _union(naming, "job")}
-    return [
+    naming = [line for line in lines if line.names(kind, {wanted})]
+    links: dict[Kind, set[Id]] = {"request": _union(naming, "request"), "job": _union(naming, "job")}
+    linked = [
         line
         for line in lines
-        if wanted in line.ids(kind)
-        or (not line.ids(kind) and any(line.ids(link) & ids for link, ids in links.items()))
+        if kind not in line.named and any(line.names(link, ids) for link, ids in links.items())
     ]
+    return naming + linked
 
 
-def _union(lines: Iterable[Line], kind: Kind) -> frozenset[Id]:
-    return NOTHING.union(*(line.ids(kind) for line in lines))
+def _union(lines: Iterable[Line], kind: Kind) -> set[Id]:
+    return {one for line in lines for one in line.named.get(kind, ())}
 
 
-def _narrowed(lines: Iterable[Line], messages: Collection[Id]) -> list[Line]:
-    """Each line once; of its lists, what belongs to these messages."""
-    unique = {id(line): line for line in lines}
-    return [replace(line, fields=_about(line, messages)) for line in unique.values()]
+def _told(lines: Iterable[Line], only: Collection[Id] | None = None) -> list[Fields]:
+    """The fields of each line, once, in order; if `only` some messages matter, what its lists say of these."""
+    in_order = sorted({id(line): line for line in lines}.values(), key=lambda line: line.at)
+    return [line.fields if only is None else _narrowed(line.fields, only) for line in in_order]
 
 
-def _about(line: Line, messages: Collection[Id]) -> Mapping[str, object]:
-    if "message_ids" not in line.fields:
-        return line.fields
-    pairs = [pair for pair in line.clients() if pair[0] in messages]
-    lists = dict(zip(SEVERAL, (list(ids) for ids in zip(*pairs, strict=True)), strict=False))
-    return {**line.fields, **lists}
+def _narrowed(fields: Fields, messages: Collection[Id]) -> Fields:
+    pairs = [pair for pair in _clients(fields) if pair[0] in messages] if "message_ids" in fields else []
+    lists = (list(ids) for ids in zip(*pairs, strict=True))
+    return fields | dict(zip(SEVERAL, lists, strict=False))
+
+
+def _clients(fields: Fields) -> Iterator[tuple[Id, Id]]:
+    """The messages that a line names, each with its client."""
+    messages = fields.get("message_ids", [fields.get("message_id")])
+    clients = fields.get("client_ids", [fields.get("client_id")])
+    if isinstance(messages, list) and isinstance(clients, list):
+        for message, client in zip(messages, clients, strict=False):
+            if _is_id(message) and _is_id(client):
+                yield message, client

@@ -40,7 +40,7 @@ def told(kind: Kind, wanted: int | str, names: Iterable[str] = tuple(LOG)) -> li
     """The names of the lines in the story."""
     log = [{"name": name, **LOG[name]} for name in names]
     lines = [line for fields in log if (line := parse(json.dumps(fields)))]
-    return [str(line.fields["name"]) for line in story(lines, kind, wanted)]
+    return [str(fields["name"]) for fields in story(lines, kind, wanted)]
 
 
 def test_a_mailings_story_has_all_that_hangs_on_it() -> None:
@@ -74,10 +74,10 @@ def test_of_a_line_about_several_messages_only_what_belongs_to_the_story_is_told
     line = parse(json.dumps(LOG["released"]))
     assert line is not None
     (narrowed,) = story([line], "message", 12)
-    assert narrowed.fields["message_ids"] == [12]
-    assert narrowed.fields["client_ids"] == [102]
+    assert narrowed["message_ids"] == [12]
+    assert narrowed["client_ids"] == [102]
     (whole,) = story([line], "mailing", 7)
-    assert whole.fields["message_ids"] == [11, 12]
+    assert whole["message_ids"] == [11, 12]
 
 
 @pytest.mark.parametrize("text", ["", "Traceback:", "{", "{'a': 1}", "[7]", '{"event": "started"}', "{" * 100_000])
@@ -93,7 +93,7 @@ def test_what_cannot_be_an_id_is_none(text: str) -> None:
 def test_what_stands_before_the_json_does_not_matter() -> None:
     line = parse('planner-1  | {"mailing_id": 7}\n')
     assert line is not None
-    assert line.ids("mailing") == {7}
+    assert line.named["mailing"] == (7,)
 
 
 def test_the_command_tells_of_several_files_and_of_what_it_does_not_find(
