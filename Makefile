@@ -6,8 +6,8 @@ LOCK := requirements-dev.lock
 INSTALLED := $(VENV)/.installed.lock
 SENDERS ?= 2
 TESTS ?= tests
-# Three at a time, each with servers of its own; one at a time on servers that are given.
-WORKERS := $(if $(MAILING_DATABASE_URL)$(MAILING_BROKER_URL),,-n 3 --dist loadfile)
+# Two at a time, each with servers of its own; one at a time on servers that are given.
+WORKERS := $(if $(MAILING_DATABASE_URL)$(MAILING_BROKER_URL),,-n 2 --dist loadfile)
 CODE := services shared deploy tests
 
 .DEFAULT_GOAL := help

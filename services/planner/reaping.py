@@ -180,8 +180,10 @@ async def cancel(turn: Turn) -> bool:
 
 
 def _tell(closed: list[Closed], status: MessageStatus, reason: Reason) -> None:
+    """Tells of every message that was not delivered; of canceled ones, which somebody wanted, only at debug."""
+    tell = log.debug if status is MessageStatus.CANCELED else log.info
     for one in closed:
-        log.info(
+        tell(
             "messages_closed",
             mailing_id=one.mailing_id,
             job_id=one.job_id,
