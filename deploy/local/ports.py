@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
 from contextlib import ExitStack
@@ -12,18 +13,32 @@ HOST = "127.0.0.1"
 # Above 25000 is RabbitMQ's standard 25672, which stays free for a node of the system's own.
 PRIVATE_PORTS = range(20000, 25000)
 
+# Of every port that was given out, the UDP port of the same number is held until this process ends. So nobody else
+# is given it, also while its server is down for a moment.
+_held = ExitStack()
+atexit.register(_held.close)
+
 
 def free_ports(count: int) -> list[int]:
-    """Different ports; picked at random, so that two set-ups at the same time hardly meet."""
+    """Different ports, which no other process that asks here is given as long as this one lives."""
     found: list[int] = []
-    with ExitStack() as held:
-        for port in random.sample(PRIVATE_PORTS, len(PRIVATE_PORTS)):
-            if len(found) == count:
-                return found
-            listener = held.enter_context(socket.socket())
-            if _binds(listener, port):
-                found.append(port)
+    for port in random.sample(PRIVATE_PORTS, len(PRIVATE_PORTS)):
+        if len(found) == count:
+            return found
+        if is_free(port) and _hold(port):
+            found.append(port)
     raise OSError(f"no {count} free ports in {PRIVATE_PORTS.start}-{PRIVATE_PORTS.stop}")
+
+
+def _hold(port: int) -> bool:
+    holder = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        holder.bind((HOST, port))
+    except OSError:
+        holder.close()
+        return False
+    _held.enter_context(holder)
+    return True
 
 
 def is_free(port: int, host: str = HOST) -> bool:
