@@ -25,6 +25,10 @@ from shared.serving import Server
 
 log = structlog.get_logger()
 
+# Seconds that an idle connection is kept: longer than clients and proxies do (5 to 60), so that it is they who
+# close it, and no request goes into a connection that is being closed.
+KEEP_ALIVE = 75
+
 _DESCRIPTION = """
 Clients, mailings to them, and what became of every single message.
 
@@ -100,6 +104,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
         timeout_graceful_shutdown=int(settings.api_grace.total_seconds()),
     )

@@ -36,7 +36,7 @@ from tests.integration.ledger_world import OTHER_TAG, TAG, End, Stage, World
 
 EXAMPLES = int(os.environ.get("MAILING_MODEL_EXAMPLES", "0"))
 PROFILE = settings(
-    max_examples=EXAMPLES or 18,
+    max_examples=EXAMPLES or 12,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     database=None,
