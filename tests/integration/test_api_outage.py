@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.broker import close, connect
 from shared.contracts import EVENT, STOPS
 from shared.topology import CONTROL, EVENTS, declare
+from tests.e2e.system import until
 from tests.integration.calling import (
     NOWHERE,
     address_of_broker,
@@ -190,6 +191,11 @@ async def test_requests_are_accepted_while_rabbitmq_is_away_and_it_hears_of_them
     ):
         await api.post("/api/mailing/", json=HELLO)
         assert EVENT.validate_json(await _next(heard[EVENTS])).mailing_id == 1
+
+        async def confirmed() -> bool:  # which comes after it is heard
+            return await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
+
+        await until(confirmed, timeout=10, what="RabbitMQ has confirmed the first event")
         await wire.cut()
         answers = [await api.post("/api/mailing/", json=HELLO) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [201] * 3
