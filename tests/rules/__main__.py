@@ -31,8 +31,7 @@ PAUSE_MS = 1000
 WORST_SECOND = 1.05
 USED = 0.95
 UNFAIR = 0.2
-# A preview is right to a second at every start and closing, which is more than 1 % in a mailing of a minute.
-FORECAST = 0.02
+FORECAST = 0.01
 EXPRESS_MS = 1000
 
 
