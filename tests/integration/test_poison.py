@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from secrets import token_bytes
 
@@ -90,6 +90,14 @@ class Broker:
         await until(so_many, timeout=20, what=f"{queue} has {count} dead letters")
         return await self.dead_letters(queue)
 
+    async def has_handed_out_all_reports(self) -> bool:
+        """Whether none waits in the queue: whoever takes them has them."""
+        connection = await connect(self.url, "tests")
+        channel = await connection.channel()
+        queue = await channel.declare_queue(PLANNER_REPORTS, passive=True, timeout=TIMEOUT)
+        await close(connection)
+        return queue.declaration_result.message_count == 0
+
     async def take_all(self, queue: str) -> list[bytes]:
         """The bodies of everything that is in a queue, taken out of it."""
         return [message.body for message in await self.take_messages(queue)]
@@ -152,6 +160,8 @@ class Planner:
     engine: AsyncEngine
     broker: Broker
     settings: PlannerSettings
+    batches: list[int] = field(default_factory=list)  # how many reports each of them had
+    may_record: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def released(self, count: int, first: int = NUMBER) -> tuple[int, list[Job]]:
         """A mailing, and its jobs that are with the senders."""
@@ -164,6 +174,8 @@ class Planner:
         return mailing, jobs
 
     async def record(self, reports: list[Report]) -> None:
+        self.batches.append(len(reports))
+        await self.may_record.wait()
         await recording.record(
             self.engine, reports, now=utc_now(), policy=self.settings.policy(), chunk=self.settings.chunk_size
         )
@@ -188,7 +200,9 @@ class Planner:
 @pytest.fixture
 def planner(engine: AsyncEngine, broker: Broker, database_url: str) -> Planner:
     settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=broker.url, chunk_size=10)
-    return Planner(engine, broker, settings)
+    planner = Planner(engine, broker, settings)
+    planner.may_record.set()
+    return planner
 
 
 def accepted(job: Job) -> bytes:
@@ -282,20 +296,30 @@ async def test_without_a_way_to_publish_the_reason_the_broker_sets_it_aside(
 async def test_a_report_that_cannot_be_recorded_is_put_back_when_the_fault_is_mended(
     planner: Planner, broker: Broker
 ) -> None:
-    good, (first, second) = await planner.released(20)
+    good, (earlier, first, second) = await planner.released(30)
     odd, (job,) = await planner.released(10, first=79_060_000_000)
     # A ledger out of step: it counts none of the messages as active that this report settles.
     await query(
         planner.engine, "UPDATE counters SET active = 0, new = 10 WHERE mailing_id = :id RETURNING 1", id=odd
     )
-    await broker.report(accepted(first), accepted(job), accepted(second))
+    planner.may_record.clear()
+    await broker.report(accepted(earlier))
     async with broker.session(planner.taking_reports()):
-        await planner.until_sent(good, 20)
+
+        async def an_earlier_one_is_being_recorded() -> bool:
+            return planner.batches == [1]
+
+        await until(an_earlier_one_is_being_recorded, timeout=20, what="the others come while another is recorded")
+        await broker.report(accepted(first), accepted(job), accepted(second))
+        await until(broker.has_handed_out_all_reports, timeout=20, what="the three are with the planner")
+        planner.may_record.set()
+        await planner.until_sent(good, 30)
         (dead,) = await broker.until_dead(PLANNER_REPORTS, 1)
         assert dead.body == accepted(job)
         assert 'violates check constraint "not_negative"' in dead.reason
         assert "recording.py" in dead.reason or "counters.py" in dead.reason
         assert "Failing row" not in dead.reason
+        assert planner.batches[1] == 3, "they were one batch"
 
         # Put back too early it comes again.
         assert await command(broker, "put-back", "--yes") == (0, [dead.line(), "dead-letters: put_back=1"])
