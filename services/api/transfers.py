@@ -4,7 +4,7 @@ On connections of its own, few and patient, so that a transfer takes none from t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from datetime import timedelta
 
 from psycopg import AsyncConnection as DriverConnection
@@ -81,7 +81,7 @@ async def _stage(connection: AsyncConnection, parser: Parser, pieces: AsyncItera
         await copy.write(_encoded(parser.finish()))
 
 
-async def _large(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _large(pieces: AsyncIterable[bytes | bytearray | memoryview]) -> AsyncIterator[bytes]:
     """The same bytes in fewer pieces."""
     gathered = bytearray()
     async for piece in pieces:
@@ -112,14 +112,9 @@ def export_messages(engine: AsyncEngine, mailing_id: int) -> AsyncIterator[bytes
 async def _export(engine: AsyncEngine, query: Composable) -> AsyncIterator[bytes]:
     async with transaction(engine) as connection:
         command = SQL("COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER)").format(query=query)
-        gathered = bytearray()
         async with (await _driver(connection)).cursor().copy(command) as copy:
-            async for piece in copy:
-                gathered += piece
-                if len(gathered) >= PIECE:
-                    yield bytes(gathered)
-                    gathered.clear()
-        yield bytes(gathered)
+            async for piece in _large(copy):
+                yield piece
 
 
 async def _driver(connection: AsyncConnection) -> DriverConnection[object]:

@@ -40,8 +40,8 @@ _CLAIM = text("""
     WHERE jobs.id IN (SELECT id FROM picked) AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
       AND mailings.state = 'running' AND mailings.paused_at IS NULL
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
-              mailings.window_from, mailings.window_until, mailings.express, mailings.number, mailings.revision,
-              mailings.text, mailings.request_id
+              mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
+              mailings.request_id
 """)
 
 # Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
@@ -69,7 +69,6 @@ class Claimed(NamedTuple):
     window_from: time | None
     window_until: time | None
     express: bool
-    number: int | None
     revision: int
     text: str
     request_id: str | None

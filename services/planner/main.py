@@ -1,7 +1,7 @@
 """The planner's wiring: four loops over one database, and what wakes them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
@@ -27,6 +27,8 @@ from shared.topology import REPORTS, SENDER_JOBS
 from shared.watching import watched
 
 log = structlog.get_logger()
+
+MakeJobs = Callable[..., Awaitable[object | None]]  # None: there is nothing to do
 
 SLOW_POLL = 1.0  # seconds: the safety net under all wake-ups
 RELEASE_POLL = 0.1
@@ -76,28 +78,15 @@ class _Planner:
         self.wake_release = asyncio.Event()
 
     async def expand(self) -> float:
-        """A batch of every mailing that is due; then sleeps until the next start."""
-        settings, worked = self._settings, False
-        for mailing_id in await expansion.due_mailings(self._engine, utc_now()):
-            progress = await expansion.expand_batch(
-                self._engine,
-                mailing_id,
-                chunk=settings.chunk_size,
-                batch=settings.expand_batch,
-                now=utc_now(),
-            )
-            if progress is not None:
-                worked = True
-                self.wake_release.set()
-        for mailing_id in await retrying.mailings_asked(self._engine):
-            put_back = await retrying.retry_batch(
-                self._engine,
-                mailing_id,
-                chunk=settings.chunk_size,
-                batch=settings.expand_batch,
-                now=utc_now(),
-            )
-            if put_back is not None:
+        """A batch of every mailing that is due, or has something to retry; then sleeps until the next start."""
+        sizes = {"chunk": self._settings.chunk_size, "batch": self._settings.expand_batch}
+        due = await expansion.due_mailings(self._engine, utc_now())
+        asked = await retrying.mailings_asked(self._engine)
+        work: list[tuple[MakeJobs, int]] = [(expansion.expand_batch, mailing_id) for mailing_id in due]
+        work += [(retrying.retry_batch, mailing_id) for mailing_id in asked]
+        worked = False
+        for make_jobs, mailing_id in work:
+            if await make_jobs(self._engine, mailing_id, **sizes, now=utc_now()) is not None:
                 worked = True
                 self.wake_release.set()
         if worked:

@@ -1,15 +1,11 @@
 """Whatever is sent to the API, it is never a fault of ours: hypothesis tries."""
 
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import httpx
 import orjson
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tests.integration.calling import NOWHERE, api_on
 
 values = st.recursive(
     st.none()
@@ -65,12 +61,6 @@ often = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 @often

@@ -1,6 +1,5 @@
 """/api/client/ on a real database."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -12,16 +11,10 @@ from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database import transaction
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.calling import NOWHERE
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
 
 ANNA = {"number": 79057003050, "tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 async def create(api: httpx.AsyncClient, **fields: object) -> int:

@@ -1,6 +1,5 @@
 """POST /api/message/ on a real database: one message, sent on its own."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import httpx
@@ -11,16 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.planner.claiming import claim
 from shared.contracts import utc_now
 from shared.database import transaction
-from tests.integration.calling import NOWHERE, api_on
 from tests.integration.ledger import add_clients, add_mailing, counters, query
 
 ANNA, STRANGER = 79050000000, 79990000000
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 @pytest.mark.parametrize(

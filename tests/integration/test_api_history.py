@@ -1,23 +1,15 @@
 """GET /api/message/ on a real database: everything that concerned one person."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.settings import PlannerSettings
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.calling import NOWHERE
 from tests.integration.ledger import add_clients, add_mailing, expand_all, query
 
 ANNA, STRANGER = 79050000000, 79990000000
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 @pytest.fixture

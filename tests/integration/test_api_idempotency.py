@@ -1,7 +1,6 @@
 """Idempotency-Key on a real database: a POST that is sent again creates nothing more."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -13,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.planner import reaping
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
-from tests.integration.calling import NOWHERE, api_on, eventually, waits_for_a_lock
+from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
 from tests.integration.ledger import query
 
 KEY = {"Idempotency-Key": "order 1234"}
@@ -26,12 +25,6 @@ MAILING: dict[str, object] = {
     "filter": "#t",
 }
 EACH = pytest.mark.parametrize(("noun", "body"), [("client", ANNA), ("mailing", MAILING), ("message", MESSAGE)])
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 async def count(engine: AsyncEngine, table: str) -> object:

@@ -1,7 +1,7 @@
 """/api/mailing/ and /api/message/ on a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import httpx
@@ -16,7 +16,7 @@ from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database import transaction
 from shared.statuses import MessageStatus
-from tests.integration.calling import NOWHERE, api_on, eventually, waits_for_a_lock
+from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
 
 HELLO = {
@@ -26,12 +26,6 @@ HELLO = {
     "filter": {"tag": ["#t"]},
 }
 NO_MESSAGES = dict.fromkeys([*MessageStatus, "total"], 0)
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 @pytest.fixture

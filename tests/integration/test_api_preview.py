@@ -1,7 +1,5 @@
 """/api/mailing/preview/ on a real database."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,12 +14,6 @@ HELLO = {
     "filter": {"tag": ["#t"]},
     "window": {"from": "09:00", "until": "21:00"},
 }
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 async def add(engine: AsyncEngine, code: int, zone: str, count: int, tag: str = "#t") -> None:

@@ -1,21 +1,12 @@
 """POST /api/mailing/{id}/retry/ on a real database: what it notes down for the planner."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.integration.calling import NOWHERE, api_on
 from tests.integration.ledger import add_mailing, query
 
 LATER = "2090-01-31T10:00:00Z"
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 async def add_ended(engine: AsyncEngine, state: str = "finished", *, failed: int = 2, expired: int = 1) -> int:

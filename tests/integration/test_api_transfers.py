@@ -9,16 +9,8 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect
 
-from tests.integration.calling import NOWHERE, api_on
-
 MOSCOW = "Europe/Moscow"
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
-
-
-@pytest.fixture
-async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
-    async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
-        yield client
 
 
 def file_of(*rows: tuple[object, str, str]) -> bytes:
