@@ -1,8 +1,8 @@
 """Claiming: due jobs are stamped released, and become what the senders need to know of them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.planner.ledger import LockedJob, cancel_messages, move_to_new_job, take_from_jobs
+from services.planner.pacing import Limit
 from services.planner.windows import Plan, plan, window_of
 from shared.contracts import Job, JobMessage
 from shared.counters import Moves
@@ -18,18 +19,20 @@ from shared.statuses import JobState, MessageStatus
 MOST_JOBS_AT_ONCE = 500  # of a mailing
 
 # Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
+# Under a limit, `first` is the first slot: what closes before that must not have any.
 # No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
 # and `state` is then looked at again.
 _CLAIM = text("""
     WITH picked AS (
         SELECT due.id
-        FROM unnest(CAST(:mailings AS bigint[]), CAST(:shares AS bigint[])) AS share(mailing_id, messages)
+        FROM unnest(CAST(:mailings AS bigint[]), CAST(:shares AS bigint[]), CAST(:firsts AS timestamptz[]))
+            AS share(mailing_id, messages, first)
         CROSS JOIN LATERAL (
             SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
             FROM (
                 SELECT id, open, send_before, due_at FROM jobs
                 WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
-                  AND (send_before IS NULL OR send_before > :now)
+                  AND (send_before IS NULL OR send_before > share.first)
                 ORDER BY send_before, due_at, id LIMIT :most
             ) AS first
         ) AS due
@@ -88,18 +91,24 @@ async def claim(
     shares: dict[int, int],
     lease_until: datetime,
     now: datetime,
-    chunks: Mapping[int, int] = MappingProxyType({}),
+    limits: Mapping[int, Limit] = MappingProxyType({}),
 ) -> list[Job]:
-    """Stamps jobs released, and reads what the senders need to know of them.
+    """Stamps jobs released, and reads what the senders need to know of them. Those that close first come first.
 
     Messages that do not belong into their job leave it: those of clients that are gone are canceled; those of
-    clients in another zone than the job's are planned for that; of a mailing that is in `chunks`, whatever is
-    above that many messages waits.
+    clients in another zone than the job's are planned for that; under a limit, those that are above its chunk
+    wait, and those for which there is no slot before the job closes: it is for others to have.
     """
     shares = {mailing_id: share for mailing_id, share in shares.items() if share > 0}
     if not shares:
         return []
-    parameters = {"mailings": list(shares), "shares": list(shares.values()), "now": now}
+    firsts = [
+        datetime.fromtimestamp(limits[mailing_id].first_slot(now.timestamp()), UTC)
+        if mailing_id in limits
+        else now
+        for mailing_id in shares
+    ]
+    parameters = {"mailings": list(shares), "shares": list(shares.values()), "firsts": firsts, "now": now}
     rows = await connection.execute(_CLAIM, parameters | {"lease_until": lease_until, "most": MOST_JOBS_AT_ONCE})
     claimed = [Claimed(*row) for row in rows]
     moves = Moves()
@@ -108,23 +117,41 @@ async def claim(
     members = await _messages(connection, [job.id for job in claimed])
     gone = [message.id for messages in members.values() for message in messages if message.number is None]
     await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
-    jobs = []
-    for job in sorted(claimed, key=lambda job: (not job.express, job.id)):
+    slots_taken = Counter[int]()
+    jobs: list[Job] = []
+    for job in sorted(claimed, key=_urgency):
         there = [message for message in members.get(job.id, ()) if message.number is not None]
-        stay = await _sort(connection, job, there, chunks.get(job.mailing_id, job.open), moves, now)
+        chunk = room = job.open
+        if limit := limits.get(job.mailing_id):
+            chunk = room = limit.chunk(job.open)
+            if job.send_before is not None:
+                slots = limit.slots_until(job.send_before.timestamp(), now.timestamp())
+                room = max(0, min(chunk, slots - slots_taken[job.mailing_id]))
+        stay = await _sort(connection, job, there, chunk, room, moves, now)
+        slots_taken[job.mailing_id] += len(stay)
         if stay:
             jobs.append(_job(job, stay, lease_until))
     await moves.apply(connection)
     return jobs
 
 
+def _urgency(job: Claimed) -> tuple[bool, datetime, int]:
+    return not job.express, job.send_before or job.expired_at, job.id
+
+
 async def _sort(
-    connection: AsyncConnection, job: Claimed, messages: list[Open], chunk: int, moves: Moves, now: datetime
+    connection: AsyncConnection,
+    job: Claimed,
+    messages: list[Open],
+    chunk: int,
+    room: int,
+    moves: Moves,
+    now: datetime,
 ) -> list[Open]:
-    """Moves those that do not belong into the job to jobs of their own; returns those that stay."""
+    """Moves those that do not belong into the job to jobs of their own; at most `room` stay, and are returned."""
     window = window_of(job.window_from, job.window_until)
     stay = [message for message in messages if window is None or message.zone == job.zone]
-    stay, above = stay[:chunk], stay[chunk:]
+    stay, above = stay[:room], stay[room:]
     elsewhere: dict[str | None, list[int]] = defaultdict(list)
     for message in messages:
         if window is not None and message.zone != job.zone:

@@ -47,11 +47,18 @@ class Limit:
         """
         return max((MOST - 1 / self.rate) / FILL, 1 / FILL) - 1 - TRAVEL
 
+    def first_slot(self, now: float) -> float:
+        """The earliest that is to be given away now, those left over aside."""
+        return max(now + LEAD, self.free_from)
+
+    def slots_until(self, end: float, now: float) -> int:
+        """How many there are to be given away before that instant, those left over aside."""
+        return max(0, math.ceil((end - self.first_slot(now)) / self.spacing))
+
     def budget(self, now: float) -> int:
         """How many slots may be given away now."""
         earliest, end = now + LEAD, now + LEAD + AHEAD
-        fresh = math.ceil(max(0.0, end - max(self.free_from, earliest)) / self.spacing)
-        return fresh + sum(earliest <= slot < end for slot in self.left_over)
+        return self.slots_until(end, now) + sum(earliest <= slot < end for slot in self.left_over)
 
     def chunk(self, most: int) -> int:
         """How many messages a job may have: few enough that its slots are a matter of moments."""
@@ -87,16 +94,16 @@ class Timetable:
 def timetable(demands: Mapping[int, Demand], provider: Limit | None, now: float) -> Timetable:
     """Gives every message under a limit a slot. Mailings with no limit of any kind get none."""
     if provider is None:
-        return _each_by_itself(demands, now + LEAD)
+        return _each_by_itself(demands, now)
     return _in_turn(demands, provider, now + LEAD)
 
 
-def _each_by_itself(demands: Mapping[int, Demand], earliest: float) -> Timetable:
+def _each_by_itself(demands: Mapping[int, Demand], now: float) -> Timetable:
     slots: dict[int, list[float]] = {}
     limits: dict[int, Limit] = {}
     for mailing_id, demand in demands.items():
         if demand.limit is not None:
-            begin, spacing = max(earliest, demand.limit.free_from), demand.limit.spacing
+            begin, spacing = demand.limit.first_slot(now), demand.limit.spacing
             slots[mailing_id] = [begin + number * spacing for number in range(demand.messages)]
             limits[mailing_id] = replace(demand.limit, free_from=begin + demand.messages * spacing)
     return Timetable(slots, limits, None)

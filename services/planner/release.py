@@ -97,8 +97,7 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
         provider = await _provider_limit(connection, settings.provider_rate)
         limits = _limits(ready, provider)
         shares = await _shares(connection, ready, limits, settings, now)
-        chunks = {mailing_id: limit.chunk(settings.chunk_size) for mailing_id, limit in limits.items()}
-        jobs = await claim(connection, shares, now + settings.lease, now, chunks)
+        jobs = await claim(connection, shares, now + settings.lease, now, limits)
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0

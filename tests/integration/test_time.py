@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import reaping, recording, retrying
 from services.planner.claiming import claim as claim_jobs
+from services.planner.pacing import LEAD, Limit
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result
 from shared.database import transaction
@@ -73,12 +74,11 @@ async def claim(
     now: datetime,
     *,
     messages: int = 1_000,
-    chunks: dict[int, int] | None = None,
+    limit: Limit | None = None,
 ) -> list[Job]:
+    limits = {mailing: limit} if limit else {}
     async with transaction(engine) as connection:
-        return await claim_jobs(
-            connection, {mailing: messages}, now + timedelta(minutes=1), now, chunks if chunks else {}
-        )
+        return await claim_jobs(connection, {mailing: messages}, now + timedelta(minutes=1), now, limits)
 
 
 async def plans(engine: AsyncEngine) -> set[tuple[object, ...]]:
@@ -256,10 +256,26 @@ async def test_a_window_given_in_mid_run_holds_for_the_jobs_that_are_there(
 async def test_a_job_that_is_too_large_for_a_limit_is_cut(engine: AsyncEngine, settings: PlannerSettings) -> None:
     await clients_in(engine, MOSCOW, each=10)
     mailing = await mailing_at_noon(engine, settings, window=None)
-    (job,) = await claim(engine, mailing, NOON, messages=2, chunks={mailing: 4})
+    (job,) = await claim(engine, mailing, NOON, messages=2, limit=Limit(16))
     assert len(job.messages) == 4
     assert await counters(engine, mailing) == {"active": 4, "new": 6}
     assert await query(engine, "SELECT size FROM jobs WHERE state = 'planned' ORDER BY id") == [(4,), (2,)]
+
+
+async def test_slots_go_only_to_those_who_are_still_open_then(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await clients_in(engine, LIMA, MOSCOW, each=10)
+    mailing = await mailing_at_noon(engine, settings)
+    limit, closes = Limit(100), at(18)  # in Moscow
+    now = closes - timedelta(seconds=LEAD) - timedelta(seconds=4.5 * limit.spacing)
+    job, other = await claim(engine, mailing, now, limit=limit)
+    assert (len(job.messages), job.send_before) == (5, closes), "those who close first come first"
+    assert (len(other.messages), other.send_before) == (10, at(2, day=5))
+    assert await counters(engine, mailing) == {"active": 15, "new": 5}
+    taken = Limit(100, closes.timestamp())
+    assert await claim(engine, mailing, now, limit=taken) == [], "the rest waits for its next morning"
+    assert await plans(engine) == {(MOSCOW, now, closes)}
 
 
 async def ask_to_retry(engine: AsyncEngine, mailing: int, *statuses: str, now: datetime) -> None:

@@ -10,6 +10,7 @@ from tests.rules.world import World
 CROWDED = "America/Lima"  # UTC-5 all year
 LEFT = 1.3  # how many times what can go out until the window closes there
 RATE = 100
+PREVIEWED = 4  # seconds before the start: the forecast does not know how long somebody takes to make up their mind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 12, res
     world.add_clients(per_zone, "#windows", zones)
     world.add_clients(int(LEFT * RATE * (turn - now).total_seconds()), "#windows", [CROWDED])
     body = {
-        "starts_at": now.isoformat(),
+        "starts_at": (now + timedelta(seconds=PREVIEWED)).isoformat(),
         "expired_at": end.isoformat(),
         "text": "good morning",
         "filter": "#windows",
