@@ -4,12 +4,15 @@
 transaction, so that a crash in between repeats a publication and never loses one.
 """
 
+import time
+
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared import tracing
 from shared.broker import Publisher
-from shared.contracts import Event, Stops
+from shared.contracts import EVENT, Event, Stops
 from shared.database import transaction
 from shared.topology import CONTROL, EVENTS
 
@@ -49,9 +52,25 @@ async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
     Raises:
         NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted; the entries are tried again.
     """
+    began = time.time()
     async with transaction(engine) as connection:
         entries = (await connection.execute(_TAKE, {"batch": BATCH})).all()
         for exchange, routing_key, body in entries:
             # A stop with no sender to hear it is done with; an event that no queue takes is a fault.
             await publisher.publish(exchange, routing_key, body, mandatory=exchange != CONTROL)
+    if tracing.on():
+        for body in [body for exchange, _, body in entries if exchange == EVENTS]:
+            _trace(EVENT.validate_json(body), began)
     return len(entries)
+
+
+def _trace(event: Event, began: float) -> None:
+    tracing.tell(
+        f"publish {EVENTS}",
+        event.request_id,
+        began,
+        kind="producer",
+        key=tracing.OUTBOX,
+        under=tracing.REQUEST,
+        attributes={"event": event.kind, "mailing_id": event.mailing_id},
+    )

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.log import Level, MessageLines
@@ -41,6 +41,10 @@ class LogSettings(BaseSettings):
     log_sample: float = Field(
         0, ge=0, le=1, description="share of the messages that are told of one by one at level info"
     )
+    otel_endpoint: AnyHttpUrl | None = Field(
+        None, description="where traces go, by OTLP over HTTP: http://host:4318"
+    )
+    otel_sample: float = Field(1, ge=0, le=1, description="share of the jobs that are traced")
     host_name: str = Field(default_factory=socket.gethostname, max_length=100)
 
     def message_lines(self) -> MessageLines:

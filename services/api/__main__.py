@@ -5,8 +5,10 @@ from services.api.settings import ApiSettings
 from shared.lifecycle import run
 from shared.log import configure
 from shared.settings import load
+from shared.tracing import tracing
 
 if __name__ == "__main__":
     settings = load(ApiSettings)
     configure("api", settings.log_level, settings.log_format)
-    run(lambda stopping: run_api(settings, stopping))
+    with tracing("api", settings):
+        run(lambda stopping: run_api(settings, stopping))

@@ -16,7 +16,8 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api import problems
-from services.api.metrics import IN_FLIGHT, count_request
+from services.api.metrics import IN_FLIGHT, count_request, route_of
+from shared import tracing
 
 log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ class _Passage:
         self.scope = scope
         self.path: str = scope["path"][:200]
         headers = dict(scope["headers"])
-        self.request_id = _request_id(headers.get(b"x-request-id", b""))
+        self.request_id = _request_id(headers.get(b"x-request-id", b""), headers.get(b"traceparent", b""))
         self.status: int | None = None
         self._claimed = _length(headers.get(b"content-length", b""))
         self._received = 0
@@ -128,6 +129,21 @@ class _Passage:
             duration_ms=round(took * 1000, 1),
             **ids,
         )
+        if tracing.on() and not is_probe:
+            self._trace(took, ids)
+
+    def _trace(self, took: float, ids: Mapping[str, int]) -> None:
+        method, route = self.scope["method"], route_of(self.scope)
+        http = {"http.request.method": method, "http.route": route, "http.response.status_code": self.status}
+        tracing.tell(
+            f"{method} {route}",
+            self.request_id,
+            time.time() - took,
+            kind="server",
+            key=tracing.REQUEST,
+            failed=self.status is None or self.status >= 500,
+            attributes={**http, **ids},
+        )
 
 
 def _end_with_slash(scope: Scope) -> None:
@@ -137,8 +153,11 @@ def _end_with_slash(scope: Scope) -> None:
         scope["path"] = path + "/"
 
 
-def _request_id(given: bytes) -> str:
-    return given.decode() if _SANE_ID.fullmatch(given) else uuid4().hex
+def _request_id(given: bytes, traceparent: bytes) -> str:
+    """The caller's own, else one that continues its trace, else a new one, which is that of a new trace."""
+    if _SANE_ID.fullmatch(given):
+        return given.decode()
+    return tracing.request_id_of(traceparent) or uuid4().hex
 
 
 def _length(given: bytes) -> int:

@@ -78,6 +78,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,  # its files would come from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        # `shared.tracing` traces; and what FastAPI would tell of invalid requests holds their values.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     for router in (clients.router, mailings.router, messages.router, health.router, metrics.router, docs.router):
         app.include_router(router)

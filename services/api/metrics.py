@@ -28,8 +28,13 @@ def begin_at_zero(router: APIRouter) -> None:
                     REQUESTS.labels(method, route.path, status)
 
 
+def route_of(scope: Scope) -> str:
+    """The path's pattern: no ids are in it."""
+    path: str = getattr(scope.get("route"), "path", OTHER)
+    return path
+
+
 def count_request(scope: Scope, status: int, seconds: float) -> None:
     """One more was answered."""
     method = scope["method"] if scope["method"] in METHODS else OTHER
-    route = getattr(scope.get("route"), "path", OTHER)
-    REQUESTS.labels(method, route, f"{status // 100}xx").observe(seconds)
+    REQUESTS.labels(method, route_of(scope), f"{status // 100}xx").observe(seconds)

@@ -5,8 +5,10 @@ from services.planner.settings import PlannerSettings
 from shared.lifecycle import run
 from shared.log import configure
 from shared.settings import load
+from shared.tracing import tracing
 
 if __name__ == "__main__":
     settings = load(PlannerSettings)
     configure("planner", settings.log_level, settings.log_format)
-    run(lambda stopping: run_planner(settings, stopping))
+    with tracing("planner", settings):
+        run(lambda stopping: run_planner(settings, stopping))

@@ -5,6 +5,7 @@ where the last batch ended, replicas take turns, and a cancel never misses a mes
 clients that exist at the start: `audience_until` is the highest id then.
 """
 
+import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
 from services.planner.metrics import EXPANDED
 from services.planner.pacing import Limit
 from services.planner.windows import window_of
+from shared import tracing
 from shared.counters import Moves
 from shared.database import transaction
 from shared.statuses import MessageStatus
@@ -111,6 +113,7 @@ async def expand_batch(
     engine: AsyncEngine, mailing_id: int, *, chunk: int, batch: int, now: datetime
 ) -> Progress | None:
     """Expands one batch of the mailing; None when another planner is at it, or nothing is left to do."""
+    began = time.time()
     async with transaction(engine) as connection:
         mailing = (await connection.execute(_LOCK, {"id": mailing_id, "now": now})).one_or_none()
         if mailing is None:
@@ -139,6 +142,8 @@ async def expand_batch(
     EXPANDED.inc(progress.messages)
     ids = {"mailing_id": mailing_id, "request_id": mailing.request_id}
     log.debug("batch_expanded", **ids, messages=made)
+    made_of = {"mailing_id": mailing_id, "messages": made}
+    tracing.tell("expand", mailing.request_id, began, under=tracing.REQUEST, attributes=made_of)
     if progress.complete:
         log.info("mailing_expanded", **ids)
     return progress

@@ -1,7 +1,8 @@
 """The planner's wiring: four loops over one database, and what wakes them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -18,6 +19,7 @@ from services.planner.metrics import (
 )
 from services.planner.settings import PlannerSettings
 from services.planner.survey import Surveyor
+from shared import tracing
 from shared.broker import Publisher, run_sessions
 from shared.contracts import Event, Report, utc_now
 from shared.database import open_engine, ping
@@ -136,6 +138,7 @@ class _Planner:
         await self._engine.dispose()
 
     async def _record(self, reports: list[Report]) -> None:
+        began = time.time()
         with RECORD_DURATION.time():
             recorded = await recording.record(
                 self._engine,
@@ -149,6 +152,7 @@ class _Planner:
         BATCH_REPORTS.observe(len(reports))
         BATCH_RESULTS.observe(sum(map(listening.count_outcomes, reports)))
         log.debug("reports_recorded", **recording.describe(recorded, len(reports)))
+        _trace(reports, began)
         overdue = [report.reclaim_before for report in reports if report.reclaim_before]
         if overdue:
             await reaping.reclaim(reaping.Turn(self._engine, self._settings, utc_now()), max(overdue))
@@ -176,8 +180,32 @@ class _Planner:
 
     def _wake(self, event: Event) -> None:
         log.info("event_heard", kind=event.kind, mailing_id=event.mailing_id, request_id=event.request_id)
+        tracing.tell(
+            "process planner.events",
+            event.request_id,
+            time.time(),
+            kind="consumer",
+            under=tracing.OUTBOX,
+            attributes={"event": event.kind, "mailing_id": event.mailing_id},
+        )
         self.wake_expansion.set()
         self.wake_release.set()
+
+
+def _trace(reports: Sequence[Report], began: float) -> None:
+    for part in (part for report in reports for part in report.jobs if tracing.sampled(part.job_id)):
+        tracing.tell(
+            "process planner.reports",
+            part.request_id,
+            began,
+            kind="consumer",
+            under=("job", part.job_id, part.release),
+            attributes={
+                "mailing_id": part.mailing_id,
+                "job_id": part.job_id,
+                "messages": len(part.accepted) + len(part.results),
+            },
+        )
 
 
 async def _succeeds(question: Awaitable[None]) -> bool:

@@ -26,6 +26,7 @@ from services.planner.metrics import JOBS_RELEASED, MESSAGES_RELEASED, RELEASE_F
 from services.planner.pacing import Demand, Limit, Rank, timetable
 from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_out, share_rate
+from shared import tracing
 from shared.broker import Publisher
 from shared.contracts import Job
 from shared.counters import Moves
@@ -111,6 +112,8 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     _count(jobs, failed)
     if failed:
         await put_back(engine, failed)
+    for job in [job for job in jobs if tracing.sampled(job.job_id) and job not in failed]:
+        _trace(job, now)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
     return len(jobs) - len(failed)
 
@@ -224,6 +227,18 @@ async def _publish(publisher: Publisher, job: Job, express: bool) -> bool:
     except PublishUnknown as error:
         log.warning("job_publish_unknown", **ids, error=str(error))
     return True
+
+
+def _trace(job: Job, began: datetime) -> None:
+    tracing.tell(
+        "publish sender.jobs",
+        job.request_id,
+        began.timestamp(),
+        kind="producer",
+        key=("release", job.job_id, job.release),
+        under=tracing.REQUEST,
+        attributes={"mailing_id": job.mailing_id, "job_id": job.job_id, "messages": len(job.messages)},
+    )
 
 
 def _tell(job: Job, lines: MessageLines) -> None:

@@ -5,8 +5,10 @@ from services.sender.settings import SenderSettings
 from shared.lifecycle import run
 from shared.log import configure
 from shared.settings import load
+from shared.tracing import tracing
 
 if __name__ == "__main__":
     settings = load(SenderSettings)
     configure("sender", settings.log_level, settings.log_format)
-    run(lambda stopping: run_sender(settings, stopping))
+    with tracing("sender", settings):
+        run(lambda stopping: run_sender(settings, stopping))

@@ -20,6 +20,7 @@ from services.sender.metrics import BREAKER_OPEN, BREAKER_OPENED, POSTS
 from services.sender.provider import Provider
 from services.sender.reporting import Reporter, Run
 from services.sender.settings import SenderSettings
+from shared import tracing
 from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason, utc_now
 from shared.log import masked
 
@@ -180,6 +181,8 @@ class Delivery:
                 int(began * 1000), duration_ms, verdict.outcome, verdict.provider_status, verdict.provider_text
             )
         )
+        if tracing.on() and tracing.sampled(job.job_id):
+            _trace(run, message, began, verdict)
         if told:
             fields = {"outcome": verdict.outcome, "provider_status": verdict.provider_status}
             self._lines.tell("message_answered", **_ids(run, message), **fields, duration_ms=duration_ms)
@@ -240,6 +243,24 @@ class Delivery:
             )
         elif self._lines.any and self._lines.tell_of(message.id):
             self._lines.tell("message_not_posted", **_ids(run, message), outcome=outcome, reason=reason)
+
+
+def _trace(run: Run, message: JobMessage, began: float, verdict: Verdict) -> None:
+    tracing.tell(
+        "POST",
+        run.job.request_id,
+        began,
+        kind="client",
+        under=run.span,
+        failed=verdict.outcome is not Outcome.ACCEPTED,
+        attributes={
+            "mailing_id": run.job.mailing_id,
+            "message_id": message.id,
+            "outcome": verdict.outcome,
+            "http.request.method": "POST",
+            "http.response.status_code": verdict.provider_status,
+        },
+    )
 
 
 def _ids(run: Run, message: JobMessage) -> dict[str, object]:
