@@ -19,9 +19,9 @@ def can_apt_install() -> bool:
 
 
 def apt_install(package: str, log: Path, units: Collection[str]) -> None:
-    """Installs a Debian package; apt-get's output goes to `log`. Whether it worked, the caller sees by what is there.
+    """Installs a Debian package; apt-get's output goes to `log`. Whether it worked shows in what is there then.
 
-    `units` of systemd, which the package would start at the next boot, are switched off, if they were not on before.
+    `units` of systemd, which the package would start at the next boot, are switched off if they were not on.
     """
     prefix = _root_prefix()
     assert prefix is not None

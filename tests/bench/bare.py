@@ -1,6 +1,6 @@
 """The limit: the sender's HTTP engine in a loop, with no queue and no database behind it.
 
-A line `first last` on standard input is a range of message ids to POST, as many at a time as a sender does.
+A line `first last` on standard input is a range of message ids to POST, CONCURRENCY at a time.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ CONCURRENCY = int(os.environ["CONCURRENCY"])
 async def post(provider: Provider, ids: Iterator[int], text: str) -> None:
     for message_id in ids:
         reply = await provider.send(message_id, 79_000_000_000 + message_id, text, timeout=5)
-        assert isinstance(reply, Answer) and reply.status == 200 and reply.body in PLAIN_BODIES, reply
+        assert isinstance(reply, Answer), reply
+        assert reply.status == 200, reply
+        assert reply.body in PLAIN_BODIES, reply
 
 
 async def post_all(provider: Provider, ids: Iterator[int], text: str) -> None:

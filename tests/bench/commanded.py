@@ -1,4 +1,4 @@
-"""A process that waits, warm, for ranges of message ids: a line `first last` in, a line `done` out when it is through."""
+"""A process that waits, warm, for ranges of message ids: a line `first last` in, `done` out when it is through."""
 
 import asyncio
 from asyncio.subprocess import PIPE, Process
@@ -17,7 +17,8 @@ class Commanded:
 
     async def do(self, ids: range) -> None:
         """Returns once it is done. Raises AssertionError when the process failed."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(f"{ids.start} {ids.stop - 1}\n".encode())
         answer = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
         assert answer == b"done\n", f"it failed; see {self._log}"

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -82,10 +83,12 @@ class Nginx:
         (self._port,) = free_ports(1)
         self.url = f"http://{HOST}:{self._port}"
         self.token = secrets.token_hex(16)
+        self.version = ""
         self._process: LeashedProcess | None = None
 
     def __enter__(self) -> Self:
         program = _program(self._folder.parent / "install.log")
+        self.version = _version(program)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         configuration = self._folder / "nginx.conf"
@@ -141,3 +144,8 @@ def _program(log: Path) -> str:
     if found is None:
         raise NotInstalledError("nginx is not installed: sudo apt-get install nginx-light")
     return found
+
+
+def _version(program: str) -> str:
+    told = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=10, check=True).stderr
+    return told.partition("/")[2].split()[0]

@@ -1,4 +1,4 @@
-"""What the baselines have in common: one message is one POST and one UPDATE. They run in an environment of their own.
+"""What the baselines, which run in an environment of their own, have in common: a POST and an UPDATE a message.
 
 Session and connection belong to a process (Celery's prefork) or a thread (Dramatiq), and live as long as it does.
 """
