@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements-dev.lock
+BENCH_VENV := .venv-bench
+BENCH_LOCK := requirements-bench.lock
 INSTALLED := $(VENV)/.installed.lock
 SENDERS ?= 2
 TESTS ?= tests
@@ -57,6 +59,14 @@ rules: $(INSTALLED) ## local windows, control, limits, fairness and single messa
 bench-import: $(INSTALLED) ## how fast clients go in and out as CSV, against PostgreSQL alone
 	@$(BIN)/python -m tests.bench.importing
 
+# What it compares with has an environment of its own.
+$(BENCH_VENV)/.installed.lock: $(BENCH_LOCK)
+	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(BENCH_VENV) $(BENCH_LOCK)
+
+.PHONY: bench
+bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## messages a second, against Celery, Dramatiq and the bare HTTP loop (ARGS='--only ours')
+	@$(BIN)/python -m tests.bench $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages
 	$(BIN)/ruff format --check $(CODE)
@@ -85,14 +95,15 @@ up: deploy/.env ## the whole system in containers, by docker compose; settings a
 down: deploy/.env ## stop and remove the containers; what they have stored stays
 	@$(COMPOSE) down
 
-COMPILE := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
 lock: ## the lock files from pyproject.toml (needs uv; UPGRADE=1 for newer versions)
 	@command -v uv >/dev/null || { echo 'uv is needed: pip install uv'; exit 1; }
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.lock --output-file $(LOCK)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --constraint requirements.lock --output-file $(LOCK)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraint requirements.lock --output-file $(BENCH_LOCK)
 
 .PHONY: clean
 clean: ## remove the private servers' data, logs and all caches
@@ -101,4 +112,4 @@ clean: ## remove the private servers' data, logs and all caches
 
 .PHONY: distclean
 distclean: clean ## and the virtual environment
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BENCH_VENV)

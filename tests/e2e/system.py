@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Protocol, TypedDict, Unpack
 
 import httpx
 
 from deploy.local.ports import free_ports
 from shared.contracts import utc_now
-from tests.sandbox import Sandbox
 from tests.servers import Servers
 
 REPOSITORY = Path(__file__).parents[2]
@@ -26,6 +25,16 @@ FINAL = ("sent", "failed", "expired", "canceled", "uncertain")
 Environment = dict[str, str]
 
 _serials = itertools.count(1)  # of audiences, so that systems may share a database
+
+
+class Provider(Protocol):
+    """Where messages go to."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def token(self) -> str: ...
 
 
 class MailingFields(TypedDict, total=False):
@@ -48,7 +57,7 @@ class Audience:
 class System:
     """Services running as processes of their own; `api` speaks to the first API."""
 
-    def __init__(self, servers: Servers, sandbox: Sandbox, logs: Path, environment: Environment) -> None:
+    def __init__(self, servers: Servers, provider: Provider, logs: Path, environment: Environment) -> None:
         (self._port,) = free_ports(1)
         self._logs = logs
         self._environment = {
@@ -56,8 +65,8 @@ class System:
             "MAILING_DATABASE_URL": servers.database_url,
             "MAILING_BROKER_URL": servers.broker_url,
             "MAILING_API_PORT": str(self._port),
-            "MAILING_PROVIDER_URL": sandbox.url,
-            "MAILING_PROVIDER_TOKEN": sandbox.token,
+            "MAILING_PROVIDER_URL": provider.url,
+            "MAILING_PROVIDER_TOKEN": provider.token,
             "MAILING_LOG_FORMAT": "json",
             **environment,
         }
@@ -180,7 +189,7 @@ async def slowest_answer(system: System, *, seconds: float) -> float:
 @asynccontextmanager
 async def running_system(
     servers: Servers,
-    sandbox: Sandbox,
+    provider: Provider,
     logs: Path,
     *,
     senders: int = 2,
@@ -188,7 +197,7 @@ async def running_system(
     environment: Environment | None = None,
 ) -> AsyncIterator[System]:
     """A system that is up: one API, so many planners and senders; all ended afterwards."""
-    system = System(servers, sandbox, logs, environment or {})
+    system = System(servers, provider, logs, environment or {})
     try:
         await system.start("api")
         for number in range(planners):
