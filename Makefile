@@ -67,6 +67,10 @@ $(BENCH_VENV)/.installed.lock: $(BENCH_LOCK)
 bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## messages a second, against Celery, Dramatiq and the bare HTTP loop (ARGS='--only ours')
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: $(INSTALLED) ## 1, 2, 4 and 8 senders at a slow provider, and a mailing to a million (ARGS='--large 100000')
+	@$(BIN)/python -m tests.bench.scaling $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages
 	$(BIN)/ruff format --check $(CODE)

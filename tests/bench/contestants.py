@@ -245,7 +245,7 @@ def have_clients(database_url: str, audiences: Mapping[str, int]) -> None:
     """So many clients with each tag, straight into the directory, unless they are there already."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         rows = connection.execute("SELECT tag, count(*) FROM clients GROUP BY tag").fetchall()
-        if {tag: count for tag, count in rows} == audiences:
+        if dict(rows) == audiences:
             return
         connection.execute("TRUNCATE clients RESTART IDENTITY")
         for tag, count in audiences.items():
