@@ -71,6 +71,10 @@ bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## messages a second, against 
 bench-scale: $(INSTALLED) ## 1, 2, 4 and 8 senders at a slow provider, and a mailing to a million (ARGS='--large 100000')
 	@$(BIN)/python -m tests.bench.scaling $(ARGS)
 
+.PHONY: bench-api
+bench-api: $(INSTALLED) ## how soon the API answers with five million messages, and its CRUD against bare FastAPI
+	@$(BIN)/python -m tests.bench.reading $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types and the borders between packages
 	$(BIN)/ruff format --check $(CODE)

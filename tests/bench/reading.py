@@ -1,0 +1,244 @@
+"""`python -m tests.bench.reading`: how soon the API answers with five million messages, and its CRUD against bare
+FastAPI with one query.
+
+The last line is `bench-api: messages=… mailings_p99_ms=… mailing_p99_ms=… messages_p99_ms=… crud_vs_bare=…`, the
+last being the lowest ratio of the operations; exit status 1 if a goal is missed.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+from pydantic import SecretStr
+from pyreqwest.client import Client, ClientBuilder
+
+from deploy.local.ports import free_ports
+from deploy.local.stack import Servers as PrivateServers
+from shared.migrations import migrate
+from tests.e2e.system import System, until
+from tests.sandbox import running_sandbox
+from tests.servers import Servers
+
+REPOSITORY = Path(__file__).parents[2]
+MESSAGES = 5_000_000
+MAILINGS = 101  # one of them with a fifth of all messages
+READS = 1_000  # of each kind
+CALLERS, SECONDS, ROUNDS = 4, 3.0, 3  # at once, of each operation, of everything
+PAGES = ("mailings", "mailing", "messages")
+NEAR = 10_000  # clients that are looked at and changed
+SEED = 1
+
+# The goals
+P99_MS = 10
+VS_BARE = 0.7
+
+# One message in a hundred has failed.
+FILL = """
+INSERT INTO clients (number, tag, zone)
+    SELECT 79000000000 + n, '#bench', 'Europe/Moscow' FROM generate_series(1, {large}) AS n;
+INSERT INTO mailings (starts_at, expired_at, text, filter, state, started_at, finished_at)
+    SELECT now(), now() + interval '1 day', 'hello', '{{"tag": ["#bench"]}}', 'finished', now(), now()
+    FROM generate_series(1, {mailings});
+INSERT INTO jobs (mailing_id, due_at, size, open, state, release, done_at, sender)
+    SELECT m, now(), 100, 0, 'done', 1, now(), 'sender@bench:1'
+    FROM generate_series(1, {mailings}) AS m,
+        generate_series(1, (CASE WHEN m = 1 THEN {large} ELSE {small} END) / 100) ORDER BY m;
+INSERT INTO messages (mailing_id, client_id, job_id, created_at, settled_at, status, reason, duration_ms)
+    SELECT m, c, CASE WHEN m = 1 THEN 0 ELSE ({large} + (m - 2) * {small}) / 100 END + (c + 99) / 100,
+        now(), now(),
+        CASE WHEN c % 100 = 0 THEN 'failed' ELSE 'sent' END::message_status,
+        CASE WHEN c % 100 = 0 THEN 'answer' END::message_reason, 12
+    FROM generate_series(1, {mailings}) AS m,
+        generate_series(1, CASE WHEN m = 1 THEN {large} ELSE {small} END) AS c;
+INSERT INTO counters (mailing_id, total, sent, failed)
+    SELECT mailing_id, count(*), count(*) FILTER (WHERE status = 'sent'), count(*) FILTER (WHERE status = 'failed')
+    FROM messages GROUP BY mailing_id;
+"""
+
+Operation = Callable[[Client, str, int], Awaitable[object]]  # with a client, a URL, and a number that is new
+
+
+def fill(database_url: str, messages: int) -> None:
+    """Mailings that are over, as they would be left behind."""
+    large = messages // 5
+    small = (messages - large) // (MAILINGS - 1) // 100 * 100
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for statement in FILL.format(mailings=MAILINGS, large=large, small=small).split(";\n"):
+            if statement.strip():
+                connection.execute(statement.encode())
+        connection.execute("VACUUM (ANALYZE)")
+        connection.execute("CHECKPOINT")
+
+
+async def ask(http: Client, method: str, url: str, body: object | None = None) -> httpx.Response:
+    """Raises AssertionError when it is refused."""
+    request = http.request(method, url)
+    answer = await (request if body is None else request.body_json(body)).build().send()
+    text = await answer.bytes()
+    assert answer.status < 300, f"{method} {url}: {answer.status}: {text.to_bytes()[:300]!r}"
+    return httpx.Response(answer.status, content=text.to_bytes())
+
+
+async def percentiles(url: str, messages: int) -> dict[str, tuple[float, float]]:
+    """Median and 99th percentile, in milliseconds, of each kind of read, by one caller."""
+    chance = random.Random(SEED)
+    largest = messages // 5
+
+    def kinds() -> Iterator[tuple[str, str]]:
+        mailing = chance.choice([1, chance.randint(2, MAILINGS)])
+        after = chance.randint(1, largest if mailing == 1 else 100)
+        yield "mailings", f"/api/mailing/?after={chance.randint(50, MAILINGS)}"
+        yield "mailing", f"/api/mailing/{mailing}/"
+        yield "messages", f"/api/mailing/{mailing}/messages/?after={after}{chance.choice(['', '&status=sent'])}"
+        # No index has the status, so that settling stays on the page: all that lies between is read.
+        yield "messages_failed", f"/api/mailing/{mailing}/messages/?after={after}&status=failed"
+
+    took: dict[str, list[float]] = {}
+    async with ClientBuilder().no_proxy().build() as http:
+        for number in range(READS + 20):
+            for kind, path in kinds():
+                began = time.perf_counter()
+                await ask(http, "GET", url + path)
+                if number >= 20:  # the first open connections and fill caches
+                    took.setdefault(kind, []).append((time.perf_counter() - began) * 1000)
+    return {
+        kind: (statistics.median(times), statistics.quantiles(times, n=100)[98]) for kind, times in took.items()
+    }
+
+
+async def create(http: Client, url: str, number: int) -> int:
+    body = {"number": number, "tag": "#new", "zone": "Europe/Moscow"}
+    client_id: int = (await ask(http, "POST", f"{url}/api/client/", body)).json()["id"]
+    return client_id
+
+
+async def find(http: Client, url: str, number: int) -> object:
+    return await ask(http, "GET", f"{url}/api/client/{number % NEAR + 1}/")
+
+
+async def change(http: Client, url: str, number: int) -> object:
+    return await ask(http, "PATCH", f"{url}/api/client/{number % NEAR + 1}/", {"tag": f"#{number}"})
+
+
+async def page(http: Client, url: str, number: int) -> object:
+    return await ask(http, "GET", f"{url}/api/client/?after={number % NEAR + 1}")
+
+
+async def create_and_delete(http: Client, url: str, number: int) -> object:
+    return await ask(http, "DELETE", f"{url}/api/client/{await create(http, url, number)}/")
+
+
+OPERATIONS: dict[str, Operation] = {
+    "create": create,
+    "get": find,
+    "change": change,
+    "list": page,
+    "create and delete": create_and_delete,
+}
+
+
+async def rate(operation: Operation, url: str, numbers: Iterator[int]) -> float:
+    """How often a second, by several callers at once."""
+    done, end = 0, time.perf_counter() + SECONDS
+
+    async def call(http: Client) -> None:
+        nonlocal done
+        while time.perf_counter() < end:
+            await operation(http, url, next(numbers))
+            done += 1
+
+    async with ClientBuilder().no_proxy().build() as http:
+        await asyncio.gather(*(call(http) for _ in range(CALLERS)))
+    return done / SECONDS
+
+
+@asynccontextmanager
+async def bare_api(database_url: str, log: Path) -> AsyncIterator[str]:
+    """Its URL."""
+    (port,) = free_ports(1)
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.bench.bare_api"),
+            cwd=REPOSITORY,
+            env={**os.environ, "MAILING_DATABASE_URL": database_url, "BARE_PORT": str(port)},
+            stdout=out,
+            stderr=out,
+        )
+    url = f"http://127.0.0.1:{port}"
+
+    async def answers() -> bool:
+        try:
+            async with httpx.AsyncClient(trust_env=False) as http:
+                return (await http.get(f"{url}/api/client/1/")).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    try:
+        await until(answers, timeout=30, what="the bare API is ready")
+        yield url
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def run(servers: Servers, logs: Path, messages: int) -> bool:
+    """Whether the goals are reached."""
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {what}", flush=True)
+
+    await asyncio.to_thread(fill, servers.database_url, messages)
+    tell(f"{messages} messages are there")
+    numbers = iter(range(79_500_000_000, 79_999_999_999))
+    rates: dict[str, list[tuple[float, float]]] = {}
+    async with running_sandbox() as sandbox, bare_api(servers.database_url, logs / "bare.log") as bare_url:
+        system = System(servers, sandbox, logs, {"MAILING_LOG_LEVEL": "warning"})
+        try:
+            await system.start("api")
+            await until(system.is_ready, timeout=30, what="the API is ready")
+            url = str(system.api.base_url).rstrip("/")
+            reads = await percentiles(url, messages)
+            for kind, (median, p99) in reads.items():
+                tell(f"{kind}: median {median:.1f} ms, p99 {p99:.1f} ms")
+            for _ in range(ROUNDS):
+                for name, operation in OPERATIONS.items():
+                    ours = await rate(operation, url, numbers)
+                    rates.setdefault(name, []).append((ours, await rate(operation, bare_url, numbers)))
+        finally:
+            await system.close()
+    ratios = {}
+    for name, pairs in rates.items():
+        ours, bare = (statistics.median(side) for side in zip(*pairs, strict=True))
+        ratios[name] = ours / bare
+        tell(f"{name}: {ours:.0f}/s, bare {bare:.0f}/s, {ratios[name]:.2f}")
+    p99s = " ".join(f"{kind}_p99_ms={reads[kind][1]:.1f}" for kind in PAGES)
+    print(f"bench-api: messages={messages} {p99s} crud_vs_bare={min(ratios.values()):.2f}")
+    return max(reads[kind][1] for kind in PAGES) < P99_MS and min(ratios.values()) >= VS_BARE
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.reading", description=__doc__)
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    messages: int = parser.parse_args().messages
+    state = REPOSITORY / ".local" / "bench-api"
+    logs = state / "logs"
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
+    with PrivateServers(state / "servers", throwaway=True, environment={}) as servers:
+        migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
+        return 0 if asyncio.run(run(Servers(servers.database_url, servers.broker_url), logs, messages)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
