@@ -1,16 +1,16 @@
 """The clients' SQL."""
 
-from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import RowMapping, select, text
+from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.refusals import NotFound, NumberTaken
+from services.api.rows import dicts
 from services.api.schemas import ClientFields, ClientIn, ClientOut, ClientPage
 from shared.counters import Moves
 from shared.statuses import MessageStatus
-from shared.tables import Client
 
 _CREATE = text("""
     INSERT INTO clients (number, tag, zone) VALUES (:number, :tag, :zone)
@@ -19,6 +19,8 @@ _CREATE = text("""
 """)
 
 _FIND = text("SELECT id, number, code, tag, zone FROM clients WHERE id = :id")
+
+_PAGE = "SELECT id, number, code, tag, zone FROM clients WHERE id > :after{conditions} ORDER BY id LIMIT :limit"
 
 _CHANGE = text("""
     UPDATE clients SET
@@ -30,6 +32,12 @@ _CHANGE = text("""
 """)
 
 _DELETE = text("DELETE FROM clients WHERE id = :id RETURNING id")
+
+_DELETE_IF_SETTLED = text("""
+    DELETE FROM clients
+    WHERE id = :id AND NOT EXISTS (SELECT FROM messages WHERE client_id = :id AND status = 'new')
+    RETURNING id
+""")
 
 _LOCK_PLANNED_JOBS = text("""
     SELECT id FROM jobs
@@ -83,16 +91,20 @@ async def page(
     limit: int,
 ) -> ClientPage:
     """The clients after an id, by ascending id, that have all of the values given."""
-    wanted = ((Client.tag, tag), (Client.code, code), (Client.zone, zone), (Client.number, number))
-    query = (
-        select(Client.id, Client.number, Client.code, Client.tag, Client.zone)
-        .where(Client.id > after, *(column == value for column, value in wanted if value is not None))
-        .order_by(Client.id)
-        .limit(limit + 1)  # one more, to know whether there is a next page
+    wanted = {"tag": tag, "code": code, "zone": zone, "number": number}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    # One more, to know whether there is a next page.
+    values = {**given, "after": after, "limit": limit + 1}
+    rows = dicts(await connection.execute(_page_with(*given), values))
+    return ClientPage.model_validate(
+        {"items": rows[:limit], "next": rows[limit - 1]["id"] if len(rows) > limit else None}
     )
-    rows: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
-    items = [_client(row) for row in rows[:limit]]
-    return ClientPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+
+@cache
+def _page_with(*columns: str) -> TextClause:
+    conditions = "".join(f" AND {column} = :{column}" for column in columns)
+    return text(_PAGE.format(conditions=conditions))
 
 
 async def change(connection: AsyncConnection, client_id: int, changes: ClientFields) -> ClientOut:
@@ -107,6 +119,14 @@ async def change(connection: AsyncConnection, client_id: int, changes: ClientFie
     if row is None:
         raise NotFound("client", client_id)
     return _client(row)
+
+
+async def delete_if_settled(connection: AsyncConnection, client_id: int) -> bool:
+    """Deletes the client if it has no message that may still be sent, as most; whether it had none and was there.
+
+    One statement, where `delete` takes a transaction of at least four.
+    """
+    return (await connection.execute(_DELETE_IF_SETTLED, {"id": client_id})).one_or_none() is not None
 
 
 async def delete(connection: AsyncConnection, client_id: int) -> None:

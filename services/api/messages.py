@@ -1,14 +1,16 @@
 """The messages' SQL. Nothing here writes: messages are the planner's, but for those that `express` makes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.refusals import NotFound
-from services.api.schemas import AttemptOut, HistoryItem, HistoryPage, MessageDetail, MessageOut, MessagePage
+from services.api.rows import dicts
+from services.api.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
 from shared.contracts import Outcome
 from shared.statuses import MessageStatus
 
@@ -19,21 +21,34 @@ _COLUMNS = """
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
         m.reason, m.created_at, m.settled_at, m.tries, m.duration_ms, job.sender
 """
-_FROM = """
-    FROM messages m
+_JOINED = """
     JOIN mailings ON mailings.id = m.mailing_id AND mailings.state <> 'deleted'
     LEFT JOIN jobs job ON job.id = m.job_id
     LEFT JOIN clients client ON client.id = m.client_id
 """
-_SELECT = _COLUMNS + _FROM
-_FIND = text(_SELECT + "WHERE m.id = :id")
+_FROM = "FROM messages m" + _JOINED
+_FIND = text(_COLUMNS + _FROM + "WHERE m.id = :id")
 
-_OF_MAILING = _SELECT + "WHERE m.mailing_id = :mailing_id AND NOT mailings.express AND m.client_id > :after "
-_IN_ORDER = " ORDER BY m.client_id LIMIT :limit"
-_PAGE = text(_OF_MAILING + _IN_ORDER)
-_PAGE_OF_NEW = text(_OF_MAILING + "AND m.status = 'new' AND job.state IS DISTINCT FROM 'released'" + _IN_ORDER)
-_PAGE_OF_ACTIVE = text(_OF_MAILING + "AND m.status = 'new' AND job.state = 'released'" + _IN_ORDER)
-_PAGE_OF_FINAL = text(_OF_MAILING + "AND m.status = CAST(:status AS message_status)" + _IN_ORDER)
+# The messages first, and then what belongs to them: else PostgreSQL may merge them with the clients, all those
+# before the page included.
+_FIRST = """
+    WITH page AS MATERIALIZED (
+        SELECT * FROM messages m WHERE mailing_id = :mailing_id AND client_id > :after {condition}
+        ORDER BY client_id LIMIT :limit
+    )
+"""
+_THEN = _COLUMNS + "FROM page m" + _JOINED + "WHERE NOT mailings.express ORDER BY m.client_id"
+
+
+def _page_of(condition: str = "") -> TextClause:
+    return text(_FIRST.format(condition=condition) + _THEN)
+
+
+_RELEASED = "(SELECT FROM jobs WHERE id = m.job_id AND state = 'released')"
+_PAGE = _page_of()
+_PAGE_OF_NEW = _page_of(f"AND status = 'new' AND NOT EXISTS {_RELEASED}")
+_PAGE_OF_ACTIVE = _page_of(f"AND status = 'new' AND EXISTS {_RELEASED}")
+_PAGE_OF_FINAL = _page_of("AND status = CAST(:status AS message_status)")
 
 _MAILING_EXISTS = text("SELECT 1 FROM mailings WHERE id = :id AND NOT express AND state <> 'deleted'")
 
@@ -81,20 +96,21 @@ async def page(
             query = _PAGE_OF_ACTIVE
         case _:
             query = _PAGE_OF_FINAL.bindparams(status=status.value)
-    rows = (await connection.execute(query, values)).mappings().all()
+    rows = dicts(await connection.execute(query, values))
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)
-    items = [MessageOut.model_validate(dict(row)) for row in rows[:limit]]
-    return MessagePage(items=items, next=rows[limit - 1]["client_id"] if len(rows) > limit else None)
+    return MessagePage.model_validate(
+        {"items": rows[:limit], "next": rows[limit - 1]["client_id"] if len(rows) > limit else None}
+    )
 
 
 async def find(connection: AsyncConnection, message_id: int) -> MessageDetail:
     """A message with its attempts. Raises NotFound."""
-    row = (await connection.execute(_FIND, {"id": message_id})).mappings().one_or_none()
-    if row is None:
+    rows = dicts(await connection.execute(_FIND, {"id": message_id}))
+    if not rows:
         raise NotFound("message", message_id)
-    (attempts,) = await _attempts(connection, [row])
-    return MessageDetail.model_validate({**row, "attempts": attempts})
+    (attempts,) = await _attempts(connection, rows)
+    return MessageDetail.model_validate({**rows[0], "attempts": attempts})
 
 
 async def history(
@@ -111,25 +127,22 @@ async def history(
     elif client_id is not None and (await connection.execute(_WAS_CLIENT, wanted)).one_or_none() is None:
         raise NotFound("client", client_id)
     values = {**wanted, "before": before, "limit": limit + 1}
-    rows = (await connection.execute(_HISTORY, values)).mappings().all()
+    rows = dicts(await connection.execute(_HISTORY, values))
     attempts = await _attempts(connection, rows[:limit])
-    items = [
-        HistoryItem.model_validate({**row, "attempts": made})
-        for row, made in zip(rows[:limit], attempts, strict=True)
-    ]
-    return HistoryPage(items=items, next=items[-1].id if len(rows) > limit else None)
+    items = [{**row, "attempts": made} for row, made in zip(rows, attempts, strict=False)]
+    return HistoryPage.model_validate({"items": items, "next": items[-1]["id"] if len(rows) > limit else None})
 
 
-async def _attempts(connection: AsyncConnection, messages: Sequence[RowMapping]) -> list[list[AttemptOut]]:
+async def _attempts(connection: AsyncConnection, messages: Sequence[Mapping[str, Any]]) -> list[list[AttemptOut]]:
     """The attempts of each of the messages, oldest first."""
-    rows = (await connection.execute(_ATTEMPTS, {"ids": [message["id"] for message in messages]})).mappings()
+    rows = dicts(await connection.execute(_ATTEMPTS, {"ids": [message["id"] for message in messages]}))
     kept = defaultdict[int, list[AttemptOut]](list)
     for row in rows:
-        kept[row["message_id"]].append(AttemptOut.model_validate(dict(row)))
+        kept[row["message_id"]].append(AttemptOut.model_validate(row))
     return [[*kept[message["id"]], *_plain_acceptance(message, kept[message["id"]])] for message in messages]
 
 
-def _plain_acceptance(message: RowMapping, attempts: list[AttemptOut]) -> list[AttemptOut]:
+def _plain_acceptance(message: Mapping[str, Any], attempts: list[AttemptOut]) -> list[AttemptOut]:
     """The one attempt of a message that was accepted at once: its facts stand on the message and its job."""
     told = any(attempt.outcome == Outcome.ACCEPTED for attempt in attempts)
     if told or message["status"] != MessageStatus.SENT or message["tries"]:

@@ -120,4 +120,5 @@ async def change(
 @router.delete("/{client_id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
 async def delete(client_id: ClientId, database: OnDatabase) -> None:
     """Cancels the client's messages that are not with a sender yet; the settled ones stay in the statistics."""
-    await database.transaction(clients.delete, client_id)
+    if not await database.statement(clients.delete_if_settled, client_id):
+        await database.transaction(clients.delete, client_id)
