@@ -223,4 +223,6 @@ async def _refuses(base_url: str) -> bool | None:
             await other.get("/healthz")
         except httpx.ConnectError:
             return True
+        except httpx.TransportError:  # taken and dropped in the instant in which it stopped to listen
+            pass
     return None
