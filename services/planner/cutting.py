@@ -8,6 +8,8 @@ from sqlalchemy import text
 from services.planner.windows import plan
 from shared.windows import Window
 
+# Rows are dealt out to the chunks like cards. So messages that are settled together stand on many pages, a few on
+# each, and there is room for their second version beside the first: cut in slices, two thirds would have none.
 # `batch` numbers the chunks over all zones, and `numbered` has the job of each: jobs get ascending ids, so the
 # n-th of the inserted ids is the job of the n-th chunk. Without a local window there is one zone, the empty one. A
 # client whose zone has changed since the plans were made finds none: its job is over at once, and planned anew.
@@ -15,7 +17,8 @@ _CUT = """
     batch AS MATERIALIZED (
         SELECT *, dense_rank() OVER (ORDER BY zone, part) AS chunk
         FROM (
-            SELECT *, (row_number() OVER (PARTITION BY zone ORDER BY {order}) - 1) / :chunk AS part
+            SELECT *, (row_number() OVER (PARTITION BY zone ORDER BY {order}) - 1)
+                % ((count(*) OVER (PARTITION BY zone) - 1) / :chunk + 1) AS part
             FROM ({source}) AS source
         ) AS parts
     ), plans AS (
@@ -39,7 +42,7 @@ _CUT = """
 def cut(source: str, order: str) -> str:
     """The parts `batch` and `numbered` of a statement that cuts the rows of the query `source` into jobs.
 
-    Each row has a `zone`; those of a zone are taken by ascending `order`.
+    Each row has a `zone`; those of a zone are dealt out by ascending `order`, to as few jobs as can be.
     """
     return _CUT.format(source=source, order=order)
 

@@ -28,11 +28,11 @@ _SETTLE = text("""
         ORDER BY id
     ), settled AS (
         UPDATE messages
-        SET status = given.status, reason = given.reason, duration_ms = given.duration_ms,
+        SET status = given.status, reason = coalesce(given.reason, 'answer'), duration_ms = given.duration_ms,
             settled_at = to_timestamp(given.at_ms / 1000.0)
         FROM given
         WHERE messages.id = given.id AND messages.status = 'new'
-        RETURNING messages.id, mailing_id, client_id, job_id, messages.status, messages.reason, tries
+        RETURNING messages.id, mailing_id, client_id, job_id, messages.status, given.reason, tries
     )
     SELECT mailing_id, job_id, status, count(*) AS messages,
         array_agg(id) FILTER (WHERE tries > 0) AS tried_before, reason,

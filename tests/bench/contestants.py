@@ -116,7 +116,7 @@ def ours(senders: int) -> Opening:
     async def opening(world: World, messages: int) -> AsyncIterator[Contestant]:
         url = world.servers.database_url
         empty_all_but_clients(url)
-        have_clients(url, {AUDIENCE: messages, WARM_AUDIENCE: WARM})
+        have_clients(url, {WARM_AUDIENCE: WARM, AUDIENCE: messages})
         async with running_system(world.servers, world.nginx, world.logs, senders=senders) as system:
             pids = ", ".join(f"{name} {process.pid}" for name, process in system.processes.items())
             world.tell(f"processes: {pids}, nginx {world.nginx.pid}")

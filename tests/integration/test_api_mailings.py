@@ -368,7 +368,7 @@ async def test_messages_are_shown_with_what_their_jobs_are_doing(
 ) -> None:
     await add_clients(engine, 5)
     mailing_id = await add_mailing(engine)
-    await expand_all(engine, mailing_id, settings)  # jobs of 2, 2 and 1
+    await expand_all(engine, mailing_id, settings)  # jobs of the clients 1 and 4, 2 and 5, and 3
     async with transaction(engine) as connection:
         await claim(connection, {mailing_id: 2}, utc_now() + timedelta(minutes=1), utc_now())
     assert await counters(engine, mailing_id) == {"active": 2, "new": 3}
@@ -377,7 +377,7 @@ async def test_messages_are_shown_with_what_their_jobs_are_doing(
     detail = (await api.get(f"/api/mailing/{mailing_id}/")).json()
     assert detail["messages_status"] == {**NO_MESSAGES, "active": 2, "new": 2, "canceled": 1, "total": 5}
     messages = detail["messages"]
-    assert [one["status"] for one in messages] == ["active", "active", "new", "new", "canceled"]
+    assert [one["status"] for one in messages] == ["active", "new", "new", "active", "canceled"]
     assert [one["number"] for one in messages] == [79050000000 + n for n in range(4)] + [None]
     assert [one["settled_at"] is None for one in messages] == [True] * 4 + [False]
     assert [one["reason"] for one in messages] == [None] * 4 + ["client"]
