@@ -187,7 +187,10 @@ class Job(Table):
 
 
 class Message(Table):
-    """The SMS to one client. Written twice in its life: when it is created and when it is settled."""
+    """The SMS to one client. Written twice in its life: when it is created and when it is settled.
+
+    It counts as created at its mailing's start, when the audience is fixed: `mailings.started_at`.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -211,7 +214,6 @@ class Message(Table):
     mailing_id: Mapped[int]
     client_id: Mapped[int]
     job_id: Mapped[int]
-    created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
     status: Mapped[MessageStatus] = mapped_column(
         _enum(MessageStatus, "message_status"), server_default=MessageStatus.NEW

@@ -5,19 +5,15 @@ else the private servers of `deploy.local`. A database of its own is made on the
 broker's queues of the service are purged.
 """
 
-import os
 from collections.abc import AsyncIterator, Iterator
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
-from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import open_engine
 from shared.migrations import migrate
-from tests.servers import Servers, empty_queues, empty_tables, found_servers
+from tests.servers import Servers, empty_queues, empty_tables, found_servers, own_database
 
 pytest_plugins = ["tests.sandbox"]
 
@@ -32,16 +28,9 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def database_url(servers: Servers) -> Iterator[str]:
     """An empty database at the current schema, dropped afterwards."""
-    name = f"mailing_test_{os.getpid()}"
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
-        )
-    url = urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
-    migrate(SecretStr(url.replace("postgresql://", "postgresql+psycopg://", 1)))
-    yield url
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database(servers, "test") as url:
+        migrate(SecretStr(url.replace("postgresql://", "postgresql+psycopg://", 1)))
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -60,6 +61,18 @@ def _containers() -> Iterator[Servers]:
         address = f"{rabbitmq.get_container_host_ip()}:{rabbitmq.get_exposed_port(rabbitmq.port)}"
         broker_url = f"amqp://{rabbitmq.username}:{rabbitmq.password}@{address}/"
         yield Servers(postgres.get_connection_url(), broker_url)
+
+
+@contextmanager
+def own_database(servers: Servers, purpose: str) -> Iterator[str]:
+    """The URL of a new database without a schema, dropped afterwards."""
+    name = f"mailing_{purpose}_{os.getpid()}"
+    with psycopg.connect(servers.database_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
+        )
+        yield urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def empty_tables(database_url: str) -> None:

@@ -34,8 +34,8 @@ _CREATE = text("""
         INSERT INTO jobs (mailing_id, due_at, size, open) SELECT id, :now, 1, 1 FROM mailing
         RETURNING id, mailing_id
     )
-    INSERT INTO messages (mailing_id, client_id, job_id, created_at)
-    SELECT mailing_id, :client_id, id, :now FROM job
+    INSERT INTO messages (mailing_id, client_id, job_id)
+    SELECT mailing_id, :client_id, id FROM job
     RETURNING id, mailing_id
 """)
 

@@ -169,7 +169,7 @@ class MessageOut(BaseModel):
         " Canceled: `cancel` (the mailing was), `client` (the client was deleted). Failed or uncertain: `answer`"
         " (what the provider answered; see the attempts), `silence` (its sender was not heard of again)."
     )
-    created_at: datetime
+    created_at: datetime = Field(description="the start of its mailing, when it was fixed whom it goes to")
     settled_at: datetime | None = Field(description="when its status became final")
     tries: int = Field(description="deliveries that had to be repeated")
 

@@ -67,8 +67,8 @@ _ZONES = "SELECT DISTINCT zone FROM ({audience}) AS audience"
 
 _EXPAND = """
     WITH {cut}, written AS (
-        INSERT INTO messages (mailing_id, client_id, job_id, created_at)
-        SELECT :mailing_id, batch.id, numbered.id, :now
+        INSERT INTO messages (mailing_id, client_id, job_id)
+        SELECT :mailing_id, batch.id, numbered.id
         FROM batch JOIN numbered USING (chunk) ORDER BY batch.id
         RETURNING client_id
     )

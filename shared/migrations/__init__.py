@@ -14,8 +14,8 @@ STATEMENT_TIMEOUT = "10min"
 MIGRATION_LOCK = 7_400_001  # the key of the advisory lock: one migrator at a time
 
 
-def migrate(url: SecretStr) -> str:
-    """Applies what is missing; returns the revision that the database is at now."""
+def migrate(url: SecretStr, to: str = "head") -> str:
+    """Applies what is missing up to a revision; returns the newest that there is."""
     engine = create_engine(url.get_secret_value(), connect_args={"connect_timeout": 10})
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
@@ -25,7 +25,7 @@ def migrate(url: SecretStr) -> str:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         head = ScriptDirectory.from_config(config).get_current_head()
     engine.dispose()
     return str(head)

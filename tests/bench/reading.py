@@ -54,11 +54,11 @@ INSERT INTO jobs (mailing_id, due_at, size, open, state, release, done_at, sende
     SELECT m, now(), 100, 0, 'done', 1, now(), 'sender@bench:1'
     FROM generate_series(1, {mailings}) AS m,
         generate_series(1, (CASE WHEN m = 1 THEN {large} ELSE {small} END) / 100) ORDER BY m;
-INSERT INTO messages (mailing_id, client_id, job_id, created_at, settled_at, status, reason, duration_ms)
+INSERT INTO messages (mailing_id, client_id, job_id, settled_at, status, reason, duration_ms)
     SELECT m, c, CASE WHEN m = 1 THEN 0 ELSE ({large} + (m - 2) * {small}) / 100 END + (c + 99) / 100,
-        now(), now(),
+        now(),
         CASE WHEN c % 100 = 0 THEN 'failed' ELSE 'sent' END::message_status,
-        CASE WHEN c % 100 = 0 THEN 'answer' END::message_reason, 12
+        'answer', 12
     FROM generate_series(1, {mailings}) AS m,
         generate_series(1, CASE WHEN m = 1 THEN {large} ELSE {small} END) AS c;
 INSERT INTO counters (mailing_id, total, sent, failed)

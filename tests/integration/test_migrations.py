@@ -3,9 +3,12 @@
 import psycopg
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from pydantic import SecretStr
 from sqlalchemy import create_engine
 
+from shared.migrations import migrate
 from shared.tables import Table
+from tests.servers import Servers, own_database
 
 
 def test_the_migrations_make_what_the_tables_say(database_url: str) -> None:
@@ -27,3 +30,29 @@ def test_the_migrations_store_rows_as_the_tables_say(database_url: str) -> None:
             (list(Table.metadata.tables),),
         )
         assert {name: dict(option.split("=", 1) for option in options) for name, options in found} == wanted
+
+
+def test_messages_are_as_they_were_after_their_table_was_rewritten(servers: Servers) -> None:
+    with own_database(servers, "migration") as url:
+        for_us = SecretStr(url.replace("postgresql://", "postgresql+psycopg://", 1))
+        migrate(for_us, to="0002")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("""
+                INSERT INTO messages (mailing_id, client_id, job_id, created_at, settled_at, status, reason)
+                VALUES (1, 1, 1, now(), now(), 'sent', NULL), (1, 2, 1, now(), now(), 'expired', 'window'),
+                    (1, 3, 2, now(), NULL, 'new', NULL), (1, 4, 2, now(), NULL, 'new', NULL)
+            """)
+            connection.execute("DELETE FROM messages WHERE client_id = 4")  # its id was used all the same
+        migrate(for_us)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("INSERT INTO messages (mailing_id, client_id, job_id) VALUES (2, 1, 3)")
+            rows = connection.execute(
+                "SELECT id, mailing_id, client_id, job_id, settled_at IS NULL, status, reason"
+                " FROM messages ORDER BY id"
+            ).fetchall()
+    assert rows == [
+        (1, 1, 1, 1, False, "sent", "answer"),  # as what is sent from now on
+        (2, 1, 2, 1, False, "expired", "window"),
+        (3, 1, 3, 2, True, "new", None),
+        (5, 2, 1, 3, True, "new", None),
+    ]
