@@ -8,8 +8,8 @@ is a *session*, a function that is called with a fresh channel after every recon
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import aio_pika
@@ -97,13 +97,40 @@ async def run_sessions(
 
 
 async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-    """Returns when the channel or its connection is gone, or `stopping` is set."""
-    ends = [asyncio.ensure_future(channel.closed()), asyncio.create_task(stopping.wait())]
+    """Returns when the channel or its connection is gone, one of its queues was removed, or `stopping` is set."""
+    canceled = asyncio.Event()
+    callbacks = (await channel.get_underlay_channel()).on_consumer_cancel_callbacks
+    tell = lambda _: canceled.set()  # noqa: E731 - to take it out again
+    callbacks.add(tell)
+    ends = [
+        asyncio.ensure_future(channel.closed()),
+        asyncio.create_task(canceled.wait()),
+        asyncio.create_task(stopping.wait()),
+    ]
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        callbacks.discard(tell)
         for end in ends:
             end.cancel()
+
+
+@contextmanager
+def losses_told() -> Iterator[None]:
+    """What aiormq raises when a connection goes at an odd moment, as the loss of a connection that it is.
+
+    It cancels those who wait for a confirmation when it finds the connection stuck, and has a plain RuntimeError
+    for a connection that closes right behind its handshake.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("the connection to RabbitMQ was given up") from error
+    except RuntimeError as error:
+        raise ConnectionResetError(f"the connection to RabbitMQ was lost: {error}") from error
 
 
 class Publisher:
@@ -148,12 +175,21 @@ class Publisher:
             headers=headers,
         )
         try:
-            await target.publish(message, routing_key, mandatory=mandatory, timeout=PUBLISH_TIMEOUT)
+            with losses_told():
+                await target.publish(message, routing_key, mandatory=mandatory, timeout=PUBLISH_TIMEOUT)
         except (DeliveryError, PublishError) as error:
+            if exchange and isinstance(error, PublishError):
+                await self._declare_again()
             raise NotPublished(f"RabbitMQ refused a message to {exchange!r}: {error}") from error
         except CONNECTION_ERRORS as error:
             await self.close()
             raise PublishUnknown(f"RabbitMQ did not confirm a message to {exchange!r}") from error
+
+    async def _declare_again(self) -> None:
+        """When no queue takes a message: somebody has removed it."""
+        with suppress(*CONNECTION_ERRORS), losses_told():
+            assert self._channel is not None
+            await declare(self._channel)
 
     async def count_consumers(self, queue: str) -> int:
         """How many consumers the queue has now. Raises NotPublished when the broker is away."""
@@ -187,10 +223,11 @@ class Publisher:
     async def _exchange(self, name: str) -> AbstractExchange:
         async with self._opening:
             try:
-                if self._channel is None or self._channel.is_closed:
-                    await self.close()
-                    await self._open()
-                return await self._known(name)
+                with losses_told():
+                    if self._channel is None or self._channel.is_closed:
+                        await self.close()
+                        await self._open()
+                    return await self._known(name)
             except CONNECTION_ERRORS as error:
                 await self.close()
                 raise NotPublished(f"RabbitMQ cannot be reached: {error}") from error

@@ -1,8 +1,9 @@
 """The way to PostgreSQL: one engine per process, bounded in connections and in every wait."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from enum import StrEnum
 
 import psycopg
 from pydantic import SecretStr
@@ -135,6 +136,14 @@ def _telling_unavailable() -> Iterator[None]:
         if is_unavailable(error) and not isinstance(error, DatabaseUnavailable):
             raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
         raise
+
+
+def array_of(values: Iterable[int | StrEnum | None]) -> str:
+    """The values as PostgreSQL writes an array, for a parameter that the statement casts.
+
+    The driver's own way with lists looks at each element anew: a tenth of the planner's time, when they are long.
+    """
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 async def ping(engine: AsyncEngine) -> None:

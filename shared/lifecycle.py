@@ -1,6 +1,7 @@
 """How a process lives: it starts, its loops go on whatever the servers do, and a signal ends it in order."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,10 +15,15 @@ from shared.errors import NotPublished, PublishUnknown
 log = structlog.get_logger()
 
 PAUSE_AFTER_FAILURE = 0.5  # seconds
+# How many more objects there must be than at the last collection, and how often a generation is passed over.
+COLLECT_AFTER = (20_000, 20, 50)
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Runs `main` on uvloop where there is one; SIGTERM and SIGINT set the event it is given."""
+    # What was imported stays: the collector need not look at it again and again, nor come every 700 objects.
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_with_signals(main))
 
@@ -58,6 +64,22 @@ async def run_loops(stopping: asyncio.Event, *loops: Awaitable[None], grace: flo
         for task in (waiting, *tasks):
             task.cancel()
         await asyncio.gather(waiting, *tasks, return_exceptions=True)
+
+
+async def run_beside(main: Awaitable[None], *others: Awaitable[None]) -> None:
+    """Runs `main` to its end, and until then the others, which never end by themselves.
+
+    One that ends or fails all the same is a fault of the program and ends the process with its error.
+    """
+    tasks = [asyncio.ensure_future(one) for one in (main, *others)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def repeat(

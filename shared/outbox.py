@@ -1,9 +1,10 @@
 """The outbox: what RabbitMQ is owed, kept in the transaction of the change that it tells of.
 
-`put` is called inside that transaction. `relay` publishes what is there, oldest first, and deletes it in one
+`put` is called inside that transaction. `relay` publishes what is there and deletes it in one
 transaction, so that a crash in between repeats a publication and never loses one.
 """
 
+import asyncio
 import time
 
 import structlog
@@ -19,17 +20,17 @@ from shared.topology import CONTROL, EVENTS
 log = structlog.get_logger()
 
 BATCH = 100
+FIRST = f"exchange = '{CONTROL}'"  # a stop waits behind no event
 
 _PUT = text("INSERT INTO outbox (exchange, routing_key, body) VALUES (:exchange, :routing_key, :body)")
 
-_TAKE = text("""
-    WITH taken AS (
-        DELETE FROM outbox
-        WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED)
-        RETURNING id, exchange, routing_key, body
-    )
-    SELECT exchange, routing_key, body FROM taken ORDER BY id
-""")
+_TAKE_IF = """
+    DELETE FROM outbox
+    WHERE id IN (SELECT id FROM outbox WHERE {condition} ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED)
+    RETURNING exchange, routing_key, body
+"""
+_TAKE_STOPS = text(_TAKE_IF.format(condition=FIRST))
+_TAKE = text(_TAKE_IF.format(condition="true"))
 
 
 async def put_event(connection: AsyncConnection, event: Event) -> None:
@@ -47,17 +48,23 @@ async def _put(connection: AsyncConnection, exchange: str, routing_key: str, bod
 
 
 async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
-    """Publishes one batch; returns how many went out.
+    """Publishes one batch, stops before anything else; returns how many went out.
 
     Raises:
         NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted; the entries are tried again.
     """
     began = time.time()
     async with transaction(engine) as connection:
-        entries = (await connection.execute(_TAKE, {"batch": BATCH})).all()
-        for exchange, routing_key, body in entries:
-            # A stop with no sender to hear it is done with; an event that no queue takes is a fault.
-            await publisher.publish(exchange, routing_key, body, mandatory=exchange != CONTROL)
+        entries = (await connection.execute(_TAKE_STOPS, {"batch": BATCH})).all()
+        entries = entries or (await connection.execute(_TAKE, {"batch": BATCH})).all()
+        # All at once: none says more than "look", so their order does not matter.
+        # A stop with no sender to hear it is done with; an event that no queue takes is a fault.
+        ends = await asyncio.gather(
+            *(publisher.publish(*entry, mandatory=entry.exchange != CONTROL) for entry in entries),
+            return_exceptions=True,
+        )
+        for failure in filter(None, ends):
+            raise failure
     if tracing.on():
         for body in [body for exchange, _, body in entries if exchange == EVENTS]:
             _trace(EVENT.validate_json(body), began)

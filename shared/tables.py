@@ -168,6 +168,7 @@ class Job(Table):
         ),
         Index("jobs_released", "lease_until", postgresql_where=text("state = 'released'")),
         Index("jobs_done", "done_at", postgresql_where=text("state = 'done'")),
+        Index("jobs_mailing", "mailing_id"),  # to remove those of a deleted mailing
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -276,6 +277,7 @@ class OutboxEntry(Table):
     """A message that RabbitMQ is owed, written in the transaction of the change that it tells of."""
 
     __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_stops", "id", postgresql_where=text("exchange = 'mailing.control'")),)
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     exchange: Mapped[str]

@@ -21,6 +21,9 @@ LONGEST_RECORD = 64 * 1024  # characters; a quotation mark that is never closed 
 LONGEST_TAG = 100
 _NOT_UTF8 = "�"
 
+# Beyond it csv raises, and loses its place. What a piece of a file can hold is within it, and then rejected by us.
+csv.field_size_limit(2**31 - 1)
+
 
 class Row(NamedTuple):
     """A client, and the line that it begins in."""

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.api import problems
 from services.api.metrics import IN_FLIGHT, count_request, route_of
 from shared import tracing
+from shared.reasons import without_numbers
 
 log = structlog.get_logger()
 
@@ -120,11 +121,12 @@ class _Passage:
         if not is_probe and self.status is not None:
             count_request(self.scope, self.status, took)
         # What is in the path, of /api/mailing/{mailing_id}/: so that all about one mailing can be found.
-        ids = {name: int(value) for name, value in self.scope.get("path_params", {}).items() if _is_id(value)}
+        params = self.scope.get("path_params", {}).items()
+        ids = {name: int(value) for name, value in params if _is_id(value) and without_numbers(value) == value}
         (log.debug if is_probe else log.info)(
             "request_answered",
             method=self.scope["method"],
-            path=self.path,
+            path=without_numbers(self.path),  # somebody may take a number for an id
             status=self.status,
             duration_ms=round(took * 1000, 1),
             **ids,

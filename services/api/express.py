@@ -50,7 +50,7 @@ async def create(connection: AsyncConnection, new: MessageIn, request_id: str | 
         "now": now,
         "expired_at": expired_at,
         "text": new.text,
-        "number": number if client_id == NO_CLIENT else None,
+        "number": new.number,
         "client_id": client_id,
         "request_id": request_id,
     }

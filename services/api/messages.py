@@ -17,7 +17,7 @@ from shared.statuses import MessageStatus
 # Clients come and go: messages outlive them. The mailing of a message sent on its own is nobody's business.
 _COLUMNS = """
     SELECT m.id, CASE WHEN NOT mailings.express THEN m.mailing_id END AS mailing_id,
-        nullif(m.client_id, 0) AS client_id, coalesce(client.number, mailings.number) AS number,
+        nullif(m.client_id, 0) AS client_id, coalesce(mailings.number, client.number) AS number,
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
         CASE WHEN m.status <> 'sent' THEN m.reason END AS reason, mailings.started_at AS created_at,
         m.settled_at, m.tries, m.duration_ms, job.sender

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,13 +21,18 @@ MOST_JOBS_AT_ONCE = 500  # of a mailing
 
 # Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
 # Under a limit, `first` is the first slot: what closes before that must not have any.
+# A mailing whose revision is another than when the shares were made has been stopped or narrowed since.
 # No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
 # and `state` is then looked at again.
 _CLAIM = text("""
-    WITH picked AS (
+    WITH share AS (
+        SELECT * FROM unnest(
+            CAST(:mailings AS bigint[]), CAST(:shares AS bigint[]), CAST(:revisions AS integer[]),
+            CAST(:firsts AS timestamptz[])
+        ) AS share(mailing_id, messages, revision, first)
+    ), picked AS (
         SELECT due.id
-        FROM unnest(CAST(:mailings AS bigint[]), CAST(:shares AS bigint[]), CAST(:firsts AS timestamptz[]))
-            AS share(mailing_id, messages, first)
+        FROM share
         CROSS JOIN LATERAL (
             SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
             FROM (
@@ -39,9 +45,10 @@ _CLAIM = text("""
         WHERE due.before < share.messages
     )
     UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
-    FROM mailings
+    FROM mailings, share
     WHERE jobs.id IN (SELECT id FROM picked) AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
       AND mailings.state = 'running' AND mailings.paused_at IS NULL
+      AND share.mailing_id = mailings.id AND share.revision = mailings.revision
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
               mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
               mailings.request_id
@@ -50,7 +57,7 @@ _CLAIM = text("""
 # Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
 _MESSAGES = text("""
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
-        array_agg(coalesce(c.number, mailings.number) ORDER BY m.id) AS numbers,
+        array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
         array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
         array_agg(m.client_id ORDER BY m.id) AS client_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
@@ -88,16 +95,20 @@ class Open(NamedTuple):
 
 async def claim(
     connection: AsyncConnection,
-    shares: dict[int, int],
+    shares: Mapping[int, int],
+    revisions: Mapping[int, int],
     lease_until: datetime,
     now: datetime,
     limits: Mapping[int, Limit] = MappingProxyType({}),
 ) -> list[Job]:
     """Stamps jobs released, and reads what the senders need to know of them. Those that close first come first.
 
+    `revisions` are those that the mailings had when the `shares` were made.
+
     Messages that do not belong into their job leave it: those of clients that are gone are canceled; those of
-    clients in another zone than the job's are planned for that; under a limit, those that are above its chunk
-    wait, and those for which there is no slot before the job closes: it is for others to have.
+    clients in another zone than the job's, and all when the mailing's window is not open there now, are planned
+    anew; under a limit, those that are above its chunk wait, and those for which there is no slot before the job
+    closes: it is for others to have.
     """
     shares = {mailing_id: share for mailing_id, share in shares.items() if share > 0}
     if not shares:
@@ -108,7 +119,13 @@ async def claim(
         else now
         for mailing_id in shares
     ]
-    parameters = {"mailings": list(shares), "shares": list(shares.values()), "firsts": firsts, "now": now}
+    parameters = {
+        "mailings": list(shares),
+        "shares": list(shares.values()),
+        "revisions": [revisions[mailing_id] for mailing_id in shares],
+        "firsts": firsts,
+        "now": now,
+    }
     rows = await connection.execute(_CLAIM, parameters | {"lease_until": lease_until, "most": MOST_JOBS_AT_ONCE})
     claimed = [Claimed(*row) for row in rows]
     moves = Moves()
@@ -119,7 +136,7 @@ async def claim(
     await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
     slots_taken = Counter[int]()
     jobs: list[Job] = []
-    for job in sorted(claimed, key=_urgency):
+    for job in sorted(map(partial(_as_it_is_now, now=now), claimed), key=_urgency):
         there = [message for message in members.get(job.id, ()) if message.number is not None]
         chunk = room = job.open
         if limit := limits.get(job.mailing_id):
@@ -139,6 +156,16 @@ def _urgency(job: Claimed) -> tuple[bool, datetime, int]:
     return not job.express, job.send_before or job.expired_at, job.id
 
 
+def _as_it_is_now(job: Claimed, now: datetime) -> Claimed:
+    """The job's opening by the window that its mailing has now. It may have been planned by one that was changed
+    meanwhile: a window is changed without waiting for those who make jobs."""
+    opening = plan(window_of(job.window_from, job.window_until), job.zone, now)
+    if opening.due_at > now:
+        return job._replace(send_before=now)
+    ends = [end for end in (job.send_before, opening.send_before) if end is not None]
+    return job._replace(send_before=min(ends, default=None))
+
+
 async def _sort(
     connection: AsyncConnection,
     job: Claimed,
@@ -150,12 +177,14 @@ async def _sort(
 ) -> list[Open]:
     """Moves those that do not belong into the job to jobs of their own; at most `room` stay, and are returned."""
     window = window_of(job.window_from, job.window_until)
-    stay = [message for message in messages if window is None or message.zone == job.zone]
-    stay, above = stay[:room], stay[room:]
-    elsewhere: dict[str | None, list[int]] = defaultdict(list)
+    is_open = job.send_before is None or job.send_before > now
+    stay, elsewhere = [], defaultdict[str | None, list[int]](list)
     for message in messages:
-        if window is not None and message.zone != job.zone:
+        if is_open and (window is None or message.zone == job.zone):
+            stay.append(message)
+        else:
             elsewhere[message.zone].append(message.id)
+    stay, above = stay[:room], stay[room:]
     leaving = [(zone, plan(window, zone, now), ids) for zone, ids in elsewhere.items()]
     leaving += [(job.zone, Plan(now, job.send_before), [message.id for message in above])]
     count = 0

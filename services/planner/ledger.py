@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.planner.windows import Plan
 from shared.counters import Moves
+from shared.database import array_of
 from shared.statuses import JobState, MessageStatus, Reason
 
 _LOCK_JOBS = text("""
@@ -145,7 +146,7 @@ async def settle(
     if not settlements:
         return []
     names = ("ids", "statuses", "reasons", "ats", "durations")
-    columns = (list(column) for column in zip(*settlements, strict=True))
+    columns = (array_of(column) for column in zip(*settlements, strict=True))
     given: dict[str, object] = dict(zip(names, columns, strict=True))
     return [Settled(*row) for row in await connection.execute(_SETTLE, given | {"name_all": name_all})]
 

@@ -109,10 +109,9 @@ class _Planner:
     async def reap(self) -> float:
         """A slow round; the next at once while there is much to do."""
         turn = reaping.Turn(self._engine, self._settings, utc_now())
-        busy = await reaping.reap(turn)
         if await reaping.has_overdue_jobs(turn):
             await self._ask_to_reclaim(turn)
-        return 0 if busy else SLOW_POLL
+        return 0 if await reaping.reap(turn) else SLOW_POLL
 
     async def hear(self, channel: AbstractChannel) -> None:
         await listening.hear_events(channel, self._wake, self._publisher, self._stopping)

@@ -74,7 +74,7 @@ _FINISH = text("""
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
 _DELETED = text("""
     SELECT mailings.id FROM mailings JOIN counters ON counters.mailing_id = mailings.id
-    WHERE state = 'deleted' AND new + active = 0 AND stopped_at < :before
+    WHERE state = 'deleted' AND finished_at IS NULL AND new + active = 0 AND stopped_at < :before
     ORDER BY mailings.id LIMIT 1 FOR UPDATE OF mailings SKIP LOCKED
 """)
 
@@ -113,8 +113,20 @@ class Turn:
 
 
 async def reap(turn: Turn) -> bool:
-    """One round; returns whether any step had its hands full, so that another round is worth it at once."""
-    return any([await step(turn) for step in (expire, cancel, replan, finish, purge, forget)])
+    """One round; returns whether any step had its hands full, so that another round is worth it at once.
+
+    A step that fails keeps none of the others from their work.
+    """
+    steps = [expire(turn), cancel(turn), replan(turn), finish(turn), purge(turn), forget(turn)]
+    busy, failures = False, []
+    for step in steps:
+        try:
+            busy |= await step
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+    for failure in failures:
+        raise failure
+    return busy
 
 
 async def has_overdue_jobs(turn: Turn) -> bool:

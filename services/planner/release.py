@@ -12,7 +12,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
@@ -42,23 +42,31 @@ RELEASE_LOCK = 7_400_002  # the key of the advisory lock
 # A turn is short, so that what is sent on its own does not wait for long until the next.
 JOBS_IN_A_TURN = 25
 SINGLES_IN_A_TURN = 100
+# A job that went out longer ago keeps no other from going out: it may be lost, until its lease is over.
+COUNTS_FOR = timedelta(seconds=10)
 PROVIDER = 0  # in the table `paces`
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 
-_OUTSTANDING = text("SELECT mailing_id, sum(open) AS open FROM jobs WHERE state = 'released' GROUP BY mailing_id")
+# `fresh` are those that went out lately, as their leases tell.
+_OUTSTANDING = text("""
+    SELECT mailing_id, sum(open) AS open, coalesce(sum(open) FILTER (WHERE lease_until > :fresh), 0) AS fresh
+    FROM jobs WHERE state = 'released' GROUP BY mailing_id
+""")
 
 _DONE_LATELY = text("SELECT coalesce(sum(size), 0) FROM jobs WHERE state = 'done' AND done_at > :since")
 
-_READY = text("""
-    SELECT id, express, rate, taken_until FROM mailings LEFT JOIN paces ON paces.mailing_id = mailings.id
-    WHERE state = 'running' AND finished_at IS NULL AND paused_at IS NULL
+_READY_IF = """
+    SELECT id, express, rate, revision, taken_until FROM mailings LEFT JOIN paces ON paces.mailing_id = mailings.id
+    WHERE {condition} AND state = 'running' AND finished_at IS NULL AND paused_at IS NULL
       AND starts_at <= :now AND expired_at > :now
       AND EXISTS (
           SELECT FROM jobs WHERE jobs.mailing_id = mailings.id AND state = 'planned' AND due_at <= :now
       )
     ORDER BY id
-""")
+"""
+_READY = text(_READY_IF.format(condition="NOT express"))
+_READY_SINGLES = text(_READY_IF.format(condition="express") + "LIMIT :most")
 
 _PROVIDER_PACE = text(f"SELECT taken_until, left_over FROM paces WHERE mailing_id = {PROVIDER}")  # noqa: S608 - a constant
 
@@ -78,6 +86,7 @@ class Ready(NamedTuple):
     id: int
     express: bool
     rate: float | None
+    revision: int
     taken_until: float | None
 
     @property
@@ -92,13 +101,14 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     async with transaction(engine) as connection:
         if not (await connection.execute(_TRY_LOCK, {"key": RELEASE_LOCK})).scalar():
             return 0
-        ready = await _ready(connection, now)
+        provider = await _provider_limit(connection, settings.provider_rate)
+        ready = await _ready(connection, provider, now)
         if not ready:
             return 0
-        provider = await _provider_limit(connection, settings.provider_rate)
         limits = _limits(ready, provider)
         shares = await _shares(connection, ready, limits, settings, now)
-        jobs = await claim(connection, shares, now + settings.lease, now, limits)
+        revisions = {one.id: one.revision for one in ready}
+        jobs = await claim(connection, shares, revisions, now + settings.lease, now, limits)
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
@@ -125,8 +135,11 @@ def _count(jobs: Sequence[Job], failed: Sequence[Job]) -> None:
     SLOTS.inc(sum(len(job.slots_ms or ()) for job in jobs))
 
 
-async def _ready(connection: AsyncConnection, now: datetime) -> list[Ready]:
-    return [Ready(*row) for row in await connection.execute(_READY, {"now": now})]
+async def _ready(connection: AsyncConnection, provider: Limit | None, now: datetime) -> list[Ready]:
+    """What is sent on its own first; under the provider's limit, no more of it than there are slots now."""
+    singles = SINGLES_IN_A_TURN if provider is None else min(SINGLES_IN_A_TURN, provider.budget(now.timestamp()))
+    rows = (await connection.execute(_READY_SINGLES, {"now": now, "most": singles})).all()
+    return [Ready(*row) for row in (*rows, *await connection.execute(_READY, {"now": now}))]
 
 
 def _limits(ready: list[Ready], provider: Limit | None) -> dict[int, Limit]:
@@ -157,17 +170,21 @@ async def _shares(
     Under a limit these are as many as there are slots to be given away, while no more than some seconds' worth are
     out; else as many as the senders have room for. What is sent on its own always may.
     """
-    outstanding = {row.mailing_id: int(row.open) for row in await connection.execute(_OUTSTANDING)}
+    since = now + settings.lease - COUNTS_FOR
+    rows = (await connection.execute(_OUTSTANDING, {"fresh": since})).all()
+    outstanding = {row.mailing_id: int(row.open) for row in rows}
+    fresh = {row.mailing_id: int(row.fresh) for row in rows}
     ahead = settings.release_ahead.total_seconds()
-    shares = {one.id: 1 for one in [one for one in ready if one.express][:SINGLES_IN_A_TURN]}
+    shares = {one.id: 1 for one in ready if one.express}
     for mailing_id, limit in limits.items():
         room = math.ceil(limit.rate * ahead) - outstanding.get(mailing_id, 0)
         shares[mailing_id] = min(limit.budget(now.timestamp()), room)
-    unlimited = {one.id: outstanding.get(one.id, 0) for one in ready if not one.express and one.id not in limits}
+    unlimited = {one.id: fresh.get(one.id, 0) for one in ready if not one.express and one.id not in limits}
     if unlimited:
         since = now - settings.release_ahead
         done: int = (await connection.execute(_DONE_LATELY, {"since": since})).scalar_one()
-        room = done + settings.release_least * settings.chunk_size - sum(outstanding.values())
+        least = settings.release_least * settings.chunk_size
+        room = max(done + least - sum(outstanding.values()), least - sum(fresh.values()))
         shares |= share_out(min(room, JOBS_IN_A_TURN * settings.chunk_size), unlimited)
     return shares
 

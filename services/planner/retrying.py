@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
+from services.planner.cutting import cut, plans_for
 from services.planner.pacing import Limit
 from services.planner.windows import window_of
 from shared.counters import Moves
@@ -88,7 +88,6 @@ async def retry_batch(
             "now": now,
         }
         zones = list((await connection.execute(_ZONES, values)).scalars()) if window else []
-        await connection.execute(WITHOUT_NESTED_LOOPS)
         rows = (await connection.execute(_PUT_BACK, values | plans_for(window, zones, now))).all()
         count: int = sum(row.messages for row in rows)
         to = max((row.last for row in rows), default=mailing.retried_to)

@@ -29,15 +29,21 @@ class Waiting(NamedTuple):
 class _Lanes:
     def __init__(self) -> None:
         self._lanes: tuple[deque[Waiting], ...] = tuple(deque() for _ in Lane)
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes))
+        return self._count
 
     def put(self, waiting: Waiting) -> None:
         self._lanes[waiting.lane].append(waiting)
+        self._count += 1
 
     def get(self) -> Waiting:
-        return next(lane for lane in self._lanes if lane).popleft()
+        for lane in self._lanes:
+            if lane:
+                self._count -= 1
+                return lane.popleft()
+        raise IndexError("nothing is in line")
 
 
 class Backlog(asyncio.Queue[Waiting]):

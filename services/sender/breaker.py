@@ -31,6 +31,10 @@ class Breaker:
         self._next_probe = now + self._probe_every
         return True
 
+    def until_probe(self, now: float) -> float:
+        """Seconds until the next probe is admitted, while it is open."""
+        return max(0.0, self._next_probe - now)
+
     def learn(self, verdict: Verdict, now: float) -> bool:
         """Takes note of how a POST ended; whether the breaker has opened or closed by that."""
         was_open = self.is_open

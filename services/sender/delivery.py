@@ -8,6 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
@@ -21,7 +22,7 @@ from services.sender.provider import Provider
 from services.sender.reporting import Reporter, Run
 from services.sender.settings import SenderSettings
 from shared import tracing
-from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason, utc_now
+from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason
 from shared.log import masked
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ class Delivery:
         self._connect_timeout = settings.connect_timeout.total_seconds()
         self._guard = settings.deadline_guard.total_seconds()
         self._breaker = Breaker(settings.breaker_threshold, settings.breaker_probe_every.total_seconds())
+        self._closed_or_over = asyncio.Event()
         self._quick_retries = settings.quick_retries
         self._repeatable = (
             {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
@@ -101,6 +103,7 @@ class Delivery:
     async def drain(self) -> None:
         """Starts nothing new, and returns when all that was in hand has a result."""
         self._stopping = True
+        self._closed_or_over.set()
         for timing in self._timing:
             timing.cancel()
         await asyncio.gather(*self._timing, return_exceptions=True)
@@ -141,21 +144,19 @@ class Delivery:
         self, run: Run, message: JobMessage, attempts: list[Attempt], latest: float = math.inf
     ) -> Verdict | Obstacle:
         """One POST, if nothing speaks against it; adds to `attempts`."""
-        began = time.time()
         job = run.job
-        found = obstacle(
-            run.bounds,
-            now=began,
-            guard=self._guard,
-            revision=job.revision,
-            least_revision=self._least_revision.get(job.mailing_id, 0),
-            stopping=self._stopping or run.lost,
-            latest=latest,
-        )
-        if found is not None:
+        if (found := self._obstacle(run, latest)) is not None:
             return found
         if not self._breaker.admits(time.monotonic()):
-            return CIRCUIT_OPEN
+            # What goes back at once is soon here again: a provider that is out must not keep all others busy.
+            # But a slot waits for nobody.
+            if job.slots_ms is None:
+                await self._until_probe()
+            if (found := self._obstacle(run, latest)) is not None:
+                return found
+            if not self._breaker.admits(time.monotonic()):
+                return CIRCUIT_OPEN
+        began = time.time()
         allowed = time_allowed(
             run.bounds,
             now=began,
@@ -170,10 +171,11 @@ class Delivery:
             reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
         finally:
             POSTS.in_flight -= 1
-        verdict = judge(reply, utc_now())
+        ended = time.time()
+        verdict = judge(reply, ended)
         if self._breaker.learn(verdict, time.monotonic()):
             self._tell_of_breaker(verdict)
-        took = time.time() - began
+        took = ended - began
         POSTS.ended(verdict.outcome, took)
         duration_ms = int(took * 1000)
         attempts.append(
@@ -188,12 +190,35 @@ class Delivery:
             self._lines.tell("message_answered", **_ids(run, message), **fields, duration_ms=duration_ms)
         return verdict
 
+    def _obstacle(self, run: Run, latest: float) -> Obstacle | None:
+        job = run.job
+        return obstacle(
+            run.bounds,
+            now=time.time(),
+            guard=self._guard,
+            revision=job.revision,
+            least_revision=self._least_revision.get(job.mailing_id, 0),
+            stopping=self._stopping or run.lost,
+            latest=latest,
+        )
+
+    async def _until_probe(self) -> None:
+        """Waits for the next probe's turn, the closing of the breaker, or the end.
+
+        All wake up together: one is the probe, and the others go back as one job.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._breaker.until_probe(time.monotonic())):
+                await self._closed_or_over.wait()
+
     def _tell_of_breaker(self, verdict: Verdict) -> None:
         BREAKER_OPEN.set(self._breaker.is_open)
         if self._breaker.is_open:
+            self._closed_or_over.clear()
             BREAKER_OPENED.inc()
             log.warning("circuit_opened", waiting_for="the provider", provider_status=verdict.provider_status)
         else:
+            self._closed_or_over.set()
             log.info("circuit_closed")
 
     def _retrying(self, attempts: Sequence[Attempt]) -> AsyncRetrying:

@@ -11,7 +11,7 @@ Some of them are decisions:
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, assert_never
@@ -42,8 +42,8 @@ class Verdict:
 ACCEPTED: Final = Verdict(Outcome.ACCEPTED, 200, None)
 
 
-def judge(reply: Answer | NoAnswer, now: datetime) -> Verdict:
-    """The verdict on one reply. Never raises, whatever the provider says."""
+def judge(reply: Answer | NoAnswer, now: float) -> Verdict:
+    """The verdict on one reply that came at `now`, in seconds since the epoch. Never raises, whatever it says."""
     match reply:
         case Answer(status=200, body=body):
             return ACCEPTED if body in PLAIN_BODIES else _judge_ok(reply)
@@ -60,7 +60,7 @@ def _judge_ok(answer: Answer) -> Verdict:
     return ACCEPTED if _code(answer.body) == 0 else Verdict(Outcome.UNCERTAIN, 200, _text(answer))
 
 
-def _judge_refusal(answer: Answer, now: datetime) -> Verdict:
+def _judge_refusal(answer: Answer, now: float) -> Verdict:
     """Any status but 200."""
     if answer.status in LATER:
         outcome = Outcome.DEFERRED
@@ -81,7 +81,7 @@ def _code(body: bytes) -> int | None:
     return code if type(code) is int else None  # a bool is no code
 
 
-def seconds_to_wait(header: str | None, now: datetime) -> float | None:
+def seconds_to_wait(header: str | None, now: float) -> float | None:
     """A Retry-After, in seconds or as an HTTP date, as seconds from `now`; None if it says nothing."""
     if header is None:
         return None
@@ -94,7 +94,7 @@ def seconds_to_wait(header: str | None, now: datetime) -> float | None:
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
         # A date with the zone "-0000" comes out naive, and means UTC.
-        wait = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - now).total_seconds()
+        wait = (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - now
     return min(max(wait, 0.0), LONGEST_WAIT)
 
 

@@ -12,6 +12,7 @@ from services.sender.provider import open_provider
 from services.sender.reporting import Reporter
 from services.sender.settings import SenderSettings
 from shared.broker import Publisher, run_sessions
+from shared.lifecycle import run_beside
 from shared.watching import watched
 
 log = structlog.get_logger()
@@ -41,14 +42,11 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     BACKLOG.set_function(delivery.count_waiting)
     UNREPORTED.set_function(reporter.count_waiting)
     log.info("sender_started", sender=name, concurrency=settings.sender_concurrency)
-    working = [asyncio.create_task(delivery.run()), asyncio.create_task(reporter.run())]
+    consuming = run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
     try:
         async with watched("sender", settings, readiness):
-            await run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
+            await run_beside(consuming, delivery.run(), reporter.run())
     finally:
-        for task in working:
-            task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
         await reporter.flush()
         await publisher.close()
         await provider.close()

@@ -1,15 +1,17 @@
 """What the tests of the planner need: clients, mailings, and a look at the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from json import dumps
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.planner import claiming
 from services.planner.expansion import expand_batch
+from services.planner.pacing import Limit
 from services.planner.settings import PlannerSettings
-from shared.contracts import utc_now
+from shared.contracts import Job, utc_now
 from shared.database import transaction
 
 STATUSES = ("new", "active", "sent", "failed", "expired", "canceled", "uncertain")
@@ -67,6 +69,19 @@ async def expand_all(
         made += progress.messages
         if progress.complete:
             return made
+
+
+async def claim(
+    connection: AsyncConnection,
+    shares: Mapping[int, int],
+    lease_until: datetime,
+    now: datetime,
+    limits: Mapping[int, Limit] | None = None,
+) -> list[Job]:
+    """Claims jobs of mailings as they are now."""
+    rows = await connection.execute(text("SELECT id, revision FROM mailings"))
+    revisions = {row.id: row.revision for row in rows}
+    return await claiming.claim(connection, shares, revisions, lease_until, now, limits or {})
 
 
 async def counters(engine: AsyncEngine, mailing_id: int) -> dict[str, int]:

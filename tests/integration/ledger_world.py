@@ -18,7 +18,6 @@ from services.api import clients, mailings, messages
 from services.api.refusals import Refusal
 from services.api.schemas import MailingFields, MailingIn
 from services.planner import expansion, listening, reaping, recording
-from services.planner.claiming import claim
 from services.planner.release import put_back, release
 from services.planner.settings import PlannerSettings
 from shared import outbox
@@ -27,7 +26,7 @@ from shared.contracts import Job, Outcome, Report, Stops
 from shared.database import autocommitted, transaction
 from shared.statuses import MailingState, MessageStatus
 from shared.tables import Table
-from tests.integration.ledger import add_clients
+from tests.integration.ledger import add_clients, claim
 from tests.integration.ledger_audit import Audit, read_ledger
 from tests.integration.ledger_model import (
     BEGINNING,

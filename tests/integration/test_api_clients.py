@@ -7,12 +7,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database import transaction
 from tests.integration.calling import NOWHERE
-from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 ANNA = {"number": 79057003050, "tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
 

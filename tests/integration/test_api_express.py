@@ -7,10 +7,9 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.claiming import claim
 from shared.contracts import utc_now
 from shared.database import transaction
-from tests.integration.ledger import add_clients, add_mailing, counters, query
+from tests.integration.ledger import add_clients, add_mailing, claim, counters, query
 
 ANNA, STRANGER = 79050000000, 79990000000
 
@@ -50,7 +49,7 @@ async def test_a_message_is_made_ready_to_be_released(
         "SELECT state, request_id, expired_at - starts_at, started_at = starts_at AND expanded_at = starts_at,"
         " number FROM mailings",
     )
-    assert kept == [("running", "abc-1", timedelta(hours=24), True, None if client_id else STRANGER)]
+    assert kept == [("running", "abc-1", timedelta(hours=24), True, number if "number" in to else None)]
     told = await query(engine, "SELECT body FROM outbox")
     assert [orjson.loads(bytes(body))["kind"] for (body,) in told] == ["mailing.created"]  # type: ignore[call-overload]
 
@@ -62,6 +61,19 @@ async def test_a_message_can_be_released_at_once(api: httpx.AsyncClient, engine:
         (job,) = await claim(connection, {1: 1}, utc_now() + timedelta(minutes=1), utc_now())
     assert job.text == "hello"
     assert (await api.get("/api/message/1/")).json()["status"] == "active"
+
+
+async def test_a_message_to_a_number_goes_there_even_if_its_client_gets_another(
+    api: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    await add_clients(engine, 1)
+    await api.post("/api/message/", json={"number": ANNA, "text": "Your code is 1234"})
+    await api.post("/api/message/", json={"client": 1, "text": "hello"})
+    assert (await api.patch("/api/client/1/", json={"number": STRANGER})).status_code == 200
+    async with transaction(engine) as connection:
+        jobs = await claim(connection, {1: 1, 2: 1}, utc_now() + timedelta(minutes=1), utc_now())
+    assert [job.messages[0].number for job in jobs] == [ANNA, STRANGER]
+    assert [(await api.get(f"/api/message/{one}/")).json()["number"] for one in (1, 2)] == [ANNA, STRANGER]
 
 
 async def test_a_message_lasts_as_long_as_it_is_told(api: httpx.AsyncClient, engine: AsyncEngine) -> None:

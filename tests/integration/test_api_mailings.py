@@ -11,13 +11,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database import transaction
 from shared.statuses import MessageStatus
 from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
-from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 HELLO = {
     "starts_at": "2090-01-31T10:00:00Z",

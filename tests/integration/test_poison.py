@@ -18,7 +18,6 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import listening, recording
-from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from services.sender.delivery import Delivery
 from services.sender.main import run_sender
@@ -51,7 +50,7 @@ from shared.topology import (
     declare,
 )
 from tests.e2e.system import until
-from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 from tests.sandbox import Sandbox
 
 NOW_MS = 1_790_000_000_000

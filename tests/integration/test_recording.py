@@ -7,7 +7,6 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import reaping, recording
-from services.planner.claiming import claim as claim_jobs
 from services.planner.expansion import expand_batch
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
@@ -24,6 +23,7 @@ from shared.contracts import (
 )
 from shared.database import transaction
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import claim as claim_jobs
 
 NOW_MS = 1_790_000_000_000
 

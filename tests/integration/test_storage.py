@@ -9,11 +9,10 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import recording
-from services.planner.claiming import claim
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Job, JobReport, Report, utc_now
 from shared.database import transaction
-from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 CLIENTS = 10_000
 MAILINGS = 10

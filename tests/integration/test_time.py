@@ -8,13 +8,14 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner import reaping, recording, retrying
-from services.planner.claiming import claim as claim_jobs
+from services.planner import claiming, reaping, recording, retrying
 from services.planner.pacing import LEAD, Limit
+from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result
 from shared.database import transaction
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import claim as claim_jobs
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MOSCOW, TOKYO, LIMA = "Europe/Moscow", "Asia/Tokyo", "America/Lima"  # 15:00, 21:00 and 7:00 at noon
@@ -144,6 +145,33 @@ async def test_only_what_is_open_goes_out_and_only_until_it_closes(
     # Past its closing, what was not released is not, until it is planned anew.
     await execute(engine, "UPDATE jobs SET state = 'planned'")
     assert {job.send_before for job in await claim(engine, mailing, at(20))} == {at(2, day=5)}
+
+
+async def test_a_job_that_was_planned_by_a_window_that_has_changed_goes_by_the_new_one(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await clients_in(engine, MOSCOW)  # where it is 15:00
+    mailing = await mailing_at_noon(engine, settings)
+    await execute(engine, "UPDATE mailings SET window_until = '16:00'")  # as if the job were made beside it
+    (job,) = await claim(engine, mailing, NOON)
+    assert job.send_before == at(13)
+    await put_back(engine, [job])
+    await execute(engine, "UPDATE mailings SET window_from = '22:00', window_until = '23:00'")
+    assert await claim(engine, mailing, NOON) == []
+    assert (MOSCOW, at(19), at(20)) in await plans(engine)
+    assert await counters(engine, mailing) == {"new": 3}
+
+
+async def test_nothing_goes_out_on_a_decision_that_is_older_than_a_stop(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await clients_in(engine, MOSCOW)
+    mailing = await mailing_at_noon(engine, settings)
+    await execute(engine, "UPDATE mailings SET starts_at = :later, revision = 1", later=NOON + timedelta(days=1))
+    async with transaction(engine) as connection:
+        lease_until = NOON + timedelta(minutes=1)
+        assert await claiming.claim(connection, {mailing: 1_000}, {mailing: 0}, lease_until, NOON) == []
+    assert await counters(engine, mailing) == {"new": 3}
 
 
 async def test_the_mailings_end_bounds_every_opening(engine: AsyncEngine, settings: PlannerSettings) -> None:

@@ -112,3 +112,10 @@ def test_whatever_comes_every_row_is_taken_or_rejected(content: bytes, size: int
     assert all(isinstance(one, Rejected) for one in parser.rejected)
     assert len(parser.rejected) == parser.rejected_in_all
     assert all(row.line > 1 for row in rows)
+
+
+def test_a_row_with_an_endless_field_is_rejected_like_any_other() -> None:
+    endless = "x" * 200_000
+    rows, parser = parse(f"number,tag,zone\n79050000001,{endless},{MOSCOW}\n79050000002,#b,{MOSCOW}\n")
+    assert rows == [Row(3, 79050000002, "#b", MOSCOW)]
+    assert parser.rejected == [Rejected(2, "tag: must have at most 100 characters")]

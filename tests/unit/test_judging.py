@@ -1,6 +1,6 @@
 """What every possible reply of the provider says about a message."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import orjson
@@ -12,7 +12,7 @@ from services.sender.judging import LONGEST_WAIT, TEXT_LIMIT, judge, seconds_to_
 from services.sender.replies import Answer, NoAnswer
 from shared.contracts import Outcome
 
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
 OK = b'{"code": 0, "message": "OK"}'
 
 
@@ -180,5 +180,5 @@ def test_only_the_integer_0_as_the_code_of_an_object_is_an_acceptance(content: o
 
 @given(st.integers(0, 80_000))
 def test_an_http_date_and_a_number_of_seconds_mean_the_same(seconds: int) -> None:
-    date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    date = format_datetime(datetime.fromtimestamp(NOW + seconds, UTC), usegmt=True)
     assert seconds_to_wait(date, NOW) == seconds_to_wait(str(seconds), NOW) == seconds

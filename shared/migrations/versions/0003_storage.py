@@ -44,3 +44,5 @@ def upgrade() -> None:
     op.create_index("messages_client", "messages", ["client_id"])
     op.create_index("messages_job", "messages", ["job_id"])
     op.create_index("messages_mailing_client", "messages", ["mailing_id", "client_id"], unique=True)
+    op.create_index("jobs_mailing", "jobs", ["mailing_id"])
+    op.create_index("outbox_stops", "outbox", ["id"], postgresql_where=text("exchange = 'mailing.control'"))

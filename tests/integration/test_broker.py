@@ -1,0 +1,86 @@
+"""The odd moments of a connection to RabbitMQ, and the order in which the outbox is emptied."""
+
+import asyncio
+
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.broker import Publisher, close, connect, run_sessions, until_closed
+from shared.contracts import Event, EventKind
+from shared.database import transaction
+from shared.errors import NotPublished
+from shared.outbox import BATCH, put_event, put_stop, relay
+from shared.topology import JOBS, SENDER_EXPRESS, TIMEOUT, declare
+from tests.integration.ledger import query
+
+pytestmark = pytest.mark.usefixtures("clean_broker")
+
+
+async def remove(broker_url: str, queue: str) -> None:
+    connection = await connect(SecretStr(broker_url), "tests")
+    channel = await connection.channel()
+    await channel.queue_delete(queue, timeout=TIMEOUT)
+    await close(connection)
+
+
+async def test_a_session_begins_anew_when_its_queue_was_removed(broker_url: str) -> None:
+    stopping, begun = asyncio.Event(), asyncio.Queue[None]()
+    arrived = asyncio.Queue[bytes]()
+
+    async def session(channel: AbstractChannel) -> None:
+        async def on_message(message: AbstractIncomingMessage) -> None:
+            await message.ack()
+            arrived.put_nowait(message.body)
+
+        queue = await channel.get_queue(SENDER_EXPRESS, ensure=False)
+        await queue.consume(on_message, timeout=TIMEOUT)
+        begun.put_nowait(None)
+        await until_closed(channel, stopping)
+
+    sessions = asyncio.create_task(run_sessions(SecretStr(broker_url), "tests session", session, stopping))
+    publisher = Publisher(SecretStr(broker_url), "tests publisher")
+    async with asyncio.timeout(20):
+        await begun.get()
+        await remove(broker_url, SENDER_EXPRESS)
+        await begun.get()
+        await publisher.publish(JOBS, "express", b"after it")
+        assert await arrived.get() == b"after it"
+        stopping.set()
+        await sessions
+    await publisher.close()
+
+
+async def test_a_publisher_makes_a_queue_again_that_was_removed(broker_url: str) -> None:
+    publisher = Publisher(SecretStr(broker_url), "tests publisher")
+    await publisher.publish(JOBS, "express", b"first")
+    await remove(broker_url, SENDER_EXPRESS)
+    with pytest.raises(NotPublished):
+        await publisher.publish(JOBS, "express", b"second")
+    await publisher.publish(JOBS, "express", b"third")
+    await publisher.close()
+
+
+async def test_a_stop_waits_behind_no_event(engine: AsyncEngine, broker_url: str) -> None:
+    publisher, heard = Publisher(SecretStr(broker_url), "tests publisher"), asyncio.Queue[bytes]()
+    connection = await connect(SecretStr(broker_url), "tests")
+    channel = await connection.channel()
+    await declare(channel)
+    queue = await channel.declare_queue(exclusive=True, timeout=TIMEOUT)
+    await queue.bind("mailing.control", timeout=TIMEOUT)
+
+    async def on_stop(message: AbstractIncomingMessage) -> None:
+        heard.put_nowait(message.body)
+
+    await queue.consume(on_stop, no_ack=True, timeout=TIMEOUT)
+    async with transaction(engine) as ours:
+        for _ in range(BATCH + 1):
+            await put_event(ours, Event(kind=EventKind.MAILING_CHANGED, mailing_id=1))
+        await put_stop(ours, 7, 3)
+    assert await relay(engine, publisher) == 1
+    assert b'"7":3' in await asyncio.wait_for(heard.get(), 10)
+    assert [await relay(engine, publisher) for _ in range(3)] == [BATCH, 1, 0]
+    assert await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
+    await publisher.close()
+    await close(connection)

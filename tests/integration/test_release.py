@@ -1,0 +1,77 @@
+"""How much is released: no more than the provider's limit has slots for, and not nothing for what may be lost."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.api import express
+from services.api.schemas import MessageIn
+from services.planner.pacing import AHEAD, LEAD
+from services.planner.release import COUNTS_FOR, release
+from services.planner.settings import PlannerSettings
+from shared.broker import Publisher
+from shared.contracts import utc_now
+from shared.database import transaction
+from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
+
+NUMBER = 79_050_000_000
+
+pytestmark = pytest.mark.usefixtures("clean_broker")
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str) -> PlannerSettings:
+    return PlannerSettings(
+        database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), chunk_size=10, provider_rate=None
+    )
+
+
+@pytest.fixture
+async def publisher(settings: PlannerSettings) -> AsyncIterator[Publisher]:
+    opened = Publisher(settings.broker_url, "tests publisher")
+    yield opened
+    await opened.close()
+
+
+async def free_from(engine: AsyncEngine) -> datetime:
+    """When the provider's next slot is."""
+    ((at,),) = await query(engine, "SELECT to_timestamp(taken_until) FROM paces WHERE mailing_id = 0")
+    assert isinstance(at, datetime)
+    return at
+
+
+async def test_single_messages_take_no_slots_that_are_far_ahead(
+    engine: AsyncEngine, publisher: Publisher, settings: PlannerSettings
+) -> None:
+    for number in range(120):
+        async with transaction(engine) as connection:
+            await express.create(
+                connection, MessageIn.model_validate({"number": NUMBER + number, "text": "x"}), None
+            )
+    limited = settings.model_copy(update={"provider_rate": 10.0})
+    began = utc_now()
+    released = 0
+    for turn in range(40):
+        now = began + timedelta(seconds=turn / 10)
+        released += await release(engine, publisher, limited, now=now)
+        # One turn's worth beyond, at the most: so no slot comes after its job's lease.
+        assert await free_from(engine) <= now + timedelta(seconds=LEAD + AHEAD + 0.2)
+    assert 40 <= released <= 48
+
+
+async def test_jobs_that_may_be_lost_keep_others_from_going_out_for_seconds_only(
+    engine: AsyncEngine, publisher: Publisher, settings: PlannerSettings
+) -> None:
+    await add_clients(engine, 600)
+    mailing = await add_mailing(engine)
+    await expand_all(engine, mailing, settings)
+    now = utc_now()
+    async with transaction(engine) as connection:  # a planner that dies before it has published anything
+        await claim(connection, {mailing: 500}, now + settings.lease, now)
+    assert await release(engine, publisher, settings, now=now + COUNTS_FOR / 2) == 0
+    least = settings.release_least
+    assert await release(engine, publisher, settings, now=now + COUNTS_FOR + timedelta(seconds=1)) == least
+    assert await counters(engine, mailing) == {"active": 500 + 10 * least, "new": 100 - 10 * least}

@@ -1,0 +1,52 @@
+"""Tasks beside each other: none may end unnoticed. And what aiormq raises in the place of a lost connection."""
+
+import asyncio
+
+import pytest
+
+from shared.broker import losses_told
+from shared.lifecycle import run_beside
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def fails() -> None:
+    await asyncio.sleep(0)
+    raise LookupError("a fault")
+
+
+async def ends() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_others_end_with_the_main_one() -> None:
+    other = asyncio.ensure_future(for_ever())
+    await run_beside(ends(), other)
+    assert other.cancelled()
+
+
+async def test_a_fault_beside_it_ends_all() -> None:
+    main = asyncio.ensure_future(for_ever())
+    with pytest.raises(LookupError):
+        await run_beside(main, fails())
+    assert main.cancelled()
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError(), RuntimeError("Connection was closed")])
+async def test_what_aiormq_raises_for_a_lost_connection_is_taken_for_one(raised: BaseException) -> None:
+    with pytest.raises(ConnectionResetError), losses_told():
+        raise raised
+
+
+async def test_a_task_that_is_cancelled_stays_so() -> None:
+    async def waits() -> None:
+        with losses_told():
+            await for_ever()
+
+    task = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
