@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, Oper
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, TransactionConflict
 
 _AFTER_COMMIT = "after_commit"
 
@@ -89,8 +89,8 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(("22", "23"))
 
 
-def is_worth_retrying(error: BaseException) -> bool:
-    """Whether the same transaction may succeed now: a deadlock or a lock's time-out made it the victim."""
+def _is_victim(error: BaseException) -> bool:
+    """Of a deadlock, or of a lock that was not to be had in time."""
     victims = {"40P01", "40001", "55P03"}
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in victims
 
@@ -101,6 +101,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
     Raises:
         DatabaseUnavailable: the server is away; whether a commit on its way took effect is unknown.
+        TransactionConflict: it gave way to another, and nothing of it took effect.
     """
     told: list[Callable[[], None]] = []
     with _telling_unavailable():
@@ -133,8 +134,12 @@ def _telling_unavailable() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_unavailable(error) and not isinstance(error, DatabaseUnavailable):
+        if isinstance(error, DatabaseUnavailable):
+            raise
+        if is_unavailable(error):
             raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
+        if _is_victim(error):
+            raise TransactionConflict("PostgreSQL undid the transaction in favour of another") from error
         raise
 
 

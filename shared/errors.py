@@ -15,3 +15,7 @@ class PublishUnknown(MailingError):
 
 class DatabaseUnavailable(MailingError):
     """PostgreSQL could not be reached, or went away in the middle."""
+
+
+class TransactionConflict(DatabaseUnavailable):
+    """PostgreSQL undid the transaction in favour of another; the same may succeed now."""

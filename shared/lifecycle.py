@@ -9,8 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from shared.database import is_unavailable, is_worth_retrying
-from shared.errors import NotPublished, PublishUnknown
+from shared.errors import DatabaseUnavailable, NotPublished, PublishUnknown, TransactionConflict
 
 log = structlog.get_logger()
 
@@ -107,12 +106,12 @@ async def repeat(
 
 
 def _tell(name: str, error: Exception) -> None:
-    if is_unavailable(error):
+    if isinstance(error, TransactionConflict):
+        log.info("transaction_repeated", loop=name)
+    elif isinstance(error, DatabaseUnavailable):
         log.warning("database_unavailable", loop=name, waiting_for="PostgreSQL")
     elif isinstance(error, NotPublished | PublishUnknown):
         log.warning("broker_unavailable", loop=name, waiting_for="RabbitMQ", error=str(error))
-    elif is_worth_retrying(error):
-        log.info("transaction_repeated", loop=name)
     else:
         log.error("step_failed", loop=name, exc_info=error)
 

@@ -6,14 +6,14 @@ which then takes as long as the statement. So the work is left behind in a task 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.database import autocommitted, is_worth_retrying, ping, transaction
-from shared.errors import DatabaseUnavailable
+from shared.database import autocommitted, ping, transaction
+from shared.errors import DatabaseUnavailable, TransactionConflict
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -97,9 +97,6 @@ class Database:
 
 async def _tried(once: Callable[[], Awaitable[Answer]]) -> Answer:
     for _ in range(_TRIES - 1):
-        try:
+        with suppress(TransactionConflict):
             return await once()
-        except DBAPIError as error:
-            if not is_worth_retrying(error):
-                raise
     return await once()
