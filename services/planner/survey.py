@@ -26,6 +26,7 @@ EVERY = 3.0  # seconds: sooner, the last look is good enough
 PATIENCE = 1.0  # seconds that whoever asks is kept waiting
 MAILINGS_SHOWN = 20
 
+_ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")  # so that its parts add up
 _BOUND = text("SET LOCAL statement_timeout = '2s'")
 
 _TOTALS = text("""
@@ -113,6 +114,7 @@ class Survey:
 async def take_survey(engine: AsyncEngine, now: datetime) -> Survey:
     """Raises DatabaseUnavailable, or SQLAlchemy's error when it takes too long."""
     async with transaction(engine) as connection:
+        await connection.execute(_ONE_SNAPSHOT)
         await connection.execute(_BOUND)
         row = (await connection.execute(_TOTALS, {"now": now})).one()
         running = (await connection.execute(_RUNNING, {"now": now, "most": MAILINGS_SHOWN})).all()
