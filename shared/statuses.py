@@ -16,7 +16,10 @@ class MessageStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a message ended as it did, where its status does not say it all. What is sent needs none."""
+    """Why a message ended as it did, where its status does not say it all. What is sent needs none.
+
+    In the database, `none` stands for no reason.
+    """
 
     WINDOW = "window"  # expired: its client's local window did not open again before the mailing's end
     ZONE = "zone"  # expired: its client's time zone is not known (any more), so its window could not be either
@@ -27,6 +30,13 @@ class Reason(StrEnum):
     SILENCE = "silence"  # uncertain: a sender had it in hand, and was not heard of again
 
 
+# Of each status that has some.
+REASONS = {
+    MessageStatus.FAILED: frozenset({Reason.ANSWER}),
+    MessageStatus.EXPIRED: frozenset({Reason.WINDOW, Reason.ZONE, Reason.END}),
+    MessageStatus.CANCELED: frozenset({Reason.CANCEL, Reason.CLIENT}),
+    MessageStatus.UNCERTAIN: frozenset({Reason.ANSWER, Reason.SILENCE}),
+}
 FINAL_STATUSES = frozenset(MessageStatus) - {MessageStatus.NEW, MessageStatus.ACTIVE}
 
 

@@ -12,14 +12,14 @@ from services.api.refusals import NotFound
 from services.api.rows import dicts
 from services.api.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
 from shared.contracts import Outcome
-from shared.statuses import MessageStatus
+from shared.statuses import REASONS, MessageStatus
 
 # Clients come and go: messages outlive them. The mailing of a message sent on its own is nobody's business.
 _COLUMNS = """
     SELECT m.id, CASE WHEN NOT mailings.express THEN m.mailing_id END AS mailing_id,
         nullif(m.client_id, 0) AS client_id, coalesce(mailings.number, client.number) AS number,
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
-        CASE WHEN m.status <> 'sent' THEN m.reason END AS reason, mailings.started_at AS created_at,
+        nullif(m.reason, 'none') AS reason, mailings.started_at AS created_at,
         m.settled_at, m.tries, m.duration_ms, job.sender
 """
 _JOINED = """
@@ -49,7 +49,20 @@ _RELEASED = "(SELECT FROM jobs WHERE id = m.job_id AND state = 'released')"
 _PAGE = _page_of()
 _PAGE_OF_NEW = _page_of(f"AND status = 'new' AND NOT EXISTS {_RELEASED}")
 _PAGE_OF_ACTIVE = _page_of(f"AND status = 'new' AND EXISTS {_RELEASED}")
-_PAGE_OF_FINAL = _page_of("AND status = CAST(:status AS message_status)")
+_PAGE_OF_SENT = _page_of("AND status = 'sent'")
+# The index of those that were not sent goes by reason.
+_UNSENT = """
+    WITH page AS MATERIALIZED (
+        SELECT m.* FROM unnest(CAST(:reasons AS message_reason[])) AS given(reason) CROSS JOIN LATERAL (
+            SELECT * FROM messages
+            WHERE mailing_id = :mailing_id AND reason = given.reason AND reason <> 'none' AND client_id > :after
+              AND status = CAST(:status AS message_status)
+            ORDER BY client_id LIMIT :limit
+        ) AS m
+        ORDER BY client_id LIMIT :limit
+    )
+"""
+_PAGE_OF_UNSENT = text(_UNSENT + _THEN)
 
 _MAILING_EXISTS = text("SELECT 1 FROM mailings WHERE id = :id AND NOT express AND state <> 'deleted'")
 
@@ -95,8 +108,10 @@ async def page(
             query = _PAGE_OF_NEW
         case MessageStatus.ACTIVE:
             query = _PAGE_OF_ACTIVE
+        case MessageStatus.SENT:
+            query = _PAGE_OF_SENT
         case _:
-            query = _PAGE_OF_FINAL.bindparams(status=status.value)
+            query = _PAGE_OF_UNSENT.bindparams(status=status, reasons=sorted(REASONS[status]))
     rows = dicts(await connection.execute(query, values))
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)

@@ -45,7 +45,7 @@ _CLIENTS = SQL("SELECT number, tag, zone FROM clients ORDER BY id")
 _MESSAGES = SQL("""
     SELECT m.id, m.client_id, c.number,
         CASE WHEN m.status = 'new' AND j.state = 'released' THEN 'active' ELSE m.status::text END AS status,
-        CASE WHEN m.status <> 'sent' THEN m.reason END AS reason,
+        nullif(m.reason, 'none') AS reason,
         (SELECT started_at FROM mailings WHERE id = {mailing_id}) AS created_at, m.settled_at, m.tries
     FROM messages AS m LEFT JOIN jobs AS j ON j.id = m.job_id LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.mailing_id = {mailing_id} ORDER BY m.client_id

@@ -29,7 +29,7 @@ _SETTLE = text("""
         ORDER BY id
     ), settled AS (
         UPDATE messages
-        SET status = given.status, reason = coalesce(given.reason, 'answer'), duration_ms = given.duration_ms,
+        SET status = given.status, reason = coalesce(given.reason, 'none'), duration_ms = given.duration_ms,
             settled_at = to_timestamp(given.at_ms / 1000.0)
         FROM given
         WHERE messages.id = given.id AND messages.status = 'new'

@@ -44,7 +44,7 @@ _ZONES = text(f"SELECT DISTINCT zone FROM ({_OWED}) AS owed WHERE zone <> ''")  
 # `tries` tells that there is a story before.
 _PUT_BACK = text(f"""
     WITH {cut(_OWED, order="client_id")}, put_back AS (
-        UPDATE messages SET status = 'new', reason = NULL, settled_at = NULL, duration_ms = NULL,
+        UPDATE messages SET status = 'new', reason = 'none', settled_at = NULL, duration_ms = NULL,
             tries = greatest(tries, 1), job_id = numbered.id
         FROM batch JOIN numbered USING (chunk)
         WHERE messages.id = batch.id

@@ -51,8 +51,8 @@ def test_messages_are_as_they_were_after_their_table_was_rewritten(servers: Serv
                 " FROM messages ORDER BY id"
             ).fetchall()
     assert rows == [
-        (1, 1, 1, 1, False, "sent", "answer"),  # as what is sent from now on
+        (1, 1, 1, 1, False, "sent", "none"),
         (2, 1, 2, 1, False, "expired", "window"),
-        (3, 1, 3, 2, True, "new", None),
-        (5, 2, 1, 3, True, "new", None),
+        (3, 1, 3, 2, True, "new", "none"),
+        (5, 2, 1, 3, True, "new", "none"),
     ]

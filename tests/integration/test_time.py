@@ -233,7 +233,7 @@ async def test_a_zone_that_is_not_known_is_held_and_never_sent(
     ends = await query(
         engine, "SELECT status::text, reason::text, count(*) FROM messages GROUP BY 1, 2 ORDER BY 1"
     )
-    assert ends == [("expired", "zone", 3), ("new", None, 3)]
+    assert ends == [("expired", "zone", 3), ("new", "none", 3)]
 
 
 async def test_what_never_opened_expires_for_that_reason(engine: AsyncEngine, settings: PlannerSettings) -> None:

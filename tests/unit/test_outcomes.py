@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, backoff, next_step
 from shared.contracts import Outcome, ReturnReason
-from shared.statuses import FINAL_STATUSES, MailingState, MessageStatus, Reason
+from shared.statuses import FINAL_STATUSES, REASONS, MailingState, MessageStatus, Reason
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = Policy(
@@ -111,8 +111,11 @@ def test_every_step_is_a_final_state_or_a_wait_within_bounds(
     message: OpenMessage, word: Said, policy: Policy, jitter: float
 ) -> None:
     match next_step(message, word, now=NOW, policy=policy, jitter=jitter):
-        case Settle(status, _):
+        case Settle(MessageStatus.SENT, reason):
+            assert reason is None
+        case Settle(status, reason):
             assert status in FINAL_STATUSES
+            assert reason in REASONS[status]
         case TryAgain(due_at):
             assert NOW <= due_at <= NOW + max(timedelta(minutes=12), timedelta(seconds=word.retry_after or 0))
             assert message.expired_at > NOW, "nothing is tried again after the end"
