@@ -51,9 +51,9 @@ def test_a_ci_file_is_valid_by_its_schema(file: str, schema: str) -> None:
 
 
 @pytest.mark.parametrize("file", CI)
-def test_ci_checks_tests_and_builds(file: str) -> None:
+def test_ci_checks_tests_builds_and_tries_the_composition(file: str) -> None:
     commands = "\n".join(_commands(yaml.safe_load((REPOSITORY / file).read_text())))
-    wanted = ("make check", "make test", "docker build --file deploy/Dockerfile")
+    wanted = ("make check", "make test", "docker build --file deploy/Dockerfile", "tests/e2e/compose.sh")
     assert [command for command in wanted if command not in commands] == []
 
 
