@@ -21,7 +21,7 @@ $(INSTALLED): $(LOCK)
 
 .PHONY: help
 help: ## what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(INSTALLED) ## the virtual environment, made anew only when the lock file has changed
@@ -56,8 +56,8 @@ rules: $(INSTALLED) ## local windows, control, limits, fairness and single messa
 	@$(BIN)/python -m tests.rules
 
 .PHONY: bench-import
-bench-import: $(INSTALLED) ## how fast clients go in and out as CSV, against PostgreSQL alone
-	@$(BIN)/python -m tests.bench.importing
+bench-import: $(INSTALLED) ## how fast clients go in and out as CSV, against PostgreSQL alone (ARGS='--rows 100000')
+	@$(BIN)/python -m tests.bench.importing $(ARGS)
 
 # What it compares with has an environment of its own.
 $(BENCH_VENV)/.installed.lock: $(BENCH_LOCK)

@@ -1,7 +1,7 @@
 """The schema: what is due, what was promised, what became of it.
 
 Rules that hold over all modules that write here:
-- Locks are taken in the order jobs, messages, counters, and rows of one table by ascending id.
+- Locks are taken in the order mailing, jobs, messages, counters, and rows of one table by ascending id.
 - A message is in exactly one job that is not done, or it is settled; `jobs.open` counts the unsettled ones.
 - Counters change in the transaction that changes the messages; the database itself checks that they add up.
 - `messages` has no foreign keys: they would cost a third of the expansion's speed, rows are only made by the

@@ -1,7 +1,7 @@
 """The servers that tests run on: real PostgreSQL and RabbitMQ, or the tests fail.
 
-Found in this order: `MAILING_DATABASE_URL` / `MAILING_BROKER_URL`, else testcontainers where Docker answers,
-else the private servers of `deploy.local`. A database of its own is made on the server, whatever it is; the
+Each is found in this order: `MAILING_DATABASE_URL` or `MAILING_BROKER_URL`, else a container where Docker answers,
+else a private server of `deploy.local`. A database of its own is made on the server, whatever it is; the
 broker's queues of the service are purged.
 """
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from shared.tables import Table
 from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
 
 REPOSITORY = Path(__file__).parents[1]
+# Whatever release of these is at hand: CI and deploy/compose.yaml, which must not change by themselves, name one.
 POSTGRES_IMAGE = "postgres:18"
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 
@@ -33,34 +34,51 @@ class Servers:
 
 @contextmanager
 def found_servers() -> Iterator[Servers]:
-    """The servers, started if need be and then stopped at the end: what the environment names, else containers
-    where Docker answers, else private ones."""
-    given = {DATABASE_VARIABLE, BROKER_VARIABLE} & os.environ.keys()
-    if len(given) == 2:
-        yield Servers(os.environ[DATABASE_VARIABLE], os.environ[BROKER_VARIABLE])
+    """The servers, started if need be and then stopped at the end: each the one that the environment names, else a
+    container where Docker answers, else a private one."""
+    given = Servers(os.environ.get(DATABASE_VARIABLE, ""), os.environ.get(BROKER_VARIABLE, ""))
+    if given.database_url and given.broker_url:
+        yield given
         return
-    with _containers() if not given and docker_answers() else _private() as servers:
+    with _containers_beside(given) if docker_answers() else _private() as servers:
         yield servers
 
 
 @contextmanager
 def _private() -> Iterator[Servers]:
+    """Of these, too, one that the environment names is used as it is."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "only")  # of several that run tests side by side
     with PrivateServers(REPOSITORY / ".local" / f"test-{worker}", throwaway=True) as servers:
         yield Servers(servers.database_url, servers.broker_url)
 
 
 @contextmanager
-def _containers() -> Iterator[Servers]:
-    """Containers that end with this block; the reaper image of testcontainers is not needed for that."""
+def _containers_beside(given: Servers) -> Iterator[Servers]:
+    """A container for each that is not given. They end with this block: the reaper image of testcontainers is not
+    needed for that."""
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    with ExitStack() as stack:
+        yield Servers(
+            given.database_url or stack.enter_context(_postgres_container()),
+            given.broker_url or stack.enter_context(_rabbitmq_container()),
+        )
+
+
+@contextmanager
+def _postgres_container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer
+
+    with PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres:
+        yield postgres.get_connection_url()
+
+
+@contextmanager
+def _rabbitmq_container() -> Iterator[str]:
     from testcontainers.community.rabbitmq import RabbitMqContainer
 
-    with PostgresContainer(POSTGRES_IMAGE, driver=None) as postgres, RabbitMqContainer(RABBITMQ_IMAGE) as rabbitmq:
+    with RabbitMqContainer(RABBITMQ_IMAGE) as rabbitmq:
         address = f"{rabbitmq.get_container_host_ip()}:{rabbitmq.get_exposed_port(rabbitmq.port)}"
-        broker_url = f"amqp://{rabbitmq.username}:{rabbitmq.password}@{address}/"
-        yield Servers(postgres.get_connection_url(), broker_url)
+        yield f"amqp://{rabbitmq.username}:{rabbitmq.password}@{address}/"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from services.api.routes import clients, docs, health, mailings, messages, metri
 from services.api.settings import ApiSettings
 from services.api.transactions import Database
 from services.api.transfers import PATIENCE
+from shared import __version__
 from shared.broker import Publisher
 from shared.database import open_engine
 from shared.metrics import measuring
@@ -72,7 +73,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     app = FastAPI(
         title="Mailing service",
-        version="1",
+        version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,  # its files would come from elsewhere

@@ -2,13 +2,16 @@
 
 In each round, into an empty directory: the bare way (COPY into a staging table, one upsert, by psycopg), then the
 API (the same rows as CSV over HTTP, checked one by one), then the same file once more, then the export. Medians.
-The last line is `bench-import: rows=… ours=…/s bare=…/s vs_bare=… again=…/s export=…/s memory_growth_mb=…`.
+The last line is `bench-import: rows=… ours=…/s bare=…/s vs_bare=… again=…/s export=…/s memory_growth=…`, the last
+being the API's peak by that of a small file; exit status 1 if a goal is missed. That ours should be 100,000 rows a
+second is not among them: it depends on the machine.
 """
 
 import argparse
 import asyncio
 import shutil
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass, field
@@ -20,14 +23,20 @@ from pydantic import SecretStr
 from deploy.local.stack import Servers as PrivateServers
 from services.api.transfers import MERGE, STAGE
 from shared.migrations import migrate
-from tests.chaos.gauges import forget_peak, peak, resident
+from tests.chaos.gauges import forget_peak, peak
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox
 from tests.servers import Servers
 
 REPOSITORY = Path(__file__).parents[2]
+ROWS, ROUNDS = 1_000_000, 3
+SMALL = 20_000  # rows of the file that memory is compared with
 ROWS_IN_A_PIECE = 2_000
 CSV = {"Content-Type": "text/csv"}
+
+# The goals
+VS_BARE = 0.4
+GROWTH = 1.15  # flat, but for what Python's allocator does
 
 
 @dataclass(slots=True)
@@ -58,25 +67,17 @@ def bare(database_url: str, rows: int) -> None:
         connection.execute(str(MERGE))
 
 
-async def run(servers: Servers, logs: Path, rows: int, rounds: int) -> None:
+async def run(servers: Servers, logs: Path, rows: int, rounds: int) -> bool:
+    """Whether the goals are reached."""
     async with running_sandbox() as sandbox:
         system = System(servers, sandbox, logs, {})
         try:
             await system.start("api")
             await until(system.is_ready, timeout=30, what="the API is ready")
-            await upload(system, 20_000)  # warm
-            pid = system.processes["api"].pid
-            before = resident(pid)
-            forget_peak(pid)
+            await at_its_peak(system, there_and_back(system, SMALL))  # warm
+            small = await at_its_peak(system, there_and_back(system, SMALL))
             times = Times()
-            for _ in range(rounds):
-                empty(servers.database_url)
-                times.bare.append(await timed(asyncio.to_thread(bare, servers.database_url, rows)))
-                empty(servers.database_url)
-                times.ours.append(await timed(upload(system, rows)))
-                times.again.append(await timed(upload(system, rows)))
-                times.export.append(await timed(download(system, rows)))
-            growth = peak(pid) - before
+            large = await at_its_peak(system, measure(system, servers.database_url, rows, rounds, times))
         finally:
             await system.close()
     ours, plain, again, export = (
@@ -84,8 +85,32 @@ async def run(servers: Servers, logs: Path, rows: int, rounds: int) -> None:
     )
     print(
         f"bench-import: rows={rows} ours={ours:.0f}/s bare={plain:.0f}/s vs_bare={ours / plain:.2f}"
-        f" again={again:.0f}/s export={export:.0f}/s memory_growth_mb={growth / 1024:.0f}"
+        f" again={again:.0f}/s export={export:.0f}/s memory_growth={large / small:.2f}"
     )
+    return ours / plain >= VS_BARE and large / small <= GROWTH
+
+
+async def measure(system: System, database_url: str, rows: int, rounds: int, times: Times) -> None:
+    for _ in range(rounds):
+        empty(database_url)
+        times.bare.append(await timed(asyncio.to_thread(bare, database_url, rows)))
+        empty(database_url)
+        times.ours.append(await timed(upload(system, rows)))
+        times.again.append(await timed(upload(system, rows)))
+        times.export.append(await timed(download(system, rows)))
+
+
+async def there_and_back(system: System, rows: int) -> None:
+    await upload(system, rows)
+    await download(system, rows)
+
+
+async def at_its_peak(system: System, work: Awaitable[None]) -> int:
+    """The most memory that the API took for it, in KiB."""
+    pid = system.processes["api"].pid
+    forget_peak(pid)
+    await work
+    return peak(pid)
 
 
 def empty(database_url: str) -> None:
@@ -119,20 +144,20 @@ async def download(system: System, rows: int) -> None:
     assert lines == rows + 1, lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.importing")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.importing", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
-    state = REPOSITORY / ".local" / "bench"
+    state = REPOSITORY / ".local" / "bench-import"
     logs = state / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     with PrivateServers(state / "servers", throwaway=True, environment={}) as servers:
         migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
         given = Servers(servers.database_url, servers.broker_url)
-        asyncio.run(run(given, logs, options.rows, options.rounds))
+        return 0 if asyncio.run(run(given, logs, options.rows, options.rounds)) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

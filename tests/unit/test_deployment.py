@@ -1,5 +1,8 @@
 """What must hold of the files that deploy the system, and can be read off them."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import yaml  # type: ignore[import-untyped] # its stubs would be one more depend
 REPOSITORY = Path(__file__).parents[2]
 COMPOSITION = yaml.safe_load((REPOSITORY / "deploy" / "compose.yaml").read_text())
 SERVICES = COMPOSITION["services"]
+CI = {".gitlab-ci.yml": "vendor.gitlab-ci", ".github/workflows/ci.yml": "vendor.github-workflows"}
 OURS = [name for name, service in SERVICES.items() if "mailing-service" in service["image"]]
 
 
@@ -39,8 +43,30 @@ def test_another_image_is_pinned_to_a_release(name: str) -> None:
     assert SERVICES[name]["image"].count(".") >= 1
 
 
-@pytest.mark.parametrize("file", [".gitlab-ci.yml", ".github/workflows/ci.yml"])
-def test_ci_checks_tests_and_builds(file: str) -> None:
-    text = (REPOSITORY / file).read_text()
-    yaml.safe_load(text)
-    assert all(command in text for command in ("make check", "make test", "docker build --file deploy/Dockerfile"))
+@pytest.mark.parametrize(("file", "schema"), CI.items())
+def test_a_ci_file_is_valid_by_its_schema(file: str, schema: str) -> None:
+    program = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema)  # it has them: asks nobody
+    done = subprocess.run([*program, file], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", CI)
+def test_ci_checks_tests_builds_and_tries_the_composition(file: str) -> None:
+    commands = "\n".join(_commands(yaml.safe_load((REPOSITORY / file).read_text())))
+    wanted = ("make check", "make test", "docker build --file deploy/Dockerfile", "tests/e2e/compose.sh")
+    assert [command for command in wanted if command not in commands] == []
+
+
+def _commands(part: object) -> Iterator[str]:
+    """What GitLab's jobs have under `script`, and GitHub's steps under `run`."""
+    match part:
+        case {"script": [*lines]}:
+            yield from map(str, lines)
+        case {"run": str(command)}:
+            yield command
+        case dict():
+            for one in part.values():
+                yield from _commands(one)
+        case list():
+            for one in part:
+                yield from _commands(one)

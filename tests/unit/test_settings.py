@@ -1,10 +1,18 @@
-"""Where settings come from."""
+"""Where settings come from, and what README.md tells of them."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from services.api.settings import ApiSettings
+from services.planner.settings import PlannerSettings
+from services.sender.settings import SenderSettings
 from shared.settings import BrokerSettings, load
+
+README = Path(__file__).parents[2] / "README.md"
+REQUIRED = "required"
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +39,39 @@ def test_a_missing_setting_is_named_and_ends_the_process(
     with pytest.raises(SystemExit, match="2"):
         load(BrokerSettings, tmp_path / "nowhere")
     assert capsys.readouterr().err == "setting MAILING_BROKER_URL: Field required\n"
+
+
+def test_the_readme_has_every_setting_with_its_default_and_no_other() -> None:
+    assert dict(_told()) == dict(_there())
+
+
+def _told() -> Iterator[tuple[str, str | None]]:
+    """The variables in the table, and their defaults as they are set; None for what is told in words."""
+    for line in README.read_text().splitlines():
+        if line.startswith("| `MAILING_"):
+            names, defaults, _ = line.removeprefix("| ").split(" | ", 2)
+            several = ", " in names
+            for name, default in zip(
+                names.split(", "), defaults.split(", ") if several else [defaults], strict=True
+            ):
+                literal = default.strip("`") if default.startswith("`") else None
+                yield name.strip("`"), REQUIRED if default.startswith(REQUIRED) else literal
+
+
+def _there() -> Iterator[tuple[str, str | None]]:
+    """The settings of all services."""
+    for kind in (ApiSettings, PlannerSettings, SenderSettings):
+        for name, field in kind.model_fields.items():
+            yield f"MAILING_{name.upper()}", REQUIRED if field.is_required() else _as_set(field.default)
+
+
+def _as_set(default: object) -> str | None:
+    """As in the environment; None if there is no default, or it is found out."""
+    match default:
+        case timedelta():
+            return f"{default.total_seconds():g}"
+        case bool():
+            return str(default).lower()
+        case int() | float() | str():
+            return str(default)
+    return None
