@@ -100,7 +100,8 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A transaction that is committed at the end of the block.
 
     Raises:
-        DatabaseUnavailable: the server is away; whether a commit on its way took effect is unknown.
+        DatabaseUnavailable: the server is away, and whether a commit on its way took effect is unknown; or all
+            connections are in use.
         TransactionConflict: it gave way to another, and nothing of it took effect.
     """
     told: list[Callable[[], None]] = []
@@ -122,7 +123,8 @@ async def autocommitted(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection of an engine with `autocommit`: each statement is a transaction of its own.
 
     Raises:
-        DatabaseUnavailable: the server is away; whether a statement on its way took effect is unknown.
+        DatabaseUnavailable: the server is away, and whether a statement on its way took effect is unknown; or all
+            connections are in use.
     """
     with _telling_unavailable():
         async with engine.connect() as connection:
@@ -136,6 +138,8 @@ def _telling_unavailable() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, DatabaseUnavailable):
             raise
+        if isinstance(error, PoolTimeout):
+            raise DatabaseUnavailable("All connections to PostgreSQL are in use") from error
         if is_unavailable(error):
             raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
         if _is_victim(error):

@@ -34,7 +34,8 @@ _DESCRIPTIONS = {
     HTTPStatus.CONFLICT: "What is there already forbids it; `detail` says what.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than it may be; `detail` says how large.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is wrong; `errors` names the fields at fault.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached; try again after `Retry-After` seconds.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, or all connections to it are in use;"
+    " try again after `Retry-After` seconds.",
 }
 # What pydantic says, where it can be said so that a caller understands it at once.
 _PLAINER = {"missing": "is required", "extra_forbidden": "is not a known field"}

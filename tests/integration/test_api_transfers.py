@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import ClientDisconnect
+
+from services.planner.settings import PlannerSettings
+from tests.integration.calling import NOWHERE
+from tests.integration.ledger import add_clients, add_mailing, expand_all, query
 
 MOSCOW = "Europe/Moscow"
 CSV = {"Content-Type": "text/csv; charset=utf-8"}
@@ -89,6 +95,40 @@ async def test_two_imports_at_once_both_come_through(api: httpx.AsyncClient) -> 
     assert {one["changed"], other["changed"]} == {0, 2_000}
 
 
+async def test_one_transfer_too_many_is_told_when_to_come_back_and_holds_nobody_else_up(
+    api: httpx.AsyncClient,
+) -> None:
+    over = asyncio.Event()
+
+    def lasting(number: int, begun: asyncio.Event) -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield file_of((number, "#a", MOSCOW))
+            begun.set()
+            await over.wait()
+
+        return pieces()
+
+    begun = [asyncio.Event(), asyncio.Event()]  # as many as MAILING_API_TRANSFERS
+    uploads = [
+        asyncio.create_task(api.post("/api/client/import/", content=lasting(79050000001 + n, event), headers=CSV))
+        for n, event in enumerate(begun)
+    ]
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(event.wait() for event in begun))
+    refused = await asyncio.gather(
+        api.get("/api/client/export/"),
+        api.post("/api/client/import/", content=file_of((79050000003, "#a", MOSCOW)), headers=CSV),
+    )
+    for answer in refused:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"] == "All connections to PostgreSQL are in use; try again in 5 seconds."
+    assert (await api.get("/api/client/")).json()["items"] == []
+    over.set()
+    assert [answer.status_code for answer in await asyncio.gather(*uploads)] == [200, 200]
+    assert (await api.get("/api/client/export/")).text.count("\n") == 3
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
@@ -104,7 +144,53 @@ async def test_what_is_no_csv_of_clients_is_refused(api: httpx.AsyncClient, cont
     assert answer.json()["errors"][0]["field"] == "body"
 
 
-async def test_a_mailings_messages_are_exported(api: httpx.AsyncClient) -> None:
+async def test_a_mailings_messages_are_exported_as_they_stand(
+    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str
+) -> None:
+    settings = PlannerSettings(
+        database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"), chunk_size=1
+    )
+    await add_clients(engine, 5)
+    mailing_id = await add_mailing(engine)
+    await expand_all(engine, mailing_id, settings)
+    await query(engine, "UPDATE mailings SET started_at = '2030-01-01T10:00:00Z' RETURNING 1")
+    await query(
+        engine,
+        """
+        UPDATE messages AS m SET status = became.status::message_status, reason = became.reason::message_reason,
+            settled_at = '2030-01-01T10:00:01.5Z', tries = became.tries
+        FROM (VALUES
+            (1, 'sent', 'none', 1),
+            (2, 'failed', 'answer', 2), (5, 'canceled', 'client', 0)
+        ) AS became (client_id, status, reason, tries)
+        WHERE m.client_id = became.client_id RETURNING 1
+        """,
+    )
+    await query(
+        engine,
+        "UPDATE jobs SET state = 'released' FROM messages AS m"
+        " WHERE jobs.id = m.job_id AND m.client_id = 4 RETURNING 1",
+    )
+    await query(engine, "DELETE FROM clients WHERE id = 5 RETURNING 1")
+    exported = await api.get(f"/api/mailing/{mailing_id}/messages/export/")
+    assert exported.headers["content-type"].startswith("text/csv")
+    start, end = "2030-01-01 10:00:00+00", "2030-01-01 10:00:01.5+00"
+    (header, *rows) = csv.reader(io.StringIO(exported.text, newline=""))
+    assert header == ["id", "client_id", "number", "status", "reason", "created_at", "settled_at", "tries"]
+    assert [row[1:] for row in rows] == [
+        ["1", "79050000000", "sent", "", start, end, "1"],
+        ["2", "79050000001", "failed", "answer", start, end, "2"],
+        ["3", "79050000002", "new", "", start, "", "0"],
+        ["4", "79050000003", "active", "", start, "", "0"],
+        ["5", "", "canceled", "client", start, end, "0"],
+    ]
+    listed = (await api.get(f"/api/mailing/{mailing_id}/messages/")).json()["items"]
+    assert [(row[0], row[3], row[4]) for row in rows] == [
+        (str(one["id"]), one["status"], one["reason"] or "") for one in listed
+    ]
+
+
+async def test_the_export_of_a_mailing_without_messages_is_but_a_header(api: httpx.AsyncClient) -> None:
     sent = await api.post("/api/message/", json={"number": 79990000001, "text": "hello"})
     assert sent.status_code == 201
     body = {"starts_at": "2020-01-01", "expired_at": "2099-01-01T00:00", "text": "x", "filter": "#a"}
