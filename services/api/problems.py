@@ -31,11 +31,20 @@ _TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
 }
 _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "There is no such thing, or no more.",
+    HTTPStatus.REQUEST_TIMEOUT: "The request's head or body took too long to arrive; the connection is closed.",
     HTTPStatus.CONFLICT: "What is there already forbids it; `detail` says what.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than it may be; `detail` says how large.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is wrong; `errors` names the fields at fault.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, or all connections to it are in use;"
     " try again after `Retry-After` seconds.",
+}
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "seconds",
+        "required": True,
+        "schema": {"type": "integer"},
+        "example": RETRY_AFTER,
+    }
 }
 # What pydantic says, where it can be said so that a caller understands it at once.
 _PLAINER = {"missing": "is required", "extra_forbidden": "is not a known field"}
@@ -143,7 +152,8 @@ def documented(*refusals: type[Refusal]) -> dict[int | str, dict[str, object]]:
 def described(status: HTTPStatus) -> dict[str, object]:
     """An answer with this status, for OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"description": _DESCRIPTIONS[status], "content": content}
+    told: dict[str, object] = {"description": _DESCRIPTIONS[status], "content": content}
+    return told | {"headers": _RETRY_AFTER} if status is HTTPStatus.SERVICE_UNAVAILABLE else told
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -212,6 +212,7 @@ async def test_openapi_describes_every_route_with_its_errors(api: httpx.AsyncCli
         for method, route in methods.items():
             assert route["summary"], (method, path)
             assert route["tags"], (method, path)
+            assert "408" in route["responses"]
             if path.startswith("/api/"):
                 assert {"422", "503"} <= route["responses"].keys()
                 # Its client may be unknown, though nothing in its path is.
@@ -221,6 +222,7 @@ async def test_openapi_describes_every_route_with_its_errors(api: httpx.AsyncCli
                 if int(status) >= 400:
                     content = described["content"]["application/problem+json"]
                     assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+                assert ("Retry-After" in described.get("headers", {})) == (status == "503")
     assert "HTTPValidationError" not in schema["components"]["schemas"]
     references = set(re.findall(r'"#/components/schemas/(\w+)"', (await api.get("/openapi.json")).text))
     assert references <= schema["components"]["schemas"].keys()

@@ -28,7 +28,10 @@ async def docs(request: Request) -> HTMLResponse:
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Puts the schema of problems, to which the routes' answers refer, into the description; and 413 to bodies."""
+    """Puts the schema of problems, to which the routes' answers refer, into the description.
+
+    And to the operations what they are answered before they are asked: 408, and 413 where there is a body.
+    """
     plain = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -39,8 +42,10 @@ def describe_problems(app: FastAPI) -> None:
             plain()["components"]["schemas"] |= {**parts, "Problem": problem}
             for path in plain()["paths"].values():
                 for operation in path.values():
+                    answers = operation["responses"] | {"408": described(HTTPStatus.REQUEST_TIMEOUT)}
                     if "requestBody" in operation:
-                        operation["responses"]["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                        answers["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                    operation["responses"] = dict(sorted(answers.items()))
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
