@@ -93,7 +93,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         uploads={clients.IMPORT: Bounds(settings.api_upload_limit, settings.api_upload_timeout, pause)},
     )
     problems.install(app)
-    docs.describe_problems(app)
+    docs.complete(app)
     return app
 
 

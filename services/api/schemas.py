@@ -15,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    JsonValue,
     model_validator,
     with_config,
 )
@@ -53,18 +52,6 @@ Instant = Annotated[
 
 class ClientOut(BaseModel):
     """A client as it is kept."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": 1,
-                "number": 79057003050,
-                "code": 905,
-                "tag": "#AzbukaVkusa",
-                "zone": "Europe/Moscow",
-            }
-        }
-    )
 
     id: int
     number: int = Field(ge=LOWEST, le=HIGHEST)
@@ -137,8 +124,8 @@ class Preview(BaseModel):
     """What a mailing would be if it were made now."""
 
     recipients: int
-    by_zone: dict[str, int] = Field(examples=[{"Europe/Moscow": 3, "Asia/Omsk": 2}])
-    by_code: dict[int, int] = Field(examples=[{905: 4, 906: 1}])
+    by_zone: dict[str, int]
+    by_code: dict[int, int]
     unknown_zones: int = Field(
         description="with a window: recipients who would get nothing, as their time zone is not known (any more)"
     )
@@ -205,53 +192,14 @@ class AttemptOut(BaseModel):
     duration_ms: int | None
 
 
-_MESSAGE: dict[str, JsonValue] = {
-    "id": 1,
-    "mailing_id": None,
-    "client_id": 1,
-    "number": 79057003050,
-    "status": "sent",
-    "reason": None,
-    "created_at": "2030-01-31T10:00:00Z",
-    "settled_at": "2030-01-31T10:00:00.070000Z",
-    "tries": 0,
-    "attempts": [
-        {
-            "at": "2030-01-31T10:00:00.040000Z",
-            "sender": "sender@host-1",
-            "outcome": "accepted",
-            "provider_status": 200,
-            "provider_text": None,
-            "duration_ms": 30,
-        }
-    ],
-}
-
-
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
-
-    model_config = ConfigDict(json_schema_extra={"example": _MESSAGE})
 
     attempts: list[AttemptOut]
 
 
 class HistoryItem(MessageDetail):
     """A message with all that tells what became of it, and why."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                **_MESSAGE,
-                "text": "Your code is 1234",
-                "starts_at": "2030-01-31T10:00:00Z",
-                "expired_at": "2030-02-01T10:00:00Z",
-                "state": "finished",
-                "paused": False,
-                "due_at": None,
-            }
-        }
-    )
 
     text: str = Field(description="its mailing's, as are the next ones")
     starts_at: datetime
@@ -294,12 +242,7 @@ def _mailing_fields(given: object) -> object:
 class ClientIn(BaseModel):
     """A new client. `code` and `id` are ignored if given."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "example": {"number": "+7 (905) 700-30-50", "tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     number: Number
     tag: Tag
@@ -326,10 +269,7 @@ class MailingIn(BaseModel):
 class MessageIn(BaseModel):
     """A message to be sent on its own, to a client or to any number."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"example": {"number": "+7 (905) 700-30-50", "text": "Your code is 1234"}},
-    )
+    model_config = ConfigDict(extra="forbid")
 
     number: Number | None = None
     client: Id | None = Field(default=None, description="a client's id, instead of a number")

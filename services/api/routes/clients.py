@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -63,17 +63,7 @@ async def page(
     "/import/",
     summary="Import clients from CSV",
     responses=documented(),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "text/csv": {
-                    "schema": {"type": "string"},
-                    "example": "number,tag,zone\n+7 905 700-30-50,#AzbukaVkusa,Europe/Moscow\n",
-                }
-            },
-        }
-    },
+    openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
 async def import_csv(request: Request, transfers: Transfers) -> Imported:
     """UTF-8, a header that names `number`, `tag` and `zone`, fields in quotation marks where they need it.
@@ -108,11 +98,7 @@ async def find(client_id: ClientId, database: OnDatabase) -> ClientOut:
 
 @router.put("/{client_id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
 @router.patch("/{client_id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
-async def change(
-    client_id: ClientId,
-    changes: Annotated[ClientChange, Body(examples=[{"tag": "#AzbukaVkusa"}])],
-    database: OnDatabase,
-) -> ClientOut:
+async def change(client_id: ClientId, changes: ClientChange, database: OnDatabase) -> ClientOut:
     """PUT and PATCH are the same: what is not given stays."""
     return await database.statement(clients.change, client_id, changes)
 

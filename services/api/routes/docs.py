@@ -1,12 +1,14 @@
 """/docs/ and /openapi.json. Swagger UI comes with the service: it works on a machine that reaches nothing else."""
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from services.api.examples import OPERATIONS, Shown
 from services.api.problems import Problem, described
 
 router = APIRouter(include_in_schema=False)
@@ -27,28 +29,40 @@ async def docs(request: Request) -> HTMLResponse:
     )
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Puts the schema of problems, to which the routes' answers refer, into the description.
-
-    And to the operations what they are answered before they are asked: 408, and 413 where there is a body.
-    """
+def complete(app: FastAPI) -> None:
+    """Puts into the description what FastAPI does not: problems, to which routes refer, and examples."""
     plain = app.openapi
 
-    def openapi() -> dict[str, object]:
+    def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             reference = "#/components/schemas/{model}"
             problem = Problem.model_json_schema(ref_template=reference, mode="serialization")
             parts = problem.pop("$defs")
             plain()["components"]["schemas"] |= {**parts, "Problem": problem}
-            for path in plain()["paths"].values():
-                for operation in path.values():
-                    answers = operation["responses"] | {"408": described(HTTPStatus.REQUEST_TIMEOUT)}
-                    if "requestBody" in operation:
-                        answers["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-                    operation["responses"] = dict(sorted(answers.items()))
+            for path, operations in plain()["paths"].items():
+                for method, operation in operations.items():
+                    _describe_edge(operation)
+                    if (name := f"{method.upper()} {path}") in OPERATIONS:
+                        _show(operation, OPERATIONS[name])
         return plain()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _describe_edge(operation: dict[str, Any]) -> None:
+    """What is answered before a route is asked: the head of any request may be slow, and any body too large."""
+    answers = operation["responses"] | {"408": described(HTTPStatus.REQUEST_TIMEOUT)}
+    if "requestBody" in operation:
+        answers["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _show(operation: dict[str, Any], shown: Shown) -> None:
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content["examples"] = {summary: {"value": body} for summary, body in shown.bodies.items()}
+    for status in operation["responses"].keys() & {"200", "201"}:
+        for content in operation["responses"][status]["content"].values():
+            content["example"] = shown.answer
 
 
 def assets() -> StaticFiles:

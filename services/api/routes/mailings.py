@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
@@ -122,10 +122,7 @@ async def export_csv(mailing_id: MailingId, database: OnDatabase, transfers: Tra
 @router.put("/{mailing_id}/", summary="Change a mailing", responses=_MAY_BE_FORBIDDEN)
 @router.patch("/{mailing_id}/", summary="Change a mailing", responses=_MAY_BE_FORBIDDEN)
 async def change(
-    mailing_id: MailingId,
-    changes: Annotated[MailingChange, Body(examples=[{"expired_at": "2030-01-31T18:00:00Z"}])],
-    database: OnDatabase,
-    request_id: RequestId,
+    mailing_id: MailingId, changes: MailingChange, database: OnDatabase, request_id: RequestId
 ) -> MailingOut:
     """PUT and PATCH are the same: what is not given stays.
 
@@ -160,14 +157,7 @@ async def cancel(mailing_id: MailingId, database: OnDatabase, request_id: Reques
 
 
 @router.post("/{mailing_id}/retry/", summary="Retry what was not sent", responses=_MAY_BE_FORBIDDEN)
-async def retry(
-    mailing_id: MailingId,
-    wanted: Annotated[
-        Retry, Body(examples=[{"status": ["failed", "expired"], "expired_at": "2030-01-31T18:00:00Z"}])
-    ],
-    database: OnDatabase,
-    request_id: RequestId,
-) -> MailingOut:
+async def retry(mailing_id: MailingId, wanted: Retry, database: OnDatabase, request_id: RequestId) -> MailingOut:
     """The messages in these statuses become `new` again, and the mailing ends at `expired_at` instead.
 
     It happens bit by bit, right after the answer. What is `uncertain` may have reached its client already. If

@@ -1,0 +1,60 @@
+"""The examples of the OpenAPI document, asked and answered."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from services.api.examples import OPERATIONS
+from tests.integration.calling import NOWHERE, api_on
+
+CSV = {"Content-Type": "text/csv"}
+
+
+@pytest.fixture(autouse=True)
+def _before_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("express", "mailings", "previews"):
+        monkeypatch.setattr(f"services.api.{module}.utc_now", lambda: datetime(2030, 1, 30, tzinfo=UTC))
+
+
+async def ask(api: httpx.AsyncClient, operation: str, body: object = None) -> httpx.Response:
+    method, path = operation.split()
+    path = path.format(client_id=1, mailing_id=1, message_id=1)
+    if isinstance(body, str):
+        return await api.request(method, path, content=body.encode(), headers=CSV)
+    return await api.request(method, path, json=body)
+
+
+@pytest.mark.parametrize("operation", [name for name, shown in OPERATIONS.items() if shown.bodies])
+async def test_every_body_that_is_shown_is_taken(operation: str) -> None:
+    async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/") as api:
+        for body in OPERATIONS[operation].bodies.values():
+            answer = await ask(api, operation, body)
+            assert answer.status_code == 503, answer.text  # nothing is wrong with it; there is no database
+
+
+async def test_what_is_answered_is_what_is_shown(api: httpx.AsyncClient) -> None:
+    for operation in (
+        "POST /api/client/import/",
+        "GET /api/client/",
+        "GET /api/client/{client_id}/",
+        "GET /api/client/export/",
+        "PUT /api/client/{client_id}/",
+        "POST /api/mailing/preview/",
+        "POST /api/mailing/",
+        "PATCH /api/mailing/{mailing_id}/",
+    ):
+        shown = OPERATIONS[operation]
+        answer = await ask(api, operation, next(iter(shown.bodies.values()), None))
+        assert answer.is_success, answer.text
+        if isinstance(shown.answer, str):
+            assert answer.text == shown.answer
+        else:
+            assert isinstance(shown.answer, dict)
+            assert without_instant(answer.json()) == without_instant(shown.answer)
+
+
+def without_instant(answer: Mapping[str, object]) -> dict[str, object]:
+    """What is the same each time."""
+    return {name: value for name, value in answer.items() if name != "created_at"}

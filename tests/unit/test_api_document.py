@@ -1,0 +1,93 @@
+"""What the OpenAPI document shows of every operation, and that it holds."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+import pytest
+from pydantic import SecretStr
+
+from services.api import examples
+from services.api.main import create_app
+from services.api.settings import ApiSettings
+
+NOWHERE = "127.0.0.1:1"
+Node = dict[str, Any]
+DOCUMENT: Node = create_app(
+    ApiSettings(
+        database_url=SecretStr(f"postgresql://nobody@{NOWHERE}/x"), broker_url=SecretStr(f"amqp://{NOWHERE}/")
+    )
+).openapi()
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+    if path.startswith("/api/")
+}
+
+
+class Shown(NamedTuple):
+    """An example, and the schema beside it."""
+
+    schema: Node
+    example: object
+
+
+def shown_at(node: Node) -> Iterator[Shown]:
+    """By a media type, a parameter, a header, or a schema itself."""
+    schema, examples = node.get("schema", node), node.get("examples", [])
+    if "example" in node:
+        yield Shown(schema, node["example"])
+    for example in examples.values() if isinstance(examples, dict) else examples:
+        yield Shown(schema, example["value"] if isinstance(examples, dict) else example)
+
+
+def shown_within(node: object) -> Iterator[Shown]:
+    """Anywhere in this part of the document."""
+    if isinstance(node, dict):
+        yield from shown_at(node)
+        for name, inner in node.items():
+            if name not in ("example", "examples"):
+                yield from shown_within(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from shown_within(inner)
+
+
+def fits(shown: Shown) -> bool:
+    """In the document, which the schema may refer to."""
+    whole = {**shown.schema, "components": DOCUMENT["components"]}
+    return jsonschema_rs.validator_for(whole, validate_formats=True).is_valid(shown.example)
+
+
+def contents(operation: Node) -> Iterator[Node]:
+    """Of its body, and of its success."""
+    yield from operation.get("requestBody", {}).get("content", {}).values()
+    [success] = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    yield from success.get("content", {}).values()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_shows_what_it_takes_and_what_it_answers(operation: str) -> None:
+    found = [[*shown_at(content)] for content in contents(OPERATIONS[operation])]
+    assert all(found)
+    assert found or operation.startswith("DELETE ")
+
+
+def test_no_example_is_of_an_operation_that_is_no_more() -> None:
+    assert examples.OPERATIONS.keys() <= OPERATIONS.keys()
+
+
+def test_every_example_fits_its_schema() -> None:
+    everything = [*shown_within(DOCUMENT)]
+    assert len(everything) > 2 * len(OPERATIONS)
+    assert [shown for shown in everything if not fits(shown)] == []
+
+
+def test_an_example_that_does_not_fit_would_be_found() -> None:
+    client = OPERATIONS["POST /api/client/"]["responses"]["201"]["content"]["application/json"]
+    [shown] = shown_at(client)
+    assert isinstance(shown.example, dict)
+    assert fits(shown)
+    assert not fits(shown._replace(example={**shown.example, "number": 5}))
+    assert not fits(shown._replace(example={}))
