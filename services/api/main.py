@@ -36,7 +36,8 @@ Clients, mailings to them, and what became of every single message.
 Every path works with and without its last slash. Times are ISO 8601; one without an offset is UTC, and answers
 are in UTC. Errors are RFC 9457 problems that name the fields at fault. Every answer carries an `X-Request-ID`,
 the caller's own if it sent one, under which the logs can be searched. With an `Idempotency-Key`, a POST that
-creates can be sent again when its answer was lost.
+creates can be sent again when its answer was lost. An import needs no key, and none is looked at: it may simply be
+repeated, as it changes nothing the second time.
 """
 
 

@@ -77,6 +77,17 @@ async def test_what_is_exported_can_be_imported_and_changes_nothing(api: httpx.A
     assert (again["added"], again["changed"], again["unchanged"], again["rejected"]) == (0, 0, 3_000, 0)
 
 
+async def test_a_repeated_import_is_another_one_whatever_its_key_and_changes_nothing(
+    api: httpx.AsyncClient,
+) -> None:
+    content, headers = file_of((79050000001, "#a", MOSCOW)), {**CSV, "Idempotency-Key": "the same"}
+    first, again = [
+        (await api.post("/api/client/import/", content=content, headers=headers)).json() for _ in range(2)
+    ]
+    assert (first["added"], first["unchanged"]) == (1, 0)
+    assert (again["added"], again["changed"], again["unchanged"]) == (0, 0, 1)
+
+
 async def test_an_upload_that_breaks_off_changes_nothing(api: httpx.AsyncClient) -> None:
     async def breaking() -> AsyncIterator[bytes]:
         yield file_of((79050000001, "#a", MOSCOW))

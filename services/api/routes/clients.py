@@ -69,7 +69,8 @@ async def import_csv(request: Request, transfers: Transfers) -> Imported:
     """UTF-8, a header that names `number`, `tag` and `zone`, fields in quotation marks where they need it.
 
     A client whose number is there already is changed. A row that is wrong stops none of the others; an upload
-    that breaks off changes nothing.
+    that breaks off changes nothing. When the answer was lost, send the same file again: it changes nothing the
+    second time, and no `Idempotency-Key` is looked at.
     """
     kind, _, _ = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != "text/csv":
