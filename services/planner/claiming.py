@@ -25,14 +25,12 @@ MOST_JOBS_AT_ONCE = 500  # of a mailing
 # No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
 # and `state` is then looked at again.
 _CLAIM = text("""
-    WITH share AS (
-        SELECT * FROM unnest(
+    WITH picked AS MATERIALIZED (
+        SELECT due.id, share.revision
+        FROM unnest(
             CAST(:mailings AS bigint[]), CAST(:shares AS bigint[]), CAST(:revisions AS integer[]),
             CAST(:firsts AS timestamptz[])
         ) AS share(mailing_id, messages, revision, first)
-    ), picked AS (
-        SELECT due.id
-        FROM share
         CROSS JOIN LATERAL (
             SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
             FROM (
@@ -45,10 +43,9 @@ _CLAIM = text("""
         WHERE due.before < share.messages
     )
     UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
-    FROM mailings, share
-    WHERE jobs.id IN (SELECT id FROM picked) AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
-      AND mailings.state = 'running' AND mailings.paused_at IS NULL
-      AND share.mailing_id = mailings.id AND share.revision = mailings.revision
+    FROM mailings, picked
+    WHERE jobs.id = picked.id AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
+      AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
               mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
               mailings.request_id
