@@ -17,7 +17,7 @@ from services.planner.ledger import Closed, LockedJob, lock_jobs, settle_jobs
 from services.planner.metrics import LEASES_EXPIRED
 from services.planner.release import put_back_locked
 from services.planner.settings import PlannerSettings
-from services.planner.windows import plan, why_expired, window_of
+from services.planner.windows import Plan, plan, why_expired, window_of
 from shared.database import transaction
 from shared.log import about_several
 from shared.statuses import JobState, MessageStatus, Reason
@@ -60,6 +60,13 @@ _REPLAN = text("""
         CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[]), CAST(:send_befores AS timestamptz[])
     ) AS given(id, due_at, send_before)
     WHERE jobs.id = given.id
+""")
+
+_MOVED = text("""
+    SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS bigint[])) AND EXISTS (
+        SELECT FROM messages LEFT JOIN clients ON clients.id = client_id
+        WHERE job_id = jobs.id AND status = 'new' AND clients.zone IS DISTINCT FROM jobs.zone
+    )
 """)
 
 _FINISH = text("""
@@ -222,6 +229,10 @@ async def replan(turn: Turn) -> bool:
             for job in jobs.values()
             if job.state is JobState.PLANNED and job.send_before is not None and job.send_before <= turn.now
         }
+        held = [job_id for job_id, planned in plans.items() if planned.is_held]
+        # Clients may have been given another zone, or be gone: by that, what is due is sorted when it is released.
+        moved = (await connection.execute(_MOVED, {"ids": held})).scalars() if held else ()
+        plans |= dict.fromkeys(moved, Plan(turn.now))
         parameters = {
             "ids": list(plans),
             "due_ats": [planned.due_at for planned in plans.values()],

@@ -282,6 +282,21 @@ async def test_where_local_time_does_not_matter_no_zone_holds_anything(
     assert len(job.messages) == 3
 
 
+async def test_what_is_held_for_its_zone_goes_out_when_its_client_is_given_another(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await clients_in(engine, MARS)
+    mailing = await mailing_at_noon(engine, settings)
+    await execute(engine, "UPDATE clients SET zone = :zone WHERE id > 1", zone=MOSCOW)
+    await reaping.replan(turn(engine, settings, NOON + HOLD))
+    assert await claim(engine, mailing, NOON + HOLD) == [], "they are sorted by zone first"
+    (job,) = await claim(engine, mailing, NOON + HOLD)
+    assert [message.id for message in job.messages] == [2, 3]
+    assert job.send_before == at(18)
+    assert await plans(engine) == {(MARS, NOON + 2 * HOLD, NOON + 2 * HOLD)}
+    assert (await survey.take_survey(engine, NOON + HOLD)).held == 1
+
+
 async def test_what_never_opened_expires_for_that_reason(engine: AsyncEngine, settings: PlannerSettings) -> None:
     await clients_in(engine, MOSCOW, TOKYO)
     mailing = await mailing_at_noon(engine, settings, lasts=timedelta(hours=3))
