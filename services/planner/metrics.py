@@ -87,6 +87,11 @@ def _totals(survey: Survey) -> Iterator[Metric]:
         ("mailing_jobs_outstanding", "Jobs that are with the senders", survey.jobs_outstanding),
         ("mailing_messages_outstanding", "Messages of these without a result", survey.messages_outstanding),
         ("mailing_open_messages", "Messages of mailings that are not over, in no final status", survey.open),
+        (
+            "mailing_held_messages",
+            "Messages of running mailings whose client's time zone is not known",
+            survey.held,
+        ),
         ("mailing_outbox_entries", "What RabbitMQ is owed", survey.outbox_entries),
         ("mailing_outbox_age_seconds", "For how long it has been owed the first of it", survey.outbox_age),
     ):

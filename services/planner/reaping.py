@@ -4,7 +4,8 @@ Each step looks at the database alone and does a bounded amount, so it may be re
 overlap: rows are locked, and what is found changed under the lock is left alone.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from services.planner.ledger import Closed, LockedJob, lock_jobs, settle_jobs
 from services.planner.metrics import LEASES_EXPIRED
 from services.planner.release import put_back_locked
 from services.planner.settings import PlannerSettings
-from services.planner.windows import plan, why_expired, window_of
+from services.planner.windows import Plan, plan, why_expired, window_of
 from shared.database import transaction
 from shared.log import about_several
 from shared.statuses import JobState, MessageStatus, Reason
@@ -28,7 +29,8 @@ JOBS_AT_ONCE = 100
 ROWS_AT_ONCE = 10_000
 
 _OVERDUE = text("""
-    SELECT id FROM jobs WHERE state = 'released' AND lease_until < :before
+    SELECT jobs.id, request_id FROM jobs LEFT JOIN mailings ON mailings.id = mailing_id
+    WHERE jobs.state = 'released' AND lease_until < :before
     ORDER BY lease_until LIMIT :most
 """)
 
@@ -46,7 +48,7 @@ _CANCELED = text("""
 """)
 
 _CLOSED = text("""
-    SELECT jobs.id, window_from, window_until FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
+    SELECT jobs.id, window_from, window_until, request_id FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
     WHERE jobs.state = 'planned' AND send_before <= :now
       AND mailings.state = 'running' AND mailings.expired_at > :now
     ORDER BY send_before LIMIT :most
@@ -58,6 +60,13 @@ _REPLAN = text("""
         CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[]), CAST(:send_befores AS timestamptz[])
     ) AS given(id, due_at, send_before)
     WHERE jobs.id = given.id
+""")
+
+_MOVED = text("""
+    SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS bigint[])) AND EXISTS (
+        SELECT FROM messages LEFT JOIN clients ON clients.id = client_id
+        WHERE job_id = jobs.id AND status = 'new' AND clients.zone IS DISTINCT FROM jobs.zone
+    )
 """)
 
 _FINISH = text("""
@@ -145,8 +154,9 @@ async def reclaim(turn: Turn, before: datetime) -> None:
     """
     closed: list[Closed] = []
     async with transaction(turn.engine) as connection:
-        found = (await connection.execute(_OVERDUE, {"before": before, "most": JOBS_AT_ONCE})).scalars().all()
-        jobs = await lock_jobs(connection, found)
+        found = (await connection.execute(_OVERDUE, {"before": before, "most": JOBS_AT_ONCE})).all()
+        request_ids = {row.id: row.request_id for row in found}
+        jobs = await lock_jobs(connection, request_ids)
         released = {job.id: job for job in jobs.values() if job.state is JobState.RELEASED}
         if turn.settings.provider_idempotent:
             await put_back_locked(connection, released)
@@ -155,7 +165,8 @@ async def reclaim(turn: Turn, before: datetime) -> None:
             closed = await settle_jobs(connection, released.values(), *end, turn.now)
     LEASES_EXPIRED.inc(len(released))
     for job in released.values():
-        log.warning("lease_ran_out", job_id=job.id, mailing_id=job.mailing_id, open=job.open)
+        ids = {"mailing_id": job.mailing_id, "job_id": job.id, "request_id": request_ids[job.id]}
+        log.warning("lease_ran_out", **ids, open=job.open)
     _tell(closed, MessageStatus.UNCERTAIN, Reason.SILENCE)
 
 
@@ -211,23 +222,34 @@ async def replan(turn: Turn) -> bool:
     async with transaction(turn.engine) as connection:
         found = (await connection.execute(_CLOSED, {"now": turn.now, "most": ROWS_AT_ONCE})).all()
         windows = {row.id: window_of(row.window_from, row.window_until) for row in found}
+        request_ids = {row.id: row.request_id for row in found}
         jobs = await lock_jobs(connection, windows)
         plans = {
             job.id: plan(windows[job.id], job.zone, turn.now)
             for job in jobs.values()
             if job.state is JobState.PLANNED and job.send_before is not None and job.send_before <= turn.now
         }
+        held = [job_id for job_id, planned in plans.items() if planned.is_held]
+        # Clients may have been given another zone, or be gone: by that, what is due is sorted when it is released.
+        moved = (await connection.execute(_MOVED, {"ids": held})).scalars() if held else ()
+        plans |= dict.fromkeys(moved, Plan(turn.now))
         parameters = {
             "ids": list(plans),
             "due_ats": [planned.due_at for planned in plans.values()],
             "send_befores": [planned.send_before for planned in plans.values()],
         }
         await connection.execute(_REPLAN, parameters)
-    for job_id, planned in plans.items():
-        if planned.is_held:
-            job = jobs[job_id]
-            log.warning("zone_unknown", zone=job.zone, mailing_id=job.mailing_id, job_id=job_id, held=job.open)
+    _tell_of_held([jobs[job_id] for job_id, planned in plans.items() if planned.is_held], request_ids)
     return len(found) == ROWS_AT_ONCE
+
+
+def _tell_of_held(jobs: Iterable[LockedJob], request_ids: Mapping[int, str | None]) -> None:
+    """A line for each mailing and zone: of jobs there may be thousands."""
+    held = Counter[tuple[int, str | None, str | None]]()
+    for job in jobs:
+        held[job.mailing_id, request_ids[job.id], job.zone] += job.open
+    for (mailing_id, request_id, zone), messages in held.items():
+        log.warning("zone_unknown", mailing_id=mailing_id, request_id=request_id, zone=zone, held=messages)
 
 
 async def finish(turn: Turn) -> bool:

@@ -26,7 +26,8 @@ _ASKED = text("""
 
 # SKIP LOCKED: another planner has it in hand.
 _LOCK = text("""
-    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, rate FROM mailings
+    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, rate, request_id
+    FROM mailings
     WHERE id = :id AND retry_statuses IS NOT NULL
     FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -96,5 +97,5 @@ async def retry_batch(
         for row in rows:
             moves.add(mailing_id, MessageStatus(row.status), MessageStatus.NEW, row.messages)
         await moves.apply(connection)
-    log.info("messages_put_back", mailing_id=mailing_id, messages=count)
+    log.info("messages_put_back", mailing_id=mailing_id, request_id=mailing.request_id, messages=count)
     return count

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.contracts import utc_now
 from shared.database import is_unavailable, transaction
 from shared.reasons import reason_of
+from shared.zones import find_zone
 
 log = structlog.get_logger()
 
@@ -72,6 +73,14 @@ _RUNNING = text("""
     ORDER BY expired_at, mailings.id LIMIT :most
 """)
 
+# Who is to be written to by the local time of a zone.
+_BY_ZONE = text("""
+    SELECT zone, sum(open) AS messages FROM mailings JOIN jobs ON mailing_id = mailings.id
+    WHERE mailings.state = 'running' AND finished_at IS NULL AND window_from IS NOT NULL
+      AND jobs.state = 'planned' AND zone IS NOT NULL
+    GROUP BY zone
+""")
+
 
 class Lane(StrEnum):
     EXPRESS = "express"  # sent on its own
@@ -106,6 +115,7 @@ class Survey:
     jobs_outstanding: int
     messages_outstanding: int
     open: int
+    held: int  # for clients of zones that are not known
     outbox_entries: int
     outbox_age: float
     running: tuple[RunningMailing, ...]  # those that end first
@@ -118,6 +128,7 @@ async def take_survey(engine: AsyncEngine, now: datetime) -> Survey:
         await connection.execute(_BOUND)
         row = (await connection.execute(_TOTALS, {"now": now})).one()
         running = (await connection.execute(_RUNNING, {"now": now, "most": MAILINGS_SHOWN})).all()
+        by_zone = (await connection.execute(_BY_ZONE)).all()
     return Survey(
         mailings={"scheduled": row.scheduled, "running": row.running, "paused": row.paused},
         due={
@@ -128,6 +139,7 @@ async def take_survey(engine: AsyncEngine, now: datetime) -> Survey:
         jobs_outstanding=row.jobs,
         messages_outstanding=int(row.messages),
         open=int(row.open),
+        held=sum(int(one.messages) for one in by_zone if find_zone(one.zone) is None),
         outbox_entries=row.entries,
         outbox_age=_seconds(row.owed_since, now),
         running=tuple(

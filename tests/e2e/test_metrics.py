@@ -5,14 +5,17 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import httpx
+import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import free_ports
 from shared import __version__
+from shared.contracts import utc_now
 from tests.e2e.conftest import QUICK
 from tests.e2e.system import Environment, System, running_system, until
 from tests.integration.calling import NOWHERE, address_of_database, by_way_of, wire_to
@@ -171,6 +174,37 @@ async def test_of_a_mailing_under_way_it_shows_what_is_open_due_and_outstanding(
         assert numbers["mailing_due_lag_seconds{lane=express}"] == 0
         assert numbers["mailing_jobs_outstanding"] > 0
         assert numbers["mailing_rate_limit_slots_total"] > 0
+
+
+async def test_messages_to_a_zone_that_is_not_known_are_shown_as_held_and_not_sent(
+    own_servers: Servers, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    async with watched_system(own_servers, sandbox, tmp_path, senders=1) as watched:
+        system = watched.system
+        audience = await system.add_audience(20)
+        with psycopg.connect(own_servers.database_url) as connection:  # as the API takes no such zone
+            connection.execute("UPDATE clients SET zone = 'Mars/Olympus' WHERE number % 4 = 0")
+        now = utc_now()
+        in_moscow = [(now + timedelta(hours=hours)).strftime("%H:%M") for hours in (2, 4)]  # an hour around it
+        body = {
+            "starts_at": now.isoformat(),
+            "expired_at": (now + timedelta(hours=1)).isoformat(),
+            "text": "hello",
+            "filter": audience.tag,
+            "window": dict(zip(("from", "until"), in_moscow, strict=True)),
+        }
+        response = (await system.api.post("/api/mailing/", json=body)).raise_for_status()
+        mailing = int(response.json()["id"])
+
+        async def all_others_are_sent() -> bool:
+            return await system.status(mailing) == {"sent": 15, "new": 5, "total": 20}
+
+        async def held_are_shown() -> bool:
+            return (await watched.planner.numbers())["mailing_held_messages"] == 5
+
+        await until(all_others_are_sent, timeout=20, what="all whose zone is known have got their message")
+        await until(held_are_shown, timeout=10, what="those held are shown")
+        assert all(message.phone % 4 for message in await sandbox.control.messages())
 
 
 async def test_failures_are_counted_for_what_they_are(

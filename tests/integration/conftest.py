@@ -1,9 +1,11 @@
-"""What the tests of the API have in common."""
+"""What the tests have in common."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
 from tests.integration.calling import NOWHERE, api_on
 
@@ -12,3 +14,15 @@ from tests.integration.calling import NOWHERE, api_on
 async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.AsyncClient]:
     async with api_on(database_url, f"amqp://{NOWHERE}/") as client:
         yield client
+
+
+@pytest.fixture
+def lines() -> Iterator[LogCapture]:
+    """What is logged."""
+    capture = LogCapture()
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, capture], cache_logger_on_first_use=False
+    )
+    yield capture
+    structlog.configure(**before)

@@ -6,6 +6,7 @@ from json import dumps
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from structlog.testing import LogCapture
 
 from services.planner import claiming
 from services.planner.expansion import expand_batch
@@ -13,6 +14,7 @@ from services.planner.pacing import Limit
 from services.planner.settings import PlannerSettings
 from shared.contracts import Job, utc_now
 from shared.database import transaction
+from shared.stories import Fields, parse, story
 
 STATUSES = ("new", "active", "sent", "failed", "expired", "canceled", "uncertain")
 
@@ -35,6 +37,7 @@ async def add_mailing(
     tag: str = "#t",
     starts_in: timedelta = timedelta(0),
     lasts: timedelta = timedelta(hours=1),
+    request_id: str | None = None,
 ) -> int:
     """A scheduled mailing to the clients with that tag."""
     now = utc_now()
@@ -42,10 +45,15 @@ async def add_mailing(
         mailing_id: int = (
             await connection.execute(
                 text(
-                    "INSERT INTO mailings (starts_at, expired_at, text, filter)"
-                    " VALUES (:starts, :ends, 'hello', CAST(:filter AS jsonb)) RETURNING id"
+                    "INSERT INTO mailings (starts_at, expired_at, text, filter, request_id)"
+                    " VALUES (:starts, :ends, 'hello', CAST(:filter AS jsonb), :request_id) RETURNING id"
                 ),
-                {"starts": now + starts_in, "ends": now + starts_in + lasts, "filter": dumps({"tag": [tag]})},
+                {
+                    "starts": now + starts_in,
+                    "ends": now + starts_in + lasts,
+                    "filter": dumps({"tag": [tag]}),
+                    "request_id": request_id,
+                },
             )
         ).scalar_one()
         await connection.execute(text("INSERT INTO counters (mailing_id) VALUES (:id)"), {"id": mailing_id})
@@ -110,3 +118,9 @@ async def query(engine: AsyncEngine, statement: str, **parameters: object) -> Se
     """Rows of any query."""
     async with transaction(engine) as connection:
         return [tuple(row) for row in await connection.execute(text(statement), parameters)]
+
+
+def told_of(mailing_id: int, lines: LogCapture) -> list[Fields]:
+    """What `python -m shared logs --mailing` makes of the lines."""
+    parsed = (parse(dumps(entry)) for entry in lines.entries)
+    return story((line for line in parsed if line), "mailing", mailing_id)

@@ -1,11 +1,10 @@
 """What every request passes: ids, limits, problems, documentation. Mostly without a database."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
@@ -21,17 +20,6 @@ async def api() -> AsyncIterator[httpx.AsyncClient]:
     """An API that has neither database nor broker: what is wrong with a request shows before that matters."""
     async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/") as client:
         yield client
-
-
-@pytest.fixture
-def lines() -> Iterator[LogCapture]:
-    capture = LogCapture()
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, capture], cache_logger_on_first_use=False
-    )
-    yield capture
-    structlog.configure(**before)
 
 
 def is_problem(answer: httpx.Response, status: int) -> bool:

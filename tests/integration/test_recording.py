@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import LogCapture
 
 from services.planner import reaping, recording
 from services.planner.expansion import expand_batch
@@ -22,7 +23,7 @@ from shared.contracts import (
     utc_now,
 )
 from shared.database import transaction
-from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query, told_of
 from tests.integration.ledger import claim as claim_jobs
 
 NOW_MS = 1_790_000_000_000
@@ -254,10 +255,10 @@ async def test_reports_about_messages_that_do_not_exist_are_ignored(
 
 
 async def test_a_job_nobody_reported_on_is_released_again_after_its_lease(
-    engine: AsyncEngine, settings: PlannerSettings
+    engine: AsyncEngine, settings: PlannerSettings, lines: LogCapture
 ) -> None:
     await add_clients(engine, 10)
-    mailing = await add_mailing(engine)
+    mailing = await add_mailing(engine, request_id="order-7")
     await expand_all(engine, mailing, settings)
     (job,) = await claim(engine, mailing, 10)
     later = utc_now() + timedelta(minutes=5)
@@ -270,6 +271,15 @@ async def test_a_job_nobody_reported_on_is_released_again_after_its_lease(
     assert await counters(engine, mailing) == {"new": 10}
     (again,) = await claim(engine, mailing, 10)
     assert (again.job_id, again.release) == (job.job_id, 2)
+    *_, told = told_of(mailing, lines)
+    assert told == {
+        "event": "lease_ran_out",
+        "log_level": "warning",
+        "mailing_id": mailing,
+        "job_id": job.job_id,
+        "request_id": "order-7",
+        "open": 10,
+    }
 
 
 async def test_for_a_provider_that_may_not_be_asked_twice_a_lost_job_is_uncertain(

@@ -1,8 +1,10 @@
-"""How much is released: no more than the provider's limit has slots for, and not nothing for what may be lost."""
+"""What is released: no more than the provider's limit has slots for, not nothing for what may be lost, and all of
+it as its mailing is just then."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.api import express
 from services.api.schemas import MessageIn
 from services.planner.pacing import AHEAD, LEAD
-from services.planner.release import COUNTS_FOR, release
+from services.planner.release import COUNTS_FOR, put_back, release
 from services.planner.settings import PlannerSettings
-from shared.broker import Publisher
-from shared.contracts import utc_now
+from shared.broker import Publisher, close, connect
+from shared.contracts import JOB, Job, utc_now
 from shared.database import transaction
+from shared.topology import SENDER_JOBS
+from tests.integration.calling import eventually
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 NUMBER = 79_050_000_000
@@ -41,6 +45,16 @@ async def free_from(engine: AsyncEngine) -> datetime:
     ((at,),) = await query(engine, "SELECT to_timestamp(taken_until) FROM paces WHERE mailing_id = 0")
     assert isinstance(at, datetime)
     return at
+
+
+async def take_jobs(broker_url: str, count: int) -> list[Job]:
+    """So many jobs from the senders' queue."""
+    connection = await connect(SecretStr(broker_url), "tests")
+    channel = await connection.channel()
+    queue = await channel.get_queue(SENDER_JOBS, ensure=False)
+    taken = [await eventually(lambda: queue.get(no_ack=True, fail=False)) for _ in range(count)]
+    await close(connection)
+    return [JOB.validate_json(message.body) for message in taken]
 
 
 async def test_single_messages_take_no_slots_that_are_far_ahead(
@@ -75,3 +89,21 @@ async def test_jobs_that_may_be_lost_keep_others_from_going_out_for_seconds_only
     least = settings.release_least
     assert await release(engine, publisher, settings, now=now + COUNTS_FOR + timedelta(seconds=1)) == least
     assert await counters(engine, mailing) == {"active": 500 + 10 * least, "new": 100 - 10 * least}
+
+
+async def test_a_text_that_is_changed_is_that_of_all_that_is_released_from_then_on(
+    engine: AsyncEngine, publisher: Publisher, settings: PlannerSettings, broker_url: str, api: httpx.AsyncClient
+) -> None:
+    await add_clients(engine, 100)
+    mailing = await add_mailing(engine)
+    await expand_all(engine, mailing, settings)
+    now = utc_now()
+    before = await take_jobs(broker_url, await release(engine, publisher, settings, now=now))
+    (await api.patch(f"/api/mailing/{mailing}/", json={"text": "changed"})).raise_for_status()
+    await put_back(engine, before[:1])
+    after = await take_jobs(broker_url, await release(engine, publisher, settings, now=now + 2 * COUNTS_FOR))
+    assert {job.text for job in before} == {"hello"}
+    assert {job.text for job in after} == {"changed"}
+    again = {job.job_id for job in before} & {job.job_id for job in after}
+    assert again == {before[0].job_id}, "also what had gone out with the old one, and came back"
+    assert len(after) > 1

@@ -7,19 +7,24 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import LogCapture
 
-from services.planner import claiming, reaping, recording, retrying
+from services.planner import claiming, reaping, recording, retrying, survey, windows
 from services.planner.pacing import LEAD, Limit
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
+from services.planner.windows import HOLD
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result
 from shared.database import transaction
-from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query
+from shared.zones import find_zone
+from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query, told_of
 from tests.integration.ledger import claim as claim_jobs
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MOSCOW, TOKYO, LIMA = "Europe/Moscow", "Asia/Tokyo", "America/Lima"  # 15:00, 21:00 and 7:00 at noon
+MARS = "Mars/Olympus"  # which tzdata does not know
 DAY = (time(9), time(21))
+REQUEST = "order-7"
 
 
 @pytest.fixture
@@ -55,7 +60,7 @@ async def mailing_at_noon(
     lasts: timedelta = timedelta(days=2),
 ) -> int:
     """Expanded at noon UTC."""
-    mailing = await add_mailing(engine)
+    mailing = await add_mailing(engine, request_id=REQUEST)
     await execute(
         engine,
         "UPDATE mailings SET starts_at = :now, expired_at = :end, window_from = :from, window_until = :until"
@@ -221,19 +226,75 @@ async def test_a_retry_waits_for_the_window_too(engine: AsyncEngine, settings: P
 async def test_a_zone_that_is_not_known_is_held_and_never_sent(
     engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
-    await clients_in(engine, "Mars/Olympus", MOSCOW)
+    await clients_in(engine, MARS, MOSCOW)
     mailing = await mailing_at_noon(engine, settings, lasts=timedelta(hours=3))
-    held = timedelta(minutes=1)
-    assert ("Mars/Olympus", NOON + held, NOON + held) in await plans(engine)
-    (job,) = await claim(engine, mailing, NOON + held)
+    assert (MARS, NOON + HOLD, NOON + HOLD) in await plans(engine)
+    (job,) = await claim(engine, mailing, NOON + HOLD)
     assert job.send_before == at(15), "Moscow's"
-    await reaping.replan(turn(engine, settings, NOON + held))
-    assert await plans(engine) == {("Mars/Olympus", NOON + 2 * held, NOON + 2 * held)}
+    await reaping.replan(turn(engine, settings, NOON + HOLD))
+    assert await plans(engine) == {(MARS, NOON + 2 * HOLD, NOON + 2 * HOLD)}
     await reaping.expire(turn(engine, settings, at(15)))
     ends = await query(
         engine, "SELECT status::text, reason::text, count(*) FROM messages GROUP BY 1, 2 ORDER BY 1"
     )
     assert ends == [("expired", "zone", 3), ("new", "none", 3)]
+
+
+async def test_what_is_held_for_its_zone_is_told_of_and_goes_out_when_the_zone_is_known(
+    engine: AsyncEngine, settings: PlannerSettings, lines: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clients_in(engine, MARS, each=15)
+    mailing = await mailing_at_noon(engine, settings)
+    now = NOON
+    for _ in range(3):
+        now += HOLD
+        assert await claim(engine, mailing, now) == []
+        assert (await survey.take_survey(engine, now)).held == 15
+        lines.entries.clear()
+        await reaping.replan(turn(engine, settings, now))
+        assert told_of(mailing, lines) == [
+            {
+                "event": "zone_unknown",
+                "log_level": "warning",
+                "mailing_id": mailing,
+                "request_id": REQUEST,
+                "zone": MARS,
+                "held": 15,
+            }
+        ], "a line, however many jobs there are"
+    for module in (windows, survey):  # a newer tzdata
+        monkeypatch.setattr(module, "find_zone", lambda name: find_zone(MOSCOW if name == MARS else name))
+    await reaping.replan(turn(engine, settings, now + HOLD))
+    assert (await survey.take_survey(engine, now)).held == 0
+    assert sum(len(job.messages) for job in await claim(engine, mailing, now + HOLD)) == 15
+
+
+async def test_where_local_time_does_not_matter_no_zone_holds_anything(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await clients_in(engine, MARS)
+    mailing = await mailing_at_noon(engine, settings)
+    assert (await survey.take_survey(engine, NOON)).held == 3
+    await execute(engine, "UPDATE mailings SET window_from = NULL, window_until = NULL")
+    await reaping.replan(turn(engine, settings, NOON + HOLD))
+    assert (await survey.take_survey(engine, NOON + HOLD)).held == 0
+    (job,) = await claim(engine, mailing, NOON + HOLD)
+    assert len(job.messages) == 3
+
+
+async def test_what_is_held_for_its_zone_goes_out_when_its_client_is_given_another(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await clients_in(engine, MARS)
+    mailing = await mailing_at_noon(engine, settings)
+    await execute(engine, "UPDATE clients SET zone = :zone WHERE id > 1", zone=MOSCOW)
+    await reaping.replan(turn(engine, settings, NOON + HOLD))
+    assert await claim(engine, mailing, NOON + HOLD) == [], "they are sorted by zone first"
+    (job,) = await claim(engine, mailing, NOON + HOLD)
+    assert [message.id for message in job.messages] == [2, 3]
+    assert job.send_before == at(18)
+    assert await plans(engine) == {(MARS, NOON + 2 * HOLD, NOON + 2 * HOLD)}
+    assert (await survey.take_survey(engine, NOON + HOLD)).held == 1
 
 
 async def test_what_never_opened_expires_for_that_reason(engine: AsyncEngine, settings: PlannerSettings) -> None:
@@ -330,7 +391,7 @@ async def retry_all(engine: AsyncEngine, mailing: int, now: datetime, batch: int
 
 
 async def test_a_retry_puts_back_what_is_asked_for_and_nothing_else(
-    engine: AsyncEngine, settings: PlannerSettings
+    engine: AsyncEngine, settings: PlannerSettings, lines: LogCapture
 ) -> None:
     await clients_in(engine, MOSCOW, each=40)
     mailing = await mailing_at_noon(engine, settings, window=None)
@@ -343,6 +404,9 @@ async def test_a_retry_puts_back_what_is_asked_for_and_nothing_else(
 
     await ask_to_retry(engine, mailing, "expired", now=at(14))
     assert await retry_all(engine, mailing, at(14)) == 10
+    put_back = [line for line in told_of(mailing, lines) if line["event"] == "messages_put_back"]
+    assert sum(line["messages"] for line in put_back if isinstance(line["messages"], int)) == 10
+    assert {line["request_id"] for line in put_back} == {REQUEST}
     assert await counters(engine, mailing) == {"sent": 10, "failed": 10, "new": 10, "active": 10}
     assert await retry_all(engine, mailing, at(14)) == 0
 

@@ -32,6 +32,7 @@ SURVEY = Survey(
     jobs_outstanding=3,
     messages_outstanding=250,
     open=1_000,
+    held=30,
     outbox_entries=1,
     outbox_age=0.25,
     running=(RunningMailing(7, 900, 500, 100, 3600.0),),
@@ -190,6 +191,7 @@ def test_the_ledger_is_told_as_it_was_seen() -> None:
     assert told["mailing_mailings{state=running}"] == 2
     assert told["mailing_due_messages{lane=ordinary}"] == 500
     assert told["mailing_due_lag_seconds{lane=ordinary}"] == 12.5
+    assert told["mailing_held_messages"] == 30
     assert told["mailing_running_open_messages{mailing=7}"] == 900
     assert told["mailing_running_settled_messages{mailing=7}"] == 100
 
