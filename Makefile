@@ -52,7 +52,7 @@ flat: $(INSTALLED) ## memory and broker at 10,000 and at a million messages, and
 	@$(BIN)/python -m tests.chaos.flat $(ARGS)
 
 .PHONY: rules
-rules: $(INSTALLED) ## local windows, control, limits, fairness and single messages, held against the running system
+rules: $(INSTALLED) ## local windows, previews, control, limits, fairness and single messages, held against the running system
 	@$(BIN)/python -m tests.rules
 
 .PHONY: bench-import

@@ -1,5 +1,5 @@
-"""`python -m tests.rules`: local windows, control, limits, fairness and the express lane, held against the running
-system, as the provider sees it.
+"""`python -m tests.rules`: local windows, previews, control, limits, fairness and the express lane, held against
+the running system, as the provider sees it.
 
 The last line is `rules: zones=… cases=… outside_window=0 after_end=0 pause_ms_max=… limit_worst_second=…
 limit_used=… express_p95_ms=…`; exit status 1 if any bound is broken.
@@ -17,6 +17,7 @@ from deploy.local.stack import Servers as PrivateServers
 from shared.migrations import migrate
 from tests.rules.control import check_control
 from tests.rules.limits import PROVIDER_RATE, check_limits
+from tests.rules.previews import check_preview
 from tests.rules.sharing import check_express, check_fairness
 from tests.rules.windows import check_windows
 from tests.rules.world import world
@@ -45,8 +46,9 @@ async def run(servers: Servers, logs: Path) -> bool:
     limited = {"MAILING_PROVIDER_RATE": str(PROVIDER_RATE)}
     async with running_sandbox() as sandbox:
         async with world(servers, sandbox, logs, senders=2) as here:
-            windows = await check_windows(here)
+            windows, preview = await asyncio.gather(check_windows(here), check_preview(here))
         tell(str(windows))
+        tell(f"where nothing is late: {preview}")
         async with world(servers, sandbox, logs, senders=4) as here:
             pause_ms, lost_or_repeated = await check_control(here)
         tell(f"control: the last POST {pause_ms:.0f} ms after the answer; lost or repeated: {lost_or_repeated}")
@@ -69,6 +71,8 @@ async def run(servers: Servers, logs: Path) -> bool:
     )
     return (
         not (windows.outside or windows.after_end or windows.wrong or lost_or_repeated or missing)
+        and not (windows.miscounted or preview.miscounted or preview.late)
+        and preview.off <= preview.allowed
         and pause_ms <= PAUSE_MS
         and worst <= WORST_SECOND
         and used >= USED

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.contracts import utc_now
 from shared.zones import find_zone, known_zones
+from tests.rules.previews import ask, miscounted
 from tests.rules.world import World
 
 CROWDED = "America/Lima"  # UTC-5 all year
@@ -16,7 +17,8 @@ PREVIEWED = 4  # seconds before the start: the forecast does not know how long s
 @dataclass(frozen=True, slots=True)
 class Windows:
     """`outside`: came at a wrong local time; `after_end`: came too late; `wrong`: did not end as it should;
-    `forecast`: how far from what happened the preview was, as a fraction of all messages."""
+    `forecast`: how far from what happened the preview was, as a fraction of all messages; `miscounted`: in how
+    many zones and codes it was wrong."""
 
     zones: int
     cases: int
@@ -24,6 +26,7 @@ class Windows:
     after_end: int
     wrong: int
     forecast: float
+    miscounted: int
 
 
 async def check_windows(world: World, per_zone: int = 5, notice: float = 12, rest: float = 20) -> Windows:
@@ -47,7 +50,7 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 12, res
         "window": {"from": start.strftime("%H:%M"), "until": until.strftime("%H:%M")},
         "rate": RATE,
     }
-    preview = (await world.system.api.post("/api/mailing/preview/", json=body)).raise_for_status().json()
+    preview = await ask(world, body)
     response = await world.system.api.post("/api/mailing/", json=body)
     response.raise_for_status()
     mailing_id = response.json()["id"]
@@ -75,8 +78,9 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 12, res
                 print(f"message {message_id} in {zone}: {status}, {reason} and not {expected}")
                 wrong += 1
     late = len(messages) - len(arrived)
-    forecast = max(abs(preview["recipients"] - len(messages)), abs(preview["late"] - late)) / len(messages)
-    return Windows(len(zones), len(messages), outside, after_end, wrong, forecast)
+    forecast = max(abs(preview.recipients - len(messages)), abs(preview.late - late)) / len(messages)
+    off = miscounted(preview, world, mailing_id)
+    return Windows(len(zones), len(messages), outside, after_end, wrong, forecast, off)
 
 
 def _inside(at: datetime, zone: str, start: str, until: str) -> bool:

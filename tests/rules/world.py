@@ -24,12 +24,14 @@ class World:
     database_url: str
 
     def add_clients(self, count: int, tag: str, zones: Iterable[str] = ("Europe/Moscow",)) -> None:
-        """So many clients in each of the zones, straight into the directory."""
+        """So many clients in each of the zones, of ten codes in turn, straight into the directory."""
         with psycopg.connect(self.database_url) as connection:
             connection.execute(
                 "INSERT INTO clients (number, tag, zone)"
-                " SELECT 79000000000 + coalesce((SELECT max(id) FROM clients), 0) + row_number() OVER (), %s, zone"
-                " FROM unnest(%s::text[]) AS zone CROSS JOIN generate_series(1, %s) AS n",
+                " SELECT 79200000000 + n %% 10 * 10000000 + n, %s, zone FROM ("
+                "     SELECT coalesce((SELECT max(id) FROM clients), 0) + row_number() OVER () AS n, zone"
+                "     FROM unnest(%s::text[]) AS zone CROSS JOIN generate_series(1, %s)"
+                " ) AS numbered",
                 (tag, list(zones), count),
             )
 
@@ -42,6 +44,14 @@ class World:
                 (mailing_id,),
             )
             return {message_id: (zone, status, reason) for message_id, zone, status, reason in rows}
+
+    def zone_and_code_of_recipients(self, mailing_id: int) -> list[tuple[str, int]]:
+        """Of each client whom a message of the mailing was made for."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(
+                "SELECT c.zone, c.code FROM messages m JOIN clients c ON c.id = m.client_id WHERE mailing_id = %s",
+                (mailing_id,),
+            ).fetchall()
 
     def message_ids(self, mailing_id: int) -> set[int]:
         return set(self.zone_and_end_by_message(mailing_id))
