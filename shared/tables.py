@@ -206,7 +206,7 @@ class Message(Table):
         # What is left over stands on a mailing's last few pages; it is cheap to vacuum, as no index is concerned.
         {
             "postgresql_with": {
-                "fillfactor": 75,
+                "fillfactor": 85,
                 "autovacuum_vacuum_threshold": 10_000,
                 "autovacuum_vacuum_scale_factor": 0.01,
             }

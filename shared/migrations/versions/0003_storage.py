@@ -33,7 +33,7 @@ def upgrade() -> None:
             reason message_reason NOT NULL DEFAULT 'none',
             duration_ms integer,
             tries smallint NOT NULL DEFAULT 0
-        ) WITH (fillfactor = 75, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_scale_factor = 0.01)
+        ) WITH (fillfactor = 85, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_scale_factor = 0.01)
     """)
     op.execute("""
         INSERT INTO messages
