@@ -40,6 +40,7 @@ def banner(plan: Plan, servers: Servers) -> str:
         f"  API and its docs    {plan.api_url}/docs/",
         f"  sandbox provider    {plan.control_url}/docs",
     ]
+    lines += [f"  {name + ' metrics':<18}  {url}" for name, url in plan.metrics_urls.items()]
     if rabbitmq := servers.rabbitmq:
         lines += [
             f"  RabbitMQ UI         {rabbitmq.management_url}",

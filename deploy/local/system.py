@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,17 +26,18 @@ MIGRATION_PATIENCE = 300.0
 class Plan:
     """Who runs, and where. Ports not given are free ones."""
 
-    senders: int
     api_port: int
     provider_port: int
     control_port: int
+    planner_port: int  # for its metrics, as those of the senders
+    sender_ports: Sequence[int]
     api_log_level: str | None = None  # None: as the environment says
     provider_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @classmethod
     def on_free_ports(cls, senders: int, api_port: int | None = None) -> Plan:
-        free_api, provider, control = free_ports(3)
-        return cls(senders, api_port or free_api, provider, control)
+        free_api, provider, control, planner, *each_sender = free_ports(4 + senders)
+        return cls(api_port or free_api, provider, control, planner, each_sender)
 
     @property
     def api_url(self) -> str:
@@ -45,6 +46,13 @@ class Plan:
     @property
     def control_url(self) -> str:
         return f"http://{HOST}:{self.control_port}"
+
+    @property
+    def metrics_urls(self) -> dict[str, str]:
+        """By the service's name."""
+        senders = {f"sender-{number}": port for number, port in enumerate(self.sender_ports, 1)}
+        ports = {"api": self.api_port, "planner": self.planner_port, **senders}
+        return {name: f"http://{HOST}:{port}/metrics" for name, port in ports.items()}
 
     def services(self, servers: Servers) -> Iterator[Service]:
         common = {**os.environ, **servers.environment}
@@ -59,13 +67,18 @@ class Plan:
         if self.api_log_level:
             api["MAILING_LOG_LEVEL"] = self.api_log_level
         yield Service("api", "services.api", {**common, **api})
-        yield Service("planner", "services.planner", common)
+        yield Service("planner", "services.planner", {**common, **_watched(self.planner_port)})
         provider = {
             "MAILING_PROVIDER_URL": f"http://{HOST}:{self.provider_port}",
             "MAILING_PROVIDER_TOKEN": self.provider_token,
         }
-        for number in range(1, self.senders + 1):
-            yield Service(f"sender-{number}", "services.sender", {**common, **provider})
+        for number, port in enumerate(self.sender_ports, 1):
+            yield Service(f"sender-{number}", "services.sender", {**common, **provider, **_watched(port)})
+
+
+def _watched(port: int) -> dict[str, str]:
+    """One of its own, whatever the environment says: that would be one for all."""
+    return {"MAILING_METRICS_HOST": HOST, "MAILING_METRICS_PORT": str(port)}
 
 
 def start_system(plan: Plan, servers: Servers, processes: Processes, log: Path) -> None:
