@@ -99,9 +99,15 @@ async def run_sessions(
 async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
     """Returns when the channel or its connection is gone, one of its queues was removed, or `stopping` is set."""
     canceled = asyncio.Event()
-    callbacks = (await channel.get_underlay_channel()).on_consumer_cancel_callbacks
-    tell = lambda _: canceled.set()  # noqa: E731 - to take it out again
-    callbacks.add(tell)
+    try:
+        callbacks = (await channel.get_underlay_channel()).on_consumer_cancel_callbacks
+    except CONNECTION_ERRORS:  # it is gone already
+        return
+
+    async def on_cancel(_: object) -> None:
+        canceled.set()
+
+    callbacks.add(on_cancel)
     ends = [
         asyncio.ensure_future(channel.closed()),
         asyncio.create_task(canceled.wait()),
@@ -110,7 +116,7 @@ async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> Non
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        callbacks.discard(tell)
+        callbacks.discard(on_cancel)
         for end in ends:
             end.cancel()
 
