@@ -201,9 +201,10 @@ class Publisher:
         """How many consumers the queue has now. Raises NotPublished when the broker is away."""
         await self._exchange("")
         try:
-            assert self._channel is not None
-            declared = await self._channel.declare_queue(queue, passive=True, timeout=PUBLISH_TIMEOUT)
-            return declared.declaration_result.consumer_count or 0
+            with losses_told():
+                assert self._channel is not None
+                declared = await self._channel.declare_queue(queue, passive=True, timeout=PUBLISH_TIMEOUT)
+                return declared.declaration_result.consumer_count or 0
         except CONNECTION_ERRORS as error:
             await self.close()
             raise NotPublished(f"RabbitMQ cannot be reached: {error}") from error

@@ -126,15 +126,14 @@ async def reap(turn: Turn) -> bool:
 
     A step that fails keeps none of the others from their work.
     """
-    steps = [expire(turn), cancel(turn), replan(turn), finish(turn), purge(turn), forget(turn)]
     busy, failures = False, []
-    for step in steps:
+    for step in (expire, cancel, replan, finish, purge, forget):
         try:
-            busy |= await step
+            busy |= await step(turn)
         except Exception as error:  # noqa: BLE001 - raised below
             failures.append(error)
-    for failure in failures:
-        raise failure
+    if failures:
+        raise failures[0]
     return busy
 
 

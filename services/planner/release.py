@@ -170,8 +170,7 @@ async def _shares(
     Under a limit these are as many as there are slots to be given away, while no more than some seconds' worth are
     out; else as many as the senders have room for. What is sent on its own always may.
     """
-    since = now + settings.lease - COUNTS_FOR
-    rows = (await connection.execute(_OUTSTANDING, {"fresh": since})).all()
+    rows = (await connection.execute(_OUTSTANDING, {"fresh": now + settings.lease - COUNTS_FOR})).all()
     outstanding = {row.mailing_id: int(row.open) for row in rows}
     fresh = {row.mailing_id: int(row.fresh) for row in rows}
     ahead = settings.release_ahead.total_seconds()

@@ -148,10 +148,10 @@ class Delivery:
         if (found := self._obstacle(run, latest)) is not None:
             return found
         if not self._breaker.admits(time.monotonic()):
+            if job.slots_ms is not None:  # a slot waits for nobody
+                return CIRCUIT_OPEN
             # What goes back at once is soon here again: a provider that is out must not keep all others busy.
-            # But a slot waits for nobody.
-            if job.slots_ms is None:
-                await self._until_probe()
+            await self._until_probe()
             if (found := self._obstacle(run, latest)) is not None:
                 return found
             if not self._breaker.admits(time.monotonic()):
