@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.log import Level, MessageLines
+from shared.telemetry.log import Level, MessageLines
 
 
 def _seconds(value: object) -> object:

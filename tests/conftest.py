@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database import open_engine
-from shared.migrations import migrate
+from shared.database.engine import open_engine
+from shared.ledger.migrations import migrate
 from tests.servers import Servers, empty_queues, empty_tables, found_servers, own_database
 
 pytest_plugins = ["tests.sandbox"]

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from deploy.local.rabbitmq_programs import docker_answers
 from deploy.local.stack import BROKER_VARIABLE, DATABASE_VARIABLE
 from deploy.local.stack import Servers as PrivateServers
-from shared.broker import close, connect
-from shared.tables import Table
+from shared.broker.connection import close, connect
+from shared.ledger.tables import Table
 from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
 
 REPOSITORY = Path(__file__).parents[1]

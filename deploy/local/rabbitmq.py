@@ -15,13 +15,7 @@ from deploy.local.ports import HOST, free_ports
 from deploy.local.rabbitmq_docker import DockerNode
 from deploy.local.rabbitmq_files import USER, NodePorts
 from deploy.local.rabbitmq_native import NativeNode
-from deploy.local.rabbitmq_programs import (
-    Say,
-    docker_answers,
-    docker_image_at_hand,
-    install,
-    installed_programs,
-)
+from deploy.local.rabbitmq_programs import Say, docker_answers, docker_image_at_hand, install, installed_programs
 
 START_PATIENCE = 120.0  # seconds: a predecessor that still stops, then a boot on a busy machine
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"

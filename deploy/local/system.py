@@ -94,7 +94,7 @@ def migrate(servers: Servers, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         done = subprocess.run(
-            [sys.executable, "-m", "shared", "migrate"],
+            [sys.executable, "-m", "shared.cli", "migrate"],
             env={**os.environ, **servers.environment},
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.refusals import NotFound, NumberTaken
 from services.api.rows import dicts
 from services.api.schemas import ClientFields, ClientIn, ClientOut, ClientPage
-from shared.counters import Moves
+from shared.ledger.counters import Moves
 from shared.statuses import MessageStatus
 
 _CREATE = text("""

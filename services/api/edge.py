@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api import problems
 from services.api.metrics import IN_FLIGHT, count_request, route_of
-from shared import tracing
-from shared.reasons import without_numbers
+from shared.telemetry import tracing
+from shared.telemetry.redaction import without_numbers
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from services.api import rules
 from services.api.refusals import NotFound
 from services.api.schemas import MessageDetail, MessageIn
 from shared.contracts import Event, EventKind, utc_now
-from shared.outbox import put_event
+from shared.ledger.outbox import put_event
 from shared.statuses import MessageStatus
 
 LASTS = timedelta(hours=24)

@@ -12,7 +12,7 @@ from services.api.limits import LocalWindow
 from services.api.refusals import NotFound
 from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage, Retry
 from shared.contracts import Event, EventKind, utc_now
-from shared.outbox import put_event, put_stop
+from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
 
 _SELECT = """

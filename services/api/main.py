@@ -19,10 +19,10 @@ from services.api.settings import ApiSettings
 from services.api.transactions import Database
 from services.api.transfers import PATIENCE
 from shared import __version__
-from shared.broker import Publisher
-from shared.database import open_engine
-from shared.metrics import measuring
-from shared.serving import Server
+from shared.broker.publisher import Publisher
+from shared.database.engine import open_engine
+from shared.http_server import Server
+from shared.telemetry.metrics import measuring
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,  # its files would come from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        # `shared.tracing` traces; and what FastAPI would tell of invalid requests holds their values.
+        # `shared.telemetry.tracing` traces; and what FastAPI would tell of invalid requests holds their values.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     for router in (clients.router, mailings.router, messages.router, health.router, metrics.router, docs.router):

@@ -14,7 +14,7 @@ from services.api.forecast import forecast
 from services.api.schemas import ClientOut, MailingIn, Preview
 from services.api.transactions import Database
 from shared.contracts import utc_now
-from shared.tables import Client
+from shared.ledger.tables import Client
 
 _SAMPLE = 5
 

@@ -11,10 +11,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.metrics import PUBLISHED
-from shared.broker import Publisher
+from shared.broker.publisher import Publisher
 from shared.errors import MailingError
+from shared.ledger.outbox import relay
 from shared.lifecycle import repeat
-from shared.outbox import relay
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.database import autocommitted, ping, transaction
+from shared.database.transactions import autocommitted, ping, transaction
 from shared.errors import DatabaseUnavailable, TransactionConflict
 
 Arguments = ParamSpec("Arguments")

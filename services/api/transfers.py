@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.csv_rows import Parser, Row
 from services.api.schemas import Imported, Rejection
-from shared.database import transaction
+from shared.database.transactions import transaction
 
 PATIENCE = timedelta(minutes=30)  # for one statement
 PIECE = 256 * 1024  # bytes that are parsed, or sent, at a time

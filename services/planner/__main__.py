@@ -3,9 +3,9 @@
 from services.planner.main import run_planner
 from services.planner.settings import PlannerSettings
 from shared.lifecycle import run
-from shared.log import configure
 from shared.settings import load
-from shared.tracing import tracing
+from shared.telemetry.log import configure
+from shared.telemetry.tracing import tracing
 
 if __name__ == "__main__":
     settings = load(PlannerSettings)

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.planner.ledger import LockedJob, cancel_messages, move_to_new_job, take_from_jobs
 from services.planner.pacing import Limit
-from services.planner.windows import Plan, plan, window_of
+from services.planner.planning import Plan, plan, window_of
 from shared.contracts import Job, JobMessage
-from shared.counters import Moves
+from shared.ledger.counters import Moves
 from shared.statuses import JobState, MessageStatus
 
 MOST_JOBS_AT_ONCE = 500  # of a mailing

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from services.planner.windows import plan
+from services.planner.planning import plan
 from shared.windows import Window
 
 # Rows are dealt out to the chunks like cards. So messages that are settled together stand on many pages, a few on

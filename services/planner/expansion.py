@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
 from services.planner.metrics import EXPANDED
 from services.planner.pacing import Limit
-from services.planner.windows import window_of
-from shared import tracing
-from shared.counters import Moves
-from shared.database import transaction
+from services.planner.planning import window_of
+from shared.database.transactions import transaction
+from shared.ledger.counters import Moves
 from shared.statuses import MessageStatus
+from shared.telemetry import tracing
 from shared.windows import Window
 
 log = structlog.get_logger()

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.planner.windows import Plan
-from shared.counters import Moves
-from shared.database import array_of
+from services.planner.planning import Plan
+from shared.database.engine import array_of
+from shared.ledger.counters import Moves
 from shared.statuses import JobState, MessageStatus, Reason
 
 _LOCK_JOBS = text("""

@@ -11,12 +11,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.broker import Publisher, until_closed
+from shared.broker.dead_letters import refuse
+from shared.broker.publisher import Publisher
+from shared.broker.sessions import until_closed
 from shared.contracts import EVENT, REPORT, Event, Report, Stops, utc_now
-from shared.database import is_refusal, is_unavailable, transaction
-from shared.dead_letters import refuse
+from shared.database.failures import is_refusal, is_unavailable
+from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
-from shared.reasons import reason_of
+from shared.telemetry.redaction import reason_of
 from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, TIMEOUT
 
 log = structlog.get_logger()

@@ -19,14 +19,16 @@ from services.planner.metrics import (
 )
 from services.planner.settings import PlannerSettings
 from services.planner.survey import Surveyor
-from shared import tracing
-from shared.broker import Publisher, run_sessions
+from shared.broker.publisher import Publisher
+from shared.broker.sessions import run_sessions
 from shared.contracts import Event, Report, utc_now
-from shared.database import open_engine, ping
+from shared.database.engine import open_engine
+from shared.database.transactions import ping
 from shared.errors import MailingError
 from shared.lifecycle import repeat, run_loops
+from shared.telemetry import tracing
+from shared.telemetry.health_server import watched
 from shared.topology import REPORTS, SENDER_JOBS
-from shared.watching import watched
 
 log = structlog.get_logger()
 

@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.ledger import Closed, LockedJob, lock_jobs, settle_jobs
 from services.planner.metrics import LEASES_EXPIRED
+from services.planner.planning import Plan, plan, why_expired, window_of
 from services.planner.release import put_back_locked
 from services.planner.settings import PlannerSettings
-from services.planner.windows import Plan, plan, why_expired, window_of
-from shared.database import transaction
-from shared.log import about_several
+from shared.database.transactions import transaction
+from shared.ledger.tables import KEY_LIFETIME
 from shared.statuses import JobState, MessageStatus, Reason
-from shared.tables import KEY_LIFETIME
+from shared.telemetry.log import about_several
 
 log = structlog.get_logger()
 

@@ -27,12 +27,12 @@ from services.planner.ledger import (
     take_from_jobs,
 )
 from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, next_step
-from services.planner.windows import plan, window_of
+from services.planner.planning import plan, window_of
 from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
-from shared.counters import Moves
-from shared.database import transaction
-from shared.log import NO_MESSAGE_LINES, MessageLines, about_several
+from shared.database.transactions import transaction
+from shared.ledger.counters import Moves
 from shared.statuses import JobState, MailingState, MessageStatus
+from shared.telemetry.log import NO_MESSAGE_LINES, MessageLines, about_several
 from shared.windows import Window
 
 log = structlog.get_logger()

@@ -26,14 +26,14 @@ from services.planner.metrics import JOBS_RELEASED, MESSAGES_RELEASED, RELEASE_F
 from services.planner.pacing import Demand, Limit, Rank, timetable
 from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_out, share_rate
-from shared import tracing
-from shared.broker import Publisher
+from shared.broker.publisher import Publisher
 from shared.contracts import Job
-from shared.counters import Moves
-from shared.database import transaction
+from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
-from shared.log import MessageLines
+from shared.ledger.counters import Moves
 from shared.statuses import JobState, MessageStatus
+from shared.telemetry import tracing
+from shared.telemetry.log import MessageLines
 from shared.topology import JOBS
 
 log = structlog.get_logger()

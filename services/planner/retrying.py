@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.cutting import cut, plans_for
 from services.planner.pacing import Limit
-from services.planner.windows import window_of
-from shared.counters import Moves
-from shared.database import transaction
+from services.planner.planning import window_of
+from shared.database.transactions import transaction
+from shared.ledger.counters import Moves
 from shared.statuses import MessageStatus
 
 log = structlog.get_logger()

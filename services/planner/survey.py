@@ -17,8 +17,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts import utc_now
-from shared.database import is_unavailable, transaction
-from shared.reasons import reason_of
+from shared.database.failures import is_unavailable
+from shared.database.transactions import transaction
+from shared.telemetry.redaction import reason_of
 from shared.zones import find_zone
 
 log = structlog.get_logger()

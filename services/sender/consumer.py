@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from services.sender.delivery import Delivery
 from services.sender.gating import Bounds
 from services.sender.reporting import Reporter, Run
-from shared.broker import Publisher, until_closed
+from shared.broker.dead_letters import refuse
+from shared.broker.publisher import Publisher
+from shared.broker.sessions import until_closed
 from shared.contracts import JOB, STOPS, ReturnReason
-from shared.dead_letters import refuse
-from shared.reasons import reason_of
+from shared.telemetry.redaction import reason_of
 from shared.topology import CONTROL, QUESTIONS, SENDER_EXPRESS, SENDER_JOBS, TIMEOUT
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Consumer:
         self.is_consuming = False
 
     async def session(self, channel: AbstractChannel) -> None:
-        """For `shared.broker.run_sessions`."""
+        """For `shared.broker.sessions.run_sessions`."""
         runs: set[Run] = set()
         try:
             await channel.set_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)

@@ -21,9 +21,9 @@ from services.sender.metrics import BREAKER_OPEN, BREAKER_OPENED, POSTS
 from services.sender.provider import Provider
 from services.sender.reporting import Reporter, Run
 from services.sender.settings import SenderSettings
-from shared import tracing
 from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason
-from shared.log import masked
+from shared.telemetry import tracing
+from shared.telemetry.log import masked
 
 log = structlog.get_logger()
 

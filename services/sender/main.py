@@ -11,9 +11,10 @@ from services.sender.metrics import BACKLOG, CONCURRENCY, UNREPORTED
 from services.sender.provider import open_provider
 from services.sender.reporting import Reporter
 from services.sender.settings import SenderSettings
-from shared.broker import Publisher, run_sessions
+from shared.broker.publisher import Publisher
+from shared.broker.sessions import run_sessions
 from shared.lifecycle import run_beside
-from shared.watching import watched
+from shared.telemetry.health_server import watched
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 
 from shared.contracts import Outcome, Result, ReturnReason
-from shared.metrics import from_zero
+from shared.telemetry.metrics import from_zero
 
 # Seconds. The longest request time-out is 30.
 LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -12,11 +12,12 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from services.sender.gating import Bounds
 from services.sender.metrics import count_reported
-from shared import tracing
-from shared.broker import CONNECTION_ERRORS, Publisher
+from shared.broker.connection import CONNECTION_ERRORS
+from shared.broker.publisher import Publisher
 from shared.contracts import Acceptance, Job, JobReport, Report, Result
 from shared.errors import NotPublished, PublishUnknown
-from shared.log import MessageLines
+from shared.telemetry import tracing
+from shared.telemetry.log import MessageLines
 from shared.topology import REPORTS
 
 log = structlog.get_logger()

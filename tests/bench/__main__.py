@@ -20,7 +20,7 @@ from rich.console import Console
 
 from deploy.local.errors import LocalStackError
 from deploy.local.stack import Servers as PrivateServers
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from tests.bench.contestants import CONTESTANTS, WARM, World, bytes_per_message
 from tests.bench.nginx import Nginx
 from tests.bench.processor import Used

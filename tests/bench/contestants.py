@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from deploy.local.leashed_process import LeashedProcess
-from shared.tables import Client, Table
+from shared.ledger.tables import Client, Table
 from tests.bench.commanded import Commanded, commanded
 from tests.bench.nginx import Nginx
 from tests.e2e.system import System, running_system

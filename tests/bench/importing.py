@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
 from services.api.transfers import MERGE, STAGE
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from tests.chaos.gauges import forget_peak, peak
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox

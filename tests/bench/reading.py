@@ -25,7 +25,7 @@ from pyreqwest.client import Client, ClientBuilder
 
 from deploy.local.ports import free_ports
 from deploy.local.stack import Servers as PrivateServers
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox
 from tests.servers import Servers

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from deploy.local.stack import Servers as PrivateServers
 from deploy.sandbox.client import SandboxControl
 from shared.contracts import utc_now
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from tests.chaos.gauges import resident
 from tests.rules.world import World, world
 from tests.sandbox import running_sandbox

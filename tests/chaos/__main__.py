@@ -19,8 +19,8 @@ import psycopg
 from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
-from shared.broker import close, connect
-from shared.migrations import migrate
+from shared.broker.connection import close, connect
+from shared.ledger.migrations import migrate
 from shared.topology import declare
 from tests.chaos.schedule import schedule
 from tests.chaos.verdict import Ledger, read_ledger, unexcused

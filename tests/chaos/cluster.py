@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from deploy.local.rabbitmq_cluster import PrivateCluster
 from deploy.local.stack import Servers as PrivateServers
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from shared.topology import QUEUES
 from tests.chaos.__main__ import REPOSITORY, TAG, Options, add_clients, all_is_quiet, is_settled, reckon, within
 from tests.chaos.schedule import SERVICES

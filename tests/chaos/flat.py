@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
 from services.planner.settings import PlannerSettings
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from tests.chaos.gauges import Broker, Figures, forget_peak, peak, ratios, resident
 from tests.e2e.system import System, running_system
 from tests.sandbox import Sandbox, running_sandbox

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from deploy.local.rabbitmq import PrivateRabbitMQ
-from shared.broker import close, connect
+from shared.broker.connection import close, connect
 from shared.topology import SENDER_JOBS, TIMEOUT
 
 Figures = dict[str, int]

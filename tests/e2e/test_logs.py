@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from shared.broker import Publisher
+from shared.broker.publisher import Publisher
 from shared.topology import EVENTS, JOBS, REPORTS
 from tests.e2e.conftest import QUICK
 from tests.e2e.system import REPOSITORY, System, running_system, until
@@ -45,8 +45,8 @@ def everything(logs: Path) -> str:
 
 
 async def story(logs: Path, *wanted: str) -> Told:
-    """What `python -m shared logs` makes of it."""
-    command = (sys.executable, "-m", "shared", "logs", *wanted, "--json")
+    """What `mailing logs` makes of it."""
+    command = (sys.executable, "-m", "shared.cli", "logs", *wanted, "--json")
     process = await asyncio.create_subprocess_exec(*command, cwd=REPOSITORY, stdin=PIPE, stdout=PIPE)
     out, _ = await process.communicate(f"not JSON\n{everything(logs)}".encode())
     return [json.loads(line) for line in out.decode().splitlines()]

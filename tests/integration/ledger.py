@@ -13,8 +13,8 @@ from services.planner.expansion import expand_batch
 from services.planner.pacing import Limit
 from services.planner.settings import PlannerSettings
 from shared.contracts import Job, utc_now
-from shared.database import transaction
-from shared.stories import Fields, parse, story
+from shared.database.transactions import transaction
+from shared.telemetry.stories import Fields, parse, story
 
 STATUSES = ("new", "active", "sent", "failed", "expired", "canceled", "uncertain")
 
@@ -121,6 +121,6 @@ async def query(engine: AsyncEngine, statement: str, **parameters: object) -> Se
 
 
 def told_of(mailing_id: int, lines: LogCapture) -> list[Fields]:
-    """What `python -m shared logs --mailing` makes of the lines."""
+    """What `mailing logs --mailing` makes of the lines."""
     parsed = (parse(dumps(entry)) for entry in lines.entries)
     return story((line for line in parsed if line), "mailing", mailing_id)

@@ -20,12 +20,12 @@ from services.api.schemas import MailingFields, MailingIn
 from services.planner import expansion, listening, reaping, recording
 from services.planner.release import put_back, release
 from services.planner.settings import PlannerSettings
-from shared import outbox
-from shared.broker import Publisher
+from shared.broker.publisher import Publisher
 from shared.contracts import Job, Outcome, Report, Stops
-from shared.database import autocommitted, transaction
+from shared.database.transactions import autocommitted, transaction
+from shared.ledger import outbox
+from shared.ledger.tables import Table
 from shared.statuses import MailingState, MessageStatus
-from shared.tables import Table
 from tests.integration.ledger import add_clients, claim
 from tests.integration.ledger_audit import Audit, read_ledger
 from tests.integration.ledger_model import (

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database import after_commit, transaction
+from shared.database.transactions import after_commit, transaction
 
 
 async def test_what_is_to_be_done_after_a_commit_waits_for_it(engine: AsyncEngine) -> None:

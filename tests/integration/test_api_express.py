@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts import utc_now
-from shared.database import transaction
+from shared.database.transactions import transaction
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, query
 
 ANNA, STRANGER = 79050000000, 79990000000

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
-from shared.database import transaction
+from shared.database.transactions import transaction
 from shared.statuses import MessageStatus
 from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query

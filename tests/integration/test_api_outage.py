@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractQueue
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.broker import close, connect
+from shared.broker.connection import close, connect
 from shared.contracts import EVENT, STOPS
 from shared.topology import CONTROL, EVENTS, declare
 from tests.e2e.system import until

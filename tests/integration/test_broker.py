@@ -7,11 +7,13 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.broker import Publisher, close, connect, run_sessions, until_closed
+from shared.broker.connection import close, connect
+from shared.broker.publisher import Publisher
+from shared.broker.sessions import run_sessions, until_closed
 from shared.contracts import Event, EventKind
-from shared.database import transaction
+from shared.database.transactions import transaction
 from shared.errors import NotPublished
-from shared.outbox import BATCH, put_event, put_stop, relay
+from shared.ledger.outbox import BATCH, put_event, put_stop, relay
 from shared.topology import JOBS, SENDER_EXPRESS, TIMEOUT, declare
 from tests.integration.ledger import query
 

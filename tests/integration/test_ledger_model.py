@@ -18,19 +18,13 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from pydantic import SecretStr
 
 from services.api import mailings
 from services.planner import reaping
 from services.planner.settings import PlannerSettings
-from shared.database import open_engine
+from shared.database.engine import open_engine
 from tests.integration.ledger_model import Answer, Circumstances, Clock, Fate, Sender
 from tests.integration.ledger_world import OTHER_TAG, TAG, End, Stage, World
 

@@ -6,8 +6,8 @@ from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
-from shared.migrations import migrate
-from shared.tables import Table
+from shared.ledger.migrations import migrate
+from shared.ledger.tables import Table
 from tests.servers import Servers, own_database
 
 

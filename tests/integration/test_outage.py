@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from shared.topology import declare
 from tests.e2e.system import System, running_system, until
 from tests.sandbox import Sandbox

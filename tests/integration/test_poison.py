@@ -23,21 +23,13 @@ from services.sender.delivery import Delivery
 from services.sender.main import run_sender
 from services.sender.reporting import Run
 from services.sender.settings import SenderSettings
-from shared.attending import Action, Choice, attend
-from shared.broker import Publisher, close, connect, run_sessions
-from shared.contracts import (
-    Acceptance,
-    Event,
-    EventKind,
-    Job,
-    JobMessage,
-    JobReport,
-    Report,
-    Stops,
-    utc_now,
-)
-from shared.database import transaction
-from shared.dead_letters import DeadLetter
+from shared.broker.connection import close, connect
+from shared.broker.dead_letter_admin import Action, Choice, attend
+from shared.broker.dead_letters import DeadLetter
+from shared.broker.publisher import Publisher
+from shared.broker.sessions import run_sessions
+from shared.contracts import Acceptance, Event, EventKind, Job, JobMessage, JobReport, Report, Stops, utc_now
+from shared.database.transactions import transaction
 from shared.topology import (
     CONTROL,
     EVENTS,
@@ -512,7 +504,7 @@ async def test_a_stop_that_cannot_be_read_is_skipped_and_the_next_is_heard(
 
 async def start(broker: Broker, *arguments: str, stdin: int | None = None) -> Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "shared", "dead-letters", *arguments),
+        *(sys.executable, "-m", "shared.cli", "dead-letters", *arguments),
         env={**os.environ, "MAILING_BROKER_URL": broker.url.get_secret_value()},
         stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
         stdout=PIPE,

@@ -11,18 +11,8 @@ from services.planner import reaping, recording
 from services.planner.expansion import expand_batch
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
-from shared.contracts import (
-    Acceptance,
-    Attempt,
-    Job,
-    JobReport,
-    Outcome,
-    Report,
-    Result,
-    ReturnReason,
-    utc_now,
-)
-from shared.database import transaction
+from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result, ReturnReason, utc_now
+from shared.database.transactions import transaction
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query, told_of
 from tests.integration.ledger import claim as claim_jobs
 

@@ -14,9 +14,10 @@ from services.api.schemas import MessageIn
 from services.planner.pacing import AHEAD, LEAD
 from services.planner.release import COUNTS_FOR, put_back, release
 from services.planner.settings import PlannerSettings
-from shared.broker import Publisher, close, connect
+from shared.broker.connection import close, connect
+from shared.broker.publisher import Publisher
 from shared.contracts import JOB, Job, utc_now
-from shared.database import transaction
+from shared.database.transactions import transaction
 from shared.topology import SENDER_JOBS
 from tests.integration.calling import eventually
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.planner import recording
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Job, JobReport, Report, utc_now
-from shared.database import transaction
+from shared.database.transactions import transaction
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 CLIENTS = 10_000

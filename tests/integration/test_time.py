@@ -9,13 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import LogCapture
 
-from services.planner import claiming, reaping, recording, retrying, survey, windows
+from services.planner import claiming, reaping, recording, retrying, survey
 from services.planner.pacing import LEAD, Limit
+from services.planner.planning import HOLD
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
-from services.planner.windows import HOLD
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result
-from shared.database import transaction
+from shared.database.transactions import transaction
 from shared.zones import find_zone
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query, told_of
 from tests.integration.ledger import claim as claim_jobs
@@ -262,7 +262,7 @@ async def test_what_is_held_for_its_zone_is_told_of_and_goes_out_when_the_zone_i
                 "held": 15,
             }
         ], "a line, however many jobs there are"
-    for module in (windows, survey):  # a newer tzdata
+    for module in (planning, survey):  # a newer tzdata
         monkeypatch.setattr(module, "find_zone", lambda name: find_zone(MOSCOW if name == MARS else name))
     await reaping.replan(turn(engine, settings, now + HOLD))
     assert (await survey.take_survey(engine, now)).held == 0

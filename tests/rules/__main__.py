@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from tests.rules.control import check_control
 from tests.rules.limits import PROVIDER_RATE, check_limits
 from tests.rules.previews import check_preview

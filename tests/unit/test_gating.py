@@ -3,16 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sender.gating import (
-    EXPIRED,
-    LEASE_OVER,
-    SHUTDOWN,
-    STOPPED,
-    Bounds,
-    Obstacle,
-    obstacle,
-    time_allowed,
-)
+from services.sender.gating import EXPIRED, LEASE_OVER, SHUTDOWN, STOPPED, Bounds, Obstacle, obstacle, time_allowed
 
 BOUNDS = Bounds(send_before=1_000.0, lease_until=900.0)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.broker import losses_told
+from shared.broker.connection import translate_aiormq_errors
 from shared.lifecycle import run_beside
 
 
@@ -36,13 +36,13 @@ async def test_a_fault_beside_it_ends_all() -> None:
 
 @pytest.mark.parametrize("raised", [asyncio.CancelledError(), RuntimeError("Connection was closed")])
 async def test_what_aiormq_raises_for_a_lost_connection_is_taken_for_one(raised: BaseException) -> None:
-    with pytest.raises(ConnectionResetError), losses_told():
+    with pytest.raises(ConnectionResetError), translate_aiormq_errors():
         raise raised
 
 
 async def test_a_task_that_is_cancelled_stays_so() -> None:
     async def waits() -> None:
-        with losses_told():
+        with translate_aiormq_errors():
             await for_ever()
 
     task = asyncio.create_task(waits())

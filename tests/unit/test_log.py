@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from shared.log import MessageLines
+from shared.telemetry.log import MessageLines
 
 SECRET = "Ваш заказ готов"
 NUMBER = "79057003050"
@@ -36,7 +36,7 @@ PROGRAM = f"""
 import logging
 import structlog
 from shared.contracts import JOB
-from shared.log import configure
+from shared.telemetry.log import configure
 
 configure("tests", "info", "{{form}}")
 logging.getLogger("some.library").error("failed for %s\\nbecause of {SECRET}", {NUMBER})

@@ -18,7 +18,7 @@ from services.planner.metrics import LedgerMetrics
 from services.planner.survey import Due, Lane, RunningMailing, Survey
 from services.sender.metrics import Posts
 from shared.contracts import Outcome
-from shared.metrics import exposition
+from shared.telemetry.metrics import exposition
 
 REPOSITORY = Path(__file__).parents[2]
 PROMETHEUS = REPOSITORY / "deploy/prometheus"

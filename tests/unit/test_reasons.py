@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from shared.contracts import EVENT, JOB, REPORT, STOPS, Job
-from shared.reasons import REASON_LIMIT, beginning_of, reason_of, without_numbers
+from shared.telemetry.redaction import REASON_LIMIT, beginning_of, reason_of, without_numbers
 
 NUMBER = "79057003050"
 SECRET = "Ваш заказ готов"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.narrating import add_arguments, run
-from shared.stories import Kind, parse, story
+from shared.cli.log_stories import add_arguments, run
+from shared.telemetry.stories import Kind, parse, story
 
 # Two mailings, 7 and 8; messages 11 and 12 of 7, to the clients 101 and 102, and 21 of 8, to 101 as well.
 LOG: dict[str, dict[str, object]] = {

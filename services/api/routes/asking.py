@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.numbers import parse_number
 from services.api.transactions import Database
-from shared.broker import Publisher
+from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
 
 ClientId = Annotated[int, Path(ge=1, le=INT64_MAX)]

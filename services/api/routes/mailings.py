@@ -12,15 +12,7 @@ from services.api.bodies import StrictJsonRoute
 from services.api.idempotency import once
 from services.api.problems import documented
 from services.api.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
-from services.api.routes.asking import (
-    After,
-    Limit,
-    MailingId,
-    OnDatabase,
-    ProviderRate,
-    RequestId,
-    Transfers,
-)
+from services.api.routes.asking import After, Limit, MailingId, OnDatabase, ProviderRate, RequestId, Transfers
 from services.api.routes.repeating import Keyed, created
 from services.api.routes.streaming import CSV_ANSWER, csv_answer
 from services.api.schemas import (

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from shared.metrics import CONTENT_TYPE, exposition
+from shared.telemetry.metrics import CONTENT_TYPE, exposition
 
 router = APIRouter(include_in_schema=False)
 

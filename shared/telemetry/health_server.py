@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared.metrics import CONTENT_TYPE, exposition, measuring
-from shared.serving import Server
+from shared.http_server import Server
 from shared.settings import MetricsSettings
+from shared.telemetry.metrics import CONTENT_TYPE, exposition, measuring
 
 READY_PATIENCE = 2.0  # seconds
 GRACE = 1  # second, for an answer that is on its way at the end

@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations over the connection that `shared.migrations` hands it."""
+"""Alembic's entry: runs the migrations over the connection that `shared.ledger.migrations` hands it."""
 
 from alembic import context
 
-from shared.tables import Table
+from shared.ledger.tables import Table
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=Table.metadata, transaction_per_migration=True)

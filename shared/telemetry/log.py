@@ -2,7 +2,7 @@
 
 No texts, no secrets; phone numbers only through `masked`. A line that concerns a mailing, job, message, client or
 request carries its `mailing_id`, `job_id`, `message_id`, `client_id` or `request_id`; one that concerns several
-messages carries `message_ids` and, in the same order, `client_ids`. By these, `shared.stories` finds what belongs
+messages carries `message_ids` and, in the same order, `client_ids`. By these, `shared.telemetry.stories` finds what belongs
 together.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 
 import structlog
 
-from shared.reasons import reason_of, without_numbers
+from shared.telemetry.redaction import reason_of, without_numbers
 
 Level = Literal["debug", "info", "warning", "error"]
 

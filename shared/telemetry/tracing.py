@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from shared.settings import LogSettings
-    from shared.spans import Spans
+    from shared.telemetry.spans import Spans
 
 Kind = Literal["server", "client", "producer", "consumer", "internal"]
 # Which span: its step, and whose it is, such as the ids of a job and its release.
@@ -37,7 +37,7 @@ def tracing(service: str, settings: "LogSettings") -> Iterator[None]:
     if settings.otel_endpoint is None:
         yield
         return
-    from shared.spans import Spans
+    from shared.telemetry.spans import Spans
 
     _spans, _below = (
         Spans(service, str(settings.otel_endpoint), settings.host_name),

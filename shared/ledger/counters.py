@@ -5,9 +5,9 @@ from collections import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database import after_commit
-from shared.metrics import SETTLED
+from shared.database.transactions import after_commit
 from shared.statuses import FINAL_STATUSES, MessageStatus
+from shared.telemetry.metrics import SETTLED
 
 _STATUSES = tuple(MessageStatus)
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.reasons import printable
-from shared.stories import Fields, Id, Kind, Line, parse, story
+from shared.telemetry.redaction import printable
+from shared.telemetry.stories import Fields, Id, Kind, Line, parse, story
 
 FOUND_NOTHING = 1  # exit status, as grep has it
 CANNOT_READ = 2
@@ -35,16 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         told = story(_lines(arguments.files), kind, wanted)
         for fields in told:
-            print(json.dumps(fields) if arguments.json else _readable(fields))  # noqa: T201
+            print(json.dumps(fields) if arguments.json else _readable(fields))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it at its end
         return 0
     except OSError as error:
-        print(f"logs: {error}", file=sys.stderr)  # noqa: T201
+        print(f"logs: {error}", file=sys.stderr)
         return CANNOT_READ
     if not told:
-        print(f"logs: no line tells of {kind} {wanted}", file=sys.stderr)  # noqa: T201
+        print(f"logs: no line tells of {kind} {wanted}", file=sys.stderr)
     return 0 if told else FOUND_NOTHING
 
 

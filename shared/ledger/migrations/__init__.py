@@ -1,4 +1,4 @@
-"""Brings a database to the schema of `shared.tables`, by Alembic. Safe to run from several places at once."""
+"""Brings a database to the schema of `shared.ledger.tables`, by Alembic. Safe to run from several places at once."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NAME = re.compile(r"\[?\w{1,40}\]?", re.ASCII)
 _TOLD_FIELDS = ("version", "kind", "job_id", "mailing_id")
 _IDS = ("mailing_id", "job_id")
-_OUR_CODE = tuple(Path(__file__).parents[1] / package for package in ("services", "shared"))
+_OUR_CODE = tuple(Path(__file__).parents[2] / package for package in ("services", "shared"))
 
 
 def reason_of(error: BaseException) -> str:

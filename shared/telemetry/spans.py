@@ -1,4 +1,4 @@
-"""What `shared.tracing` needs of OpenTelemetry; the only module that imports it."""
+"""What `shared.telemetry.tracing` needs of OpenTelemetry; the only module that imports it."""
 
 from collections.abc import Mapping
 from os import getpid

@@ -13,8 +13,9 @@ from enum import StrEnum
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import SecretStr
 
-from shared.broker import Publisher, close, connect
-from shared.dead_letters import DeadLetter, dead_queue, headers_to_keep
+from shared.broker.connection import close, connect
+from shared.broker.dead_letters import DeadLetter, dead_queue, headers_to_keep
+from shared.broker.publisher import Publisher
 from shared.topology import QUEUES, TIMEOUT, declare
 
 Held = list[tuple[AbstractIncomingMessage, DeadLetter]]

@@ -4,24 +4,25 @@ handled, and puts it back or drops it; `logs` picks one story out of the service
 import argparse
 import sys
 
-from shared import narrating, operating
-from shared.migrations import migrate
+from shared.ledger.migrations import migrate
 from shared.settings import DatabaseSettings, load
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m shared", description=__doc__)
+    parser = argparse.ArgumentParser(prog="mailing", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to the current schema")
-    operating.add_arguments(commands.add_parser("dead-letters", help="messages that could not be handled"))
-    narrating.add_arguments(
+    dead_letter_command.add_arguments(
+        commands.add_parser("dead-letters", help="messages that could not be handled")
+    )
+    log_stories.add_arguments(
         commands.add_parser("logs", help="the story of one mailing, message, client or request")
     )
     arguments = parser.parse_args()
     if arguments.command == "dead-letters":
-        sys.exit(operating.run(arguments))
+        sys.exit(dead_letter_command.run(arguments))
     if arguments.command == "logs":
-        sys.exit(narrating.run(arguments))
+        sys.exit(log_stories.run(arguments))
     print(f"database is at revision {migrate(load(DatabaseSettings).database_url)}")
 
 

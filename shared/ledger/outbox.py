@@ -11,10 +11,10 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared import tracing
-from shared.broker import Publisher
+from shared.broker.publisher import Publisher
 from shared.contracts import EVENT, Event, Stops
-from shared.database import transaction
+from shared.database.transactions import transaction
+from shared.telemetry import tracing
 from shared.topology import CONTROL, EVENTS
 
 log = structlog.get_logger()

@@ -13,11 +13,12 @@ from hashlib import sha256
 import structlog
 from aio_pika.abc import AbstractIncomingMessage, HeadersType
 
-from shared.broker import CONNECTION_ERRORS, Publisher
+from shared.broker.connection import CONNECTION_ERRORS
+from shared.broker.publisher import Publisher
 from shared.contracts import utc_now
 from shared.errors import NotPublished, PublishUnknown
-from shared.metrics import DEAD_LETTERED
-from shared.reasons import beginning_of, ids_of, printable, reason_of, without_numbers
+from shared.telemetry.metrics import DEAD_LETTERED
+from shared.telemetry.redaction import beginning_of, ids_of, printable, reason_of, without_numbers
 from shared.topology import DEAD_LETTERS
 
 log = structlog.get_logger()

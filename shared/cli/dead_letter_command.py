@@ -6,12 +6,12 @@ import sys
 
 from pydantic import SecretStr
 
-from shared.attending import LIMIT, QUEUES_WITH_DEAD_LETTERS, Action, Choice, attend
-from shared.broker import CONNECTION_ERRORS
-from shared.dead_letters import DeadLetter
+from shared.broker.connection import CONNECTION_ERRORS
+from shared.broker.dead_letter_admin import LIMIT, QUEUES_WITH_DEAD_LETTERS, Action, Choice, attend
+from shared.broker.dead_letters import DeadLetter
 from shared.errors import NotPublished, PublishUnknown
-from shared.log import configure
 from shared.settings import BrokerSettings, load
+from shared.telemetry.log import configure
 
 DONE = {Action.LIST: "listed", Action.PUT_BACK: "put_back", Action.DROP: "dropped"}
 WRONG_USE = 2  # exit status, as argparse has it
@@ -81,9 +81,9 @@ def _count(text: str) -> int:
 
 
 def _complain(words: str, status: int) -> int:
-    print(words, file=sys.stderr)  # noqa: T201 - talks to a person
+    print(words, file=sys.stderr)
     return status
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - talks to a person
+    print(line, flush=True)

@@ -1,0 +1,1 @@
+"""Connections to RabbitMQ: publishing with confirms, consumer sessions, and dead letters."""

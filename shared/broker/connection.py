@@ -1,0 +1,74 @@
+"""Plain connections to RabbitMQ, and the errors that mean that one is lost."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.connection import make_url
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from pydantic import SecretStr
+
+CONNECT_TIMEOUT = 10.0  # seconds
+CLOSE_TIMEOUT = 3.0
+HEARTBEAT = 10
+
+# Raised for a connection that is lost, or cannot be opened. ChannelInvalidStateError is a RuntimeError.
+CONNECTION_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.TimeoutError)
+
+
+async def connect(url: SecretStr, name: str) -> AbstractConnection:
+    """A plain connection that carries `name` in RabbitMQ's UI. Raises one of CONNECTION_ERRORS.
+
+    Of the nodes of a cluster, given as URLs with commas between them, any may be taken: the first that answers,
+    from a random one on.
+    """
+    nodes = url.get_secret_value().split(",")
+    first = random.randrange(len(nodes))  # noqa: S311 - spreads the connections
+    for node in nodes[first:] + nodes[:first]:
+        try:
+            return await _connect(node, name)
+        except CONNECTION_ERRORS as error:
+            failure = error
+    raise failure
+
+
+async def _connect(node: str, name: str) -> AbstractConnection:
+    url = make_url(node, heartbeat=HEARTBEAT)
+    connection = aio_pika.Connection(url, client_properties={"connection_name": name})
+    try:
+        await connection.connect(timeout=CONNECT_TIMEOUT)
+    except StopAsyncIteration as error:  # aiormq's, when a server that starts or stops hangs up in the handshake
+        await connection.close()
+        raise ConnectionResetError("RabbitMQ hung up during the handshake") from error
+    except BaseException:
+        # Else aio_pika would when it is collected: in whatever thread that is, where it cannot.
+        await connection.close()
+        raise
+    return connection
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Closes without ever hanging on a broker that is gone."""
+    with suppress(*CONNECTION_ERRORS, asyncio.CancelledError):
+        await asyncio.wait_for(connection.close(), CLOSE_TIMEOUT)
+
+
+@contextmanager
+def translate_aiormq_errors() -> Iterator[None]:
+    """What aiormq raises when a connection goes at an odd moment, as the loss of a connection that it is.
+
+    It cancels those who wait for a confirmation when it finds the connection stuck, and has a plain RuntimeError
+    for a connection that closes right behind its handshake.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("the connection to RabbitMQ was given up") from error
+    except RuntimeError as error:
+        raise ConnectionResetError(f"the connection to RabbitMQ was lost: {error}") from error

@@ -1,0 +1,72 @@
+"""Consumer sessions: a function that is called with a fresh channel after every reconnect.
+
+aio-pika's "robust" connections restore consumers by themselves, at a moment of their choosing. A sender must
+know that moment: it may take no job before it has asked which mailings are stopped. So a consumer here is a
+*session*, which begins with a fresh channel and ends with it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+from aio_pika.abc import AbstractChannel
+from pydantic import SecretStr
+
+from shared.broker.connection import CONNECTION_ERRORS, close, connect
+from shared.errors import NotPublished, PublishUnknown
+from shared.topology import declare
+
+log = structlog.get_logger()
+
+RECONNECT_PAUSE = 0.5  # seconds
+
+
+async def run_sessions(
+    url: SecretStr, name: str, session: Callable[[AbstractChannel], Awaitable[None]], stopping: asyncio.Event
+) -> None:
+    """Calls `session` with a fresh channel, topology declared, again after every loss; until `stopping` is set.
+
+    The session should end by itself when its channel closes or `stopping` is set (see `until_closed`).
+    """
+    while not stopping.is_set():
+        try:
+            connection = await connect(url, name)
+            try:
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                await declare(channel)
+                log.info("broker_connected", connection=name)
+                await session(channel)
+            finally:
+                await close(connection)
+        except (*CONNECTION_ERRORS, NotPublished, PublishUnknown) as error:
+            log.warning("broker_unavailable", connection=name, waiting_for="RabbitMQ", error=repr(error))
+        except Exception as error:
+            log.error("session_failed", connection=name, exc_info=error)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopping.wait(), RECONNECT_PAUSE)
+
+
+async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
+    """Returns when the channel or its connection is gone, one of its queues was removed, or `stopping` is set."""
+    canceled = asyncio.Event()
+    try:
+        callbacks = (await channel.get_underlay_channel()).on_consumer_cancel_callbacks
+    except CONNECTION_ERRORS:  # it is gone already
+        return
+
+    async def on_cancel(_: object) -> None:
+        canceled.set()
+
+    callbacks.add(on_cancel)
+    ends = [
+        asyncio.ensure_future(channel.closed()),
+        asyncio.create_task(canceled.wait()),
+        asyncio.create_task(stopping.wait()),
+    ]
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        callbacks.discard(on_cancel)
+        for end in ends:
+            end.cancel()

@@ -1,0 +1,1 @@
+"""Connections and transactions to PostgreSQL, bounded in number and in every wait."""

@@ -1,0 +1,31 @@
+"""Classification of PostgreSQL's errors, by SQLSTATE."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.errors import DatabaseUnavailable
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the server is away (as opposed to: it answered, and refused this statement)."""
+    if isinstance(error, PoolTimeout | InterfaceError | OSError | DatabaseUnavailable):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    # No state: the connection broke. 08: connection errors; 57P: it stops or starts; 53300: it is full.
+    return error.connection_invalidated or (
+        isinstance(error, OperationalError)
+        and (state is None or state.startswith(("08", "57P")) or state == "53300")
+    )
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server refused these very values (SQLSTATE 22: data, 23: constraints), and always will."""
+    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(("22", "23"))
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Of a deadlock, or of a lock that was not to be had in time."""
+    victims = {"40P01", "40001", "55P03"}
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in victims

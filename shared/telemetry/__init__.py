@@ -1,0 +1,1 @@
+"""Logs, metrics, traces and health endpoints, and the rules for what they may show."""
