@@ -4,6 +4,7 @@ handled, and puts it back or drops it; `logs` picks one story out of the service
 import argparse
 import sys
 
+from shared.cli import dead_letter_command, log_stories
 from shared.ledger.migrations import migrate
 from shared.settings import DatabaseSettings, load
 

@@ -2,8 +2,8 @@
 
 No texts, no secrets; phone numbers only through `masked`. A line that concerns a mailing, job, message, client or
 request carries its `mailing_id`, `job_id`, `message_id`, `client_id` or `request_id`; one that concerns several
-messages carries `message_ids` and, in the same order, `client_ids`. By these, `shared.telemetry.stories` finds what belongs
-together.
+messages carries `message_ids` and, in the same order, `client_ids`. By these,
+`shared.telemetry.stories` finds what belongs together.
 """
 
 import logging

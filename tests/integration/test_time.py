@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import LogCapture
 
-from services.planner import claiming, reaping, recording, retrying, survey
+from services.planner import claiming, planning, reaping, recording, retrying, survey
 from services.planner.pacing import LEAD, Limit
 from services.planner.planning import HOLD
 from services.planner.release import put_back

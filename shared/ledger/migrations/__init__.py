@@ -1,4 +1,7 @@
-"""Brings a database to the schema of `shared.ledger.tables`, by Alembic. Safe to run from several places at once."""
+"""Migration of a database to the schema of `shared.ledger.tables`, by Alembic.
+
+Several processes may run it at once: an advisory lock lets one of them work.
+"""
 
 from pathlib import Path
 
