@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from shared.statuses import MessageStatus
+
 Json = dict[str, JsonValue]
 
 
@@ -87,7 +89,7 @@ _PREVIEW: Json = {
 
 
 def _counted(**statuses: int) -> Json:
-    none = dict.fromkeys(("new", "active", "sent", "failed", "expired", "canceled", "uncertain"), 0)
+    none = dict.fromkeys(map(str, MessageStatus), 0)
     return {**none, **statuses, "total": sum(statuses.values())}
 
 

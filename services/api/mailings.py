@@ -12,16 +12,18 @@ from services.api.limits import LocalWindow
 from services.api.refusals import NotFound
 from services.api.schemas import MailingFields, MailingIn, MailingOut, MailingPage, Retry
 from shared.contracts import Event, EventKind, utc_now
+from shared.ledger.counters import COUNTERS
 from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
 
-_SELECT = """
+_SELECT_WITH = """
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
         m.window_until, m.rate, m.state, m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
-        c.new, c.active, c.sent, c.failed, c.expired, c.canceled, c.uncertain, c.total
+        {counters}
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
     WHERE NOT m.express AND m.state <> 'deleted'
 """
+_SELECT = _SELECT_WITH.format(counters=", ".join(f"c.{name}" for name in COUNTERS))
 _FIND = text(_SELECT + "AND m.id = :id")
 # NO KEY: the expansion, which refers to the row, need not wait.
 _LOCK = text(_SELECT + "AND m.id = :id FOR NO KEY UPDATE OF m")

@@ -12,7 +12,7 @@ from services.api.refusals import NotFound
 from services.api.rows import dicts
 from services.api.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
 from shared.contracts import Outcome
-from shared.statuses import REASONS, MessageStatus
+from shared.statuses import MessageStatus
 
 # Clients come and go: messages outlive them. The mailing of a message sent on its own is nobody's business.
 _COLUMNS = """
@@ -111,7 +111,7 @@ async def page(
         case MessageStatus.SENT:
             query = _PAGE_OF_SENT
         case _:
-            query = _PAGE_OF_UNSENT.bindparams(status=status, reasons=sorted(REASONS[status]))
+            query = _PAGE_OF_UNSENT.bindparams(status=status, reasons=sorted(status.reasons))
     rows = dicts(await connection.execute(query, values))
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)

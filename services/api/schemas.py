@@ -7,9 +7,18 @@ mailing can be without may be null.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from services.api.filters import FilterIn, Normalised, Tag, Zone, without_nul
@@ -17,7 +26,7 @@ from services.api.instants import parse_instant
 from services.api.limits import LocalWindow, Rate
 from services.api.numbers import HIGHEST, LOWEST, parse_number
 from shared.contracts import INT64_MAX
-from shared.statuses import MailingState, MessageStatus, Reason
+from shared.statuses import RETRYABLE_STATUSES, MailingState, MessageStatus, Reason
 
 
 def _not_blank(given: str) -> str:
@@ -78,17 +87,26 @@ class Imported(BaseModel):
     rejections: list[Rejection] = Field(description="the first 1,000 rows that were rejected")
 
 
-class MessagesStatus(BaseModel):
-    """How many messages of a mailing are in which status. They always add up to `total`."""
+class _CountedMessages(BaseModel):
+    """Number of messages of a mailing by status. The numbers always add up to `total`."""
 
-    new: int = Field(description="waiting: for their time, for their turn, or to be tried again")
-    active: int = Field(description="with a sender")
-    sent: int = Field(description="accepted by the provider")
-    failed: int = Field(description="refused by the provider for good")
-    expired: int = Field(description="not sent in time")
-    canceled: int = Field(description="the mailing was canceled, or the client deleted, before it was sent")
-    uncertain: int = Field(description="may or may not have been sent, and must not be repeated")
     total: int
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, status: str) -> int: ...
+        def __setattr__(self, status: str, count: int) -> None: ...
+
+
+if TYPE_CHECKING:
+    MessagesStatus = _CountedMessages
+else:  # a field for each status, so that a new one needs no line here
+    MessagesStatus = create_model(
+        "MessagesStatus",
+        __base__=_CountedMessages,
+        __doc__=_CountedMessages.__doc__,
+        **{status: (int, Field(description=status.description)) for status in MessageStatus},
+    )
 
 
 class MailingOut(BaseModel):
@@ -298,13 +316,17 @@ class MailingFields(TypedDict, total=False):
     rate: Rate | None
 
 
+if TYPE_CHECKING:
+    RetryableStatus = MessageStatus
+else:
+    RetryableStatus = Literal[*RETRYABLE_STATUSES]
+
+
 @with_config(ConfigDict(extra="forbid"))
 class Retry(TypedDict):
     """Which messages are to be sent after all, and until when."""
 
-    status: Annotated[
-        list[Literal[MessageStatus.FAILED, MessageStatus.EXPIRED, MessageStatus.UNCERTAIN]], Field(min_length=1)
-    ]
+    status: Annotated[list[RetryableStatus], Field(min_length=1)]
     expired_at: Instant
 
 

@@ -6,18 +6,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.transactions import after_commit
-from shared.statuses import FINAL_STATUSES, MessageStatus
+from shared.statuses import FINAL_STATUSES, MessageStatus, may_follow
 from shared.telemetry.metrics import SETTLED
 
-_STATUSES = tuple(MessageStatus)
+COUNTERS = ("total", *MessageStatus)  # the columns
 
-_ADD = text("""
-    UPDATE counters SET
-        total = total + :total, new = new + :new, active = active + :active, sent = sent + :sent,
-        failed = failed + :failed, expired = expired + :expired, canceled = canceled + :canceled,
-        uncertain = uncertain + :uncertain
+# The names are ours, not input.
+_ADD = text(f"""
+    -- add_to_counters --
+    UPDATE counters SET {", ".join(f"{name} = {name} + :{name}" for name in COUNTERS)}
     WHERE mailing_id = :mailing_id
-""")
+""")  # noqa: S608
 
 
 class Moves:
@@ -29,6 +28,8 @@ class Moves:
 
     def add(self, mailing_id: int, before: MessageStatus | None, after: MessageStatus, count: int) -> None:
         """`count` messages of the mailing changed status; `before` None: they have just been created."""
+        if not may_follow(before, after):
+            raise ValueError(f"a message of mailing {mailing_id} cannot change from {before} to {after}")
         delta = self._deltas.setdefault(mailing_id, Counter())
         delta["total" if before is None else before] += count if before is None else -count
         delta[after] += count
@@ -39,7 +40,7 @@ class Moves:
         """Locks and changes the counters, by ascending mailing; the last thing that a transaction does."""
         for mailing_id, delta in sorted(self._deltas.items()):
             if any(delta.values()):
-                values = {name: delta[name] for name in (*_STATUSES, "total")}
+                values = {name: delta[name] for name in COUNTERS}
                 await connection.execute(_ADD, {**values, "mailing_id": mailing_id})
         after_commit(connection, self._count)
 

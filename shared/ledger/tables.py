@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
     Computed,
     DateTime,
     Double,
@@ -30,10 +31,14 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy import Table as TableDefinition
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.statuses import JobState, MailingState, MessageStatus, Reason
+
+COUNTERS_ADD_UP = f"{' + '.join(MessageStatus)} = total"
+COUNTERS_NOT_NEGATIVE = f"least({', '.join(MessageStatus)}) >= 0"
 
 
 def _enum(kind: type[StrEnum], name: str) -> Enum:
@@ -122,27 +127,27 @@ class Mailing(Table):
 
 
 class Counters(Table):
-    """How many messages of a mailing are in which status, at every instant."""
+    """Number of messages of a mailing by status, correct at every instant.
 
-    __tablename__ = "counters"
-    __table_args__ = (
-        CheckConstraint("new + active + sent + failed + expired + canceled + uncertain = total", name="add_up"),
-        CheckConstraint(
-            "least(new, active, sent, failed, expired, canceled, uncertain) >= 0", name="not_negative"
+    The table has a column for each `MessageStatus`. The database checks that they add up to `total`.
+    """
+
+    __table__ = TableDefinition(
+        "counters",
+        Table.metadata,
+        Column(
+            "mailing_id",
+            BigInteger,
+            ForeignKey("mailings.id", ondelete="CASCADE"),
+            primary_key=True,
+            autoincrement=False,
         ),
+        *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("total", *MessageStatus)),
+        CheckConstraint(COUNTERS_ADD_UP, name="add_up"),
+        CheckConstraint(COUNTERS_NOT_NEGATIVE, name="not_negative"),
         # Rewritten with every batch of reports: room on the page keeps the updates in place (HOT).
-        {"postgresql_with": {"fillfactor": 20}},
+        postgresql_with={"fillfactor": 20},
     )
-
-    mailing_id: Mapped[int] = mapped_column(ForeignKey("mailings.id", ondelete="CASCADE"), primary_key=True)
-    total: Mapped[int] = mapped_column(server_default="0")
-    new: Mapped[int] = mapped_column(server_default="0")
-    active: Mapped[int] = mapped_column(server_default="0")
-    sent: Mapped[int] = mapped_column(server_default="0")
-    failed: Mapped[int] = mapped_column(server_default="0")
-    expired: Mapped[int] = mapped_column(server_default="0")
-    canceled: Mapped[int] = mapped_column(server_default="0")
-    uncertain: Mapped[int] = mapped_column(server_default="0")
 
 
 class Job(Table):

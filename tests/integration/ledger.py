@@ -14,9 +14,10 @@ from services.planner.pacing import Limit
 from services.planner.settings import PlannerSettings
 from shared.contracts import Job, utc_now
 from shared.database.transactions import transaction
+from shared.statuses import MessageStatus
 from shared.telemetry.stories import Fields, parse, story
 
-STATUSES = ("new", "active", "sent", "failed", "expired", "canceled", "uncertain")
+STATUSES = tuple(map(str, MessageStatus))
 
 
 async def add_clients(engine: AsyncEngine, count: int, *, tag: str = "#t", first: int = 79_050_000_000) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, backoff, next_step
 from shared.contracts import Outcome, ReturnReason
-from shared.statuses import FINAL_STATUSES, REASONS, MailingState, MessageStatus, Reason
+from shared.statuses import MailingState, MessageStatus, Reason
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = Policy(
@@ -114,8 +114,8 @@ def test_every_step_is_a_final_state_or_a_wait_within_bounds(
         case Settle(MessageStatus.SENT, reason):
             assert reason is None
         case Settle(status, reason):
-            assert status in FINAL_STATUSES
-            assert reason in REASONS[status]
+            assert status.is_final
+            assert reason in status.reasons
         case TryAgain(due_at):
             assert NOW <= due_at <= NOW + max(timedelta(minutes=12), timedelta(seconds=word.retry_after or 0))
             assert message.expired_at > NOW, "nothing is tried again after the end"
