@@ -1,5 +1,5 @@
-"""What the forecast of the API and the timetable of the planner must agree on about rate limits."""
+"""Use of a rate limit, on which the API's forecast and the planner's timetable must agree. Pure."""
 
-# So much of a limit is given away as slots: evenly spaced, and a little apart, so that the jitter of a POST never
-# carries a one-second window above the limit.
+# Share of a limit that is given out as slots. Slots are evenly spaced, a little further apart than the limit says,
+# so that the jitter of a POST never brings a one-second window above the limit.
 FILL = 0.975

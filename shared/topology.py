@@ -1,8 +1,9 @@
-"""The broker's topology, as data: which exchanges and queues there are, and why.
+"""Exchanges and queues of the broker, as data, with the reason for each.
 
-Declaring is idempotent, so every service declares all of it on every connection, whichever starts first.
-Queues are quorum queues with an explicit positive delivery limit (RabbitMQ 3.10 has none by default, and
-loses a message at its first requeue when told -1) and a dead-letter queue each, `<queue>.dead`.
+Declaring is idempotent. Every service declares all of it on every connection, so it does not matter which one
+starts first. Queues are quorum queues. Each has an explicit positive delivery limit, because RabbitMQ 3.10 has
+none by default and loses a message at its first requeue with a limit of -1. Each has a dead-letter queue,
+`<queue>.dead`.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractQueue
 from aiormq.abc import FieldTable
 
-TIMEOUT = 10.0  # seconds, for each declaration
+TIMEOUT = 10.0  # seconds for each declaration
 
 EVENTS = "mailing.events"
 JOBS = "messages"
@@ -24,13 +25,13 @@ PLANNER_EVENTS = "planner.events"
 PLANNER_REPORTS = "planner.reports"
 PLANNER_QUESTIONS = "planner.questions"
 SENDER_JOBS = "sender.jobs"
-SENDER_EXPRESS = "sender.express"
+SENDER_SINGLES = "sender.express"  # an old name: single messages were once called express
 
-type_of_exchange = {
+EXCHANGE_TYPES = {
     EVENTS: ExchangeType.TOPIC,  # routing key: the event's kind
     JOBS: ExchangeType.DIRECT,
     REPORTS: ExchangeType.DIRECT,
-    CONTROL: ExchangeType.FANOUT,  # every sender hears every stop
+    CONTROL: ExchangeType.FANOUT,  # every sender receives every stop
     QUESTIONS: ExchangeType.DIRECT,
     DEAD_LETTERS: ExchangeType.DIRECT,
 }
@@ -49,11 +50,11 @@ class Queue:
 
     @property
     def dead(self) -> str:
-        """Name of its dead-letter queue, and the routing key to it."""
+        """Name of the dead-letter queue, which is also the routing key to it."""
         return f"{self.name}.dead"
 
     def all_arguments(self) -> FieldTable:
-        """What the broker is told when the queue is declared."""
+        """Arguments with which the queue is declared."""
         routed: FieldTable = {"x-dead-letter-exchange": DEAD_LETTERS, "x-dead-letter-routing-key": self.dead}
         return {
             "x-queue-type": "quorum",
@@ -66,19 +67,19 @@ class Queue:
 QUEUES = (
     Queue(PLANNER_EVENTS, EVENTS, "mailing.*"),
     Queue(SENDER_JOBS, JOBS, "job"),
-    # A lane of its own for messages sent one at a time: they wait behind no mailing.
-    Queue(SENDER_EXPRESS, JOBS, "express"),
-    # Applied in order, by one planner at a time; the others stand by. A planner holds many at once, so that
-    # its death counts as a delivery for each of them: hence the higher limit.
+    # Single messages have a queue of their own, so that they wait behind no mailing.
+    Queue(SENDER_SINGLES, JOBS, "express"),
+    # Reports are recorded in order, by one planner at a time. A planner holds many of them. If it dies, each one
+    # counts as delivered once more, so the limit is higher.
     Queue(PLANNER_REPORTS, REPORTS, "report", 100, {"x-single-active-consumer": True}),
-    # "Which stops are in force?" An answer is of use for seconds only; nobody misses an old question.
+    # A sender asks which stops are in force. The answer is useful for seconds only, so old questions expire.
     Queue(PLANNER_QUESTIONS, QUESTIONS, "stops", 20, {"x-message-ttl": 5_000}, dead_letters=False),
 )
 
 
 async def declare(channel: AbstractChannel) -> dict[str, AbstractQueue]:
-    """Declares everything; returns the queues by name."""
-    for name, kind in type_of_exchange.items():
+    """Declare all exchanges and queues; return the queues by name."""
+    for name, kind in EXCHANGE_TYPES.items():
         await channel.declare_exchange(name, kind, durable=True, timeout=TIMEOUT)
     return {queue.name: await _declare_queue(channel, queue) for queue in QUEUES}
 

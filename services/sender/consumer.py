@@ -16,7 +16,7 @@ from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
 from shared.contracts import JOB, STOPS, ReturnReason
 from shared.telemetry.redaction import reason_of
-from shared.topology import CONTROL, QUESTIONS, SENDER_EXPRESS, SENDER_JOBS, TIMEOUT
+from shared.topology import CONTROL, QUESTIONS, SENDER_JOBS, SENDER_SINGLES, TIMEOUT
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Consumer:
             if not await self._learn_stops(channel):
                 return
 
-            consumers = [await self._consume(channel, name, runs) for name in (SENDER_EXPRESS, SENDER_JOBS)]
+            consumers = [await self._consume(channel, name, runs) for name in (SENDER_SINGLES, SENDER_JOBS)]
             log.info("jobs_awaited", prefetch=self._prefetch)
             self.is_consuming = True
             await until_closed(channel, self._stopping)
@@ -111,7 +111,7 @@ class Consumer:
     async def _take(self, delivery: AbstractIncomingMessage, queue: str, runs: set[Run]) -> None:
         """Takes a job in hand, or refuses it."""
         try:
-            self._begin(delivery, queue == SENDER_EXPRESS, runs)
+            self._begin(delivery, queue == SENDER_SINGLES, runs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must go somewhere
             for run in runs:
                 run.lost |= run.delivery is delivery

@@ -14,7 +14,7 @@ from shared.contracts import Event, EventKind
 from shared.database.transactions import transaction
 from shared.errors import NotPublished
 from shared.ledger.outbox import BATCH, put_event, put_stop, relay
-from shared.topology import JOBS, SENDER_EXPRESS, TIMEOUT, declare
+from shared.topology import JOBS, SENDER_SINGLES, TIMEOUT, declare
 from tests.integration.ledger import query
 
 pytestmark = pytest.mark.usefixtures("clean_broker")
@@ -36,7 +36,7 @@ async def test_a_session_begins_anew_when_its_queue_was_removed(broker_url: str)
             await message.ack()
             arrived.put_nowait(message.body)
 
-        queue = await channel.get_queue(SENDER_EXPRESS, ensure=False)
+        queue = await channel.get_queue(SENDER_SINGLES, ensure=False)
         await queue.consume(on_message, timeout=TIMEOUT)
         begun.put_nowait(None)
         await until_closed(channel, stopping)
@@ -45,7 +45,7 @@ async def test_a_session_begins_anew_when_its_queue_was_removed(broker_url: str)
     publisher = Publisher(SecretStr(broker_url), "tests publisher")
     async with asyncio.timeout(20):
         await begun.get()
-        await remove(broker_url, SENDER_EXPRESS)
+        await remove(broker_url, SENDER_SINGLES)
         await begun.get()
         await publisher.publish(JOBS, "express", b"after it")
         assert await arrived.get() == b"after it"
@@ -57,7 +57,7 @@ async def test_a_session_begins_anew_when_its_queue_was_removed(broker_url: str)
 async def test_a_publisher_makes_a_queue_again_that_was_removed(broker_url: str) -> None:
     publisher = Publisher(SecretStr(broker_url), "tests publisher")
     await publisher.publish(JOBS, "express", b"first")
-    await remove(broker_url, SENDER_EXPRESS)
+    await remove(broker_url, SENDER_SINGLES)
     with pytest.raises(NotPublished):
         await publisher.publish(JOBS, "express", b"second")
     await publisher.publish(JOBS, "express", b"third")
