@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from importlib.resources import files
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
@@ -60,10 +61,10 @@ def shown_is_inside(window: Window, shown: time) -> bool:
     return shown >= window.start or shown < window.end
 
 
-def changes(zone: ZoneInfo) -> Iterator[datetime]:
-    """The minutes at which its offset from UTC becomes another."""
-    at, offset = YEARS[0], YEARS[0].astimezone(zone).utcoffset()
-    while at < YEARS[1]:
+def changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[datetime]:
+    """Yield the minutes at which the zone's offset from UTC changes."""
+    at, offset = begins, begins.astimezone(zone).utcoffset()
+    while at < ends:
         after = at + DAY
         if after.astimezone(zone).utcoffset() != offset:
             low, high = 0, 1440
@@ -85,7 +86,7 @@ def clocks_around(change: datetime, before: timedelta, after: timedelta) -> Sequ
 @pytest.mark.parametrize("name", sorted(known_zones()))
 def test_around_every_change_of_every_clock_the_windows_are_those_that_the_clock_shows(name: str) -> None:
     zone, chance = zone_of(name), random.Random(name)
-    for change in changes(zone):
+    for change in changes(zone, *YEARS):
         before, after = ((change + wait).astimezone(zone).utcoffset() for wait in (-MINUTE, timedelta(0)))
         assert before is not None
         assert after is not None
@@ -99,6 +100,39 @@ def test_around_every_change_of_every_clock_the_windows_are_those_that_the_clock
                 expected = next(slowly(window, local[wait:], begins))
                 assert next_opening(window, zone, begins) == expected
                 assert is_open(window, zone, begins) == (expected.begins == begins)
+
+
+def distinct_zones() -> list[str]:
+    """Return one name of each group of zones with the same rules: many names are only links."""
+    data = files("tzdata") / "zoneinfo"
+    return sorted({(data / name).read_bytes(): name for name in sorted(known_zones(), reverse=True)}.values())
+
+
+@pytest.mark.parametrize("name", distinct_zones())
+def test_until_2100_every_change_of_every_clock_opens_and_closes_windows_on_time(name: str) -> None:
+    zone, chance = zone_of(name), random.Random(name)
+    last = YEARS[1]
+    for change in changes(zone, YEARS[1], datetime(2101, 1, 1, tzinfo=UTC)):
+        is_close, last = change - last < 60 * DAY, change
+        if not is_close and chance.random() > 0.1:  # most years are alike: some of them, and all odd ones
+            continue
+        start = chance.randrange(1440)
+        window = Window(clock(start), clock(start + chance.randrange(60, 1380)))
+        begins = (
+            change - chance.randrange(1, 8 * 1440) * MINUTE
+        )  # the change before may be among the days looked at
+        local = ((begins + i * MINUTE).astimezone(zone).time() for i in range(10 * 1440))
+        found = _openings_until(window, zone, begins, change + MINUTE)
+        expected = slowly(window, local, begins)
+        assert found == [next(expected) for _ in found]
+
+
+def _openings_until(window: Window, zone: ZoneInfo, begins: datetime, last: datetime) -> list[Opening]:
+    """Return the openings in whole, up to the first one that ends after `last`."""
+    found: list[Opening] = []
+    while not found or found[-1].ends <= last:
+        found.append(next_opening(window, zone, found[-1].ends if found else begins))
+    return found
 
 
 @settings(max_examples=200, deadline=None)
