@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.telemetry.log import Level, MessageLines
+from shared.telemetry.log import Level, MessageSample
 
 
 def _seconds(value: object) -> object:
@@ -47,9 +47,9 @@ class LogSettings(BaseSettings):
     otel_sample: float = Field(1, ge=0, le=1, description="share of the jobs that are traced")
     host_name: str = Field(default_factory=socket.gethostname, max_length=100)
 
-    def message_lines(self) -> MessageLines:
+    def message_sample(self) -> MessageSample:
         """Which messages are told of one by one."""
-        return MessageLines(self.log_level, self.log_sample)
+        return MessageSample(self.log_level, self.log_sample)
 
 
 class DatabaseSettings(LogSettings):

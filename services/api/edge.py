@@ -131,7 +131,7 @@ class _Passage:
             duration_ms=round(took * 1000, 1),
             **ids,
         )
-        if tracing.on() and not is_probe:
+        if tracing.is_enabled() and not is_probe:
             self._trace(took, ids)
 
     def _trace(self, took: float, ids: Mapping[str, int]) -> None:

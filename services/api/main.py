@@ -22,7 +22,7 @@ from shared import __version__
 from shared.broker.publisher import Publisher
 from shared.database.engine import open_engine
 from shared.http_server import Server
-from shared.telemetry.metrics import measuring
+from shared.telemetry.metrics import measure_process
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         )
         app.state.transfers = transfers
         try:
-            async with measuring("api"), relaying(transactions, publisher, outbox_filled):
+            async with measure_process("api"), relaying(transactions, publisher, outbox_filled):
                 yield
         finally:
             await publisher.close()

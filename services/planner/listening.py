@@ -18,7 +18,7 @@ from shared.contracts import EVENT, REPORT, Event, Report, Stops, utc_now
 from shared.database.failures import is_refusal, is_unavailable
 from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
-from shared.telemetry.redaction import reason_of
+from shared.telemetry.redaction import describe_error
 from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, TIMEOUT
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ async def answer_questions(
             if is_unavailable(error):
                 log.warning("database_unavailable", loop="questions", waiting_for="PostgreSQL")
             else:
-                log.error("question_not_answered", reason=reason_of(error))
+                log.error("question_not_answered", reason=describe_error(error))
         await message.ack()
 
     await channel.set_qos(prefetch_count=10, timeout=TIMEOUT)
@@ -152,7 +152,7 @@ async def _record_batch(batch: Batch, record: Record, publisher: Publisher) -> N
             await record([report for _, report in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, the report must go somewhere
             if _will_pass(error):
-                waits = {"waiting_for": "PostgreSQL", "reports": len(batch), "reason": reason_of(error)}
+                waits = {"waiting_for": "PostgreSQL", "reports": len(batch), "reason": describe_error(error)}
                 log.warning("recording_waits", **waits)
                 await asyncio.sleep(0.5)
                 continue

@@ -27,7 +27,7 @@ from shared.database.transactions import ping
 from shared.errors import MailingError
 from shared.lifecycle import repeat, run_loops
 from shared.telemetry import tracing
-from shared.telemetry.health_server import watched
+from shared.telemetry.health_server import serve_health
 from shared.topology import REPORTS, SENDER_JOBS
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
     log.info("planner_started", host=settings.host_name)
     set_provider_rate(settings.provider_rate)
     try:
-        async with watched("planner", settings, planner.readiness, planner.survey):
+        async with serve_health("planner", settings, planner.readiness, planner.survey):
             await run_loops(
                 stopping,
                 repeat("expand", planner.expand, stopping, planner.wake_expansion),
@@ -71,7 +71,7 @@ class _Planner:
 
     def __init__(self, settings: PlannerSettings, stopping: asyncio.Event) -> None:
         self._settings = settings
-        self._lines = settings.message_lines()
+        self._sample = settings.message_sample()
         self._stopping = stopping
         name = f"planner@{settings.host_name}"
         self._engine = open_engine(settings.database_url, name)
@@ -147,7 +147,7 @@ class _Planner:
                 now=utc_now(),
                 policy=self._settings.policy(),
                 chunk=self._settings.chunk_size,
-                lines=self._lines,
+                sample=self._sample,
             )
         AGAIN.inc(recorded.again)
         BATCH_REPORTS.observe(len(reports))
@@ -194,7 +194,7 @@ class _Planner:
 
 
 def _trace(reports: Sequence[Report], began: float) -> None:
-    for part in (part for report in reports for part in report.jobs if tracing.sampled(part.job_id)):
+    for part in (part for report in reports for part in report.jobs if tracing.is_sampled(part.job_id)):
         tracing.tell(
             "process planner.reports",
             part.request_id,

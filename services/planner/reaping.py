@@ -21,7 +21,7 @@ from services.planner.settings import PlannerSettings
 from shared.database.transactions import transaction
 from shared.ledger.tables import KEY_LIFETIME
 from shared.statuses import JobState, MessageStatus, Reason
-from shared.telemetry.log import about_several
+from shared.telemetry.log import message_fields
 
 log = structlog.get_logger()
 
@@ -212,7 +212,7 @@ def _tell(closed: list[Closed], status: MessageStatus, reason: Reason) -> None:
             request_id=one.request_id,
             status=status,
             reason=reason,
-            **about_several(one.ids, one.client_ids),
+            **message_fields(one.ids, one.client_ids),
         )
 
 

@@ -32,7 +32,7 @@ from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
 from shared.database.transactions import transaction
 from shared.ledger.counters import Moves
 from shared.statuses import JobState, MailingState, MessageStatus
-from shared.telemetry.log import NO_MESSAGE_LINES, MessageLines, about_several
+from shared.telemetry.log import NO_MESSAGES, MessageSample, message_fields
 from shared.windows import Window
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ async def record(
     now: datetime,
     policy: Policy,
     chunk: int,
-    lines: MessageLines = NO_MESSAGE_LINES,
+    sample: MessageSample = NO_MESSAGES,
 ) -> Recorded:
     """Records the reports. Doing so again changes nothing."""
     async with transaction(engine) as connection:
@@ -126,7 +126,7 @@ async def record(
         settlements, again = await _decide(connection, parts, jobs, now, policy)
         plain = {word.message_id: word for part in parts for word in part.accepted}
         settlements.extend(_sent(word) for word in plain.values())
-        settled = await settle(connection, settlements, name_all=lines.any)
+        settled = await settle(connection, settlements, name_all=sample.is_active)
         jobs |= await lock_jobs(connection, {row.job_id for row in settled} - jobs.keys())
         taken: dict[int, int] = defaultdict(int)
         for row in settled:
@@ -142,12 +142,12 @@ async def record(
         await take_from_jobs(connection, taken, now=now, senders=senders)
         await _write_attempts(connection, [*_attempts(reports), *_late_acceptances(settled, plain, reports)])
         await moves.apply(connection)
-    _tell(settled, again, {part.mailing_id: part.request_id for part in parts}, lines)
+    _tell(settled, again, {part.mailing_id: part.request_id for part in parts}, sample)
     return recorded
 
 
 def _tell(
-    settled: Iterable[Settled], again: _Again, request_ids: Mapping[int, str | None], lines: MessageLines
+    settled: Iterable[Settled], again: _Again, request_ids: Mapping[int, str | None], sample: MessageSample
 ) -> None:
     """Of what was not sent, always; of the rest, what is told of one by one."""
     for row in settled:
@@ -155,14 +155,14 @@ def _tell(
         end |= {"status": row.status, "reason": row.reason}
         ids, client_ids = row.ids or [], row.client_ids or []
         if row.status != MessageStatus.SENT:
-            log.info("messages_settled", **end, **about_several(ids, client_ids))
-        elif fields := lines.fields(ids, client_ids):
-            lines.tell("messages_settled", **end, **fields)
-    for group, members in again.items() if lines.any else ():
+            log.info("messages_settled", **end, **message_fields(ids, client_ids))
+        elif fields := sample.fields(ids, client_ids):
+            sample.log("messages_settled", **end, **fields)
+    for group, members in again.items() if sample.is_active else ():
         messages = [member.message_id for member in members], [member.client_id for member in members]
-        if fields := lines.fields(*messages):
+        if fields := sample.fields(*messages):
             concerned = {"mailing_id": group.mailing_id, "request_id": request_ids.get(group.mailing_id)}
-            lines.tell("messages_planned_again", **concerned, due_at=group.step.due_at.isoformat(), **fields)
+            sample.log("messages_planned_again", **concerned, due_at=group.step.due_at.isoformat(), **fields)
 
 
 async def _decide(

@@ -33,7 +33,7 @@ from shared.errors import NotPublished, PublishUnknown
 from shared.ledger.counters import Moves
 from shared.statuses import JobState, MessageStatus
 from shared.telemetry import tracing
-from shared.telemetry.log import MessageLines
+from shared.telemetry.log import MessageSample
 from shared.topology import JOBS
 
 log = structlog.get_logger()
@@ -112,17 +112,17 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
-    lines = settings.message_lines()
-    if lines.any:
+    sample = settings.message_sample()
+    if sample.is_active:
         for job in jobs:
-            _tell(job, lines)
+            _tell(job, sample)
     express = {one.id for one in ready if one.express}
     published = await asyncio.gather(*(_publish(publisher, job, job.mailing_id in express) for job in jobs))
     failed = [job for job, taken in zip(jobs, published, strict=True) if not taken]
     _count(jobs, failed)
     if failed:
         await put_back(engine, failed)
-    for job in [job for job in jobs if tracing.sampled(job.job_id) and job not in failed]:
+    for job in [job for job in jobs if tracing.is_sampled(job.job_id) and job not in failed]:
         _trace(job, now)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
     return len(jobs) - len(failed)
@@ -257,10 +257,10 @@ def _trace(job: Job, began: datetime) -> None:
     )
 
 
-def _tell(job: Job, lines: MessageLines) -> None:
-    if fields := lines.fields([message.id for message in job.messages], job.client_ids or ()):
+def _tell(job: Job, sample: MessageSample) -> None:
+    if fields := sample.fields([message.id for message in job.messages], job.client_ids or ()):
         ids = {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
-        lines.tell("job_released", **ids, release=job.release, **fields)
+        sample.log("job_released", **ids, release=job.release, **fields)
 
 
 async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:

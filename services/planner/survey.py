@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.contracts import utc_now
 from shared.database.failures import is_unavailable
 from shared.database.transactions import transaction
-from shared.telemetry.redaction import reason_of
+from shared.telemetry.redaction import describe_error
 from shared.zones import find_zone
 
 log = structlog.get_logger()
@@ -184,5 +184,5 @@ class Surveyor:
             if is_unavailable(error):
                 log.warning("database_unavailable", loop="survey", waiting_for="PostgreSQL")
             else:
-                log.warning("survey_failed", reason=reason_of(error))
+                log.warning("survey_failed", reason=describe_error(error))
             return None

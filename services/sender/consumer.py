@@ -15,7 +15,7 @@ from shared.broker.dead_letters import refuse
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
 from shared.contracts import JOB, STOPS, ReturnReason
-from shared.telemetry.redaction import reason_of
+from shared.telemetry.redaction import describe_error
 from shared.topology import CONTROL, QUESTIONS, SENDER_JOBS, SENDER_SINGLES, TIMEOUT
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ class Consumer:
                 stops = STOPS.validate_json(message.body)
             except ValidationError as error:
                 # Skipped. If it was a planner's answer, another is asked for.
-                log.error("stops_not_understood", size=len(message.body), reason=reason_of(error))
+                log.error("stops_not_understood", size=len(message.body), reason=describe_error(error))
                 return
             self._delivery.stop_mailings(stops.revisions)
             if not message.exchange:  # straight to this queue, so it is the answer

@@ -23,7 +23,7 @@ from services.sender.reporting import Reporter, Run
 from services.sender.settings import SenderSettings
 from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason
 from shared.telemetry import tracing
-from shared.telemetry.log import masked
+from shared.telemetry.redaction import masked
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class Delivery:
         self._repeatable = (
             {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
         )
-        self._lines = settings.message_lines()
+        self._sample = settings.message_sample()
         self._backlog = Backlog()
         self._timing: set[asyncio.Task[None]] = set()
         self._least_revision: dict[int, int] = {}
@@ -163,9 +163,9 @@ class Delivery:
             request_timeout=self._request_timeout,
             connect_timeout=self._connect_timeout,
         )
-        told = self._lines.any and self._lines.tell_of(message.id)
+        told = self._sample.is_active and self._sample.includes(message.id)
         if told:
-            self._lines.tell("message_posted", **_ids(run, message), number=masked(message.number))
+            self._sample.log("message_posted", **_ids(run, message), number=masked(message.number))
         POSTS.in_flight += 1
         try:
             reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
@@ -183,11 +183,11 @@ class Delivery:
                 int(began * 1000), duration_ms, verdict.outcome, verdict.provider_status, verdict.provider_text
             )
         )
-        if tracing.on() and tracing.sampled(job.job_id):
+        if tracing.is_enabled() and tracing.is_sampled(job.job_id):
             _trace(run, message, began, verdict)
         if told:
             fields = {"outcome": verdict.outcome, "provider_status": verdict.provider_status}
-            self._lines.tell("message_answered", **_ids(run, message), **fields, duration_ms=duration_ms)
+            self._sample.log("message_answered", **_ids(run, message), **fields, duration_ms=duration_ms)
         return verdict
 
     def _obstacle(self, run: Run, latest: float) -> Obstacle | None:
@@ -266,8 +266,8 @@ class Delivery:
                 posts=len(attempts),
                 provider_status=last.provider_status,
             )
-        elif self._lines.any and self._lines.tell_of(message.id):
-            self._lines.tell("message_not_posted", **_ids(run, message), outcome=outcome, reason=reason)
+        elif self._sample.is_active and self._sample.includes(message.id):
+            self._sample.log("message_not_posted", **_ids(run, message), outcome=outcome, reason=reason)
 
 
 def _trace(run: Run, message: JobMessage, began: float, verdict: Verdict) -> None:

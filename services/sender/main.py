@@ -14,7 +14,7 @@ from services.sender.settings import SenderSettings
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
 from shared.lifecycle import run_beside
-from shared.telemetry.health_server import watched
+from shared.telemetry.health_server import serve_health
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
         settings.connect_timeout,
     )
     publisher = Publisher(settings.broker_url, f"{name} publisher")
-    reporter = Reporter(publisher, name, settings.report_interval.total_seconds(), settings.message_lines())
+    reporter = Reporter(publisher, name, settings.report_interval.total_seconds(), settings.message_sample())
     delivery = Delivery(provider, reporter, settings)
     consumer = Consumer(
         delivery, reporter, publisher, name=name, prefetch=settings.sender_prefetch, stopping=stopping
@@ -45,7 +45,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     log.info("sender_started", sender=name, concurrency=settings.sender_concurrency)
     consuming = run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
     try:
-        async with watched("sender", settings, readiness):
+        async with serve_health("sender", settings, readiness):
             await run_beside(consuming, delivery.run(), reporter.run())
     finally:
         await reporter.flush()

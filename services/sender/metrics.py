@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Met
 from prometheus_client.registry import Collector
 
 from shared.contracts import Outcome, Result, ReturnReason
-from shared.telemetry.metrics import from_zero
+from shared.telemetry.metrics import with_all_labels
 
 # Seconds. The longest request time-out is 30.
 LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -79,11 +79,11 @@ BACKLOG = Gauge("mailing_sender_backlog_messages", "Messages in hand that wait f
 UNREPORTED = Gauge("mailing_sender_unreported_results", "Results that the broker does not have yet")
 BREAKER_OPEN = Gauge("mailing_sender_breaker_open", "1 while only probes are POSTed, as the provider is out")
 BREAKER_OPENED = Counter("mailing_sender_breaker_opened_total", "How often the circuit breaker has opened")
-RESULTS = from_zero(
+RESULTS = with_all_labels(
     Counter("mailing_sender_results_total", "Messages reported, by outcome, confirmed by the broker", ["outcome"]),
     Outcome,
 )
-RETURNED = from_zero(
+RETURNED = with_all_labels(
     Counter("mailing_sender_returned_total", "Of these, those given back untried, by reason", ["reason"]),
     ReturnReason,
 )

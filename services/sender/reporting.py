@@ -17,7 +17,7 @@ from shared.broker.publisher import Publisher
 from shared.contracts import Acceptance, Job, JobReport, Report, Result
 from shared.errors import NotPublished, PublishUnknown
 from shared.telemetry import tracing
-from shared.telemetry.log import MessageLines
+from shared.telemetry.log import MessageSample
 from shared.topology import REPORTS
 
 log = structlog.get_logger()
@@ -71,11 +71,11 @@ class Reporter:
     """Collects results and publishes them every `interval` seconds. What cannot go out waits here: no more than
     the jobs held, as the broker gives no further ones before these are acknowledged."""
 
-    def __init__(self, publisher: Publisher, sender: str, interval: float, lines: MessageLines) -> None:
+    def __init__(self, publisher: Publisher, sender: str, interval: float, sample: MessageSample) -> None:
         self._publisher = publisher
         self._sender = sender
         self._interval = interval
-        self._lines = lines
+        self._sample = sample
         self._waiting: dict[Run, _Results] = {}
         self._flushing = asyncio.Lock()
 
@@ -111,7 +111,7 @@ class Reporter:
                 return False
             for run, results in batch.items():
                 count_reported(len(results.accepted), results.others)
-                if self._lines.any:
+                if self._sample.is_active:
                     self._tell(run, results)
                 await _confirm(run, len(results))
             return True
@@ -144,8 +144,8 @@ class Reporter:
 
     def _tell(self, run: Run, results: _Results) -> None:
         clients = run.clients_of(set(results.message_ids()))
-        if fields := self._lines.fields(list(clients), list(clients.values())):
-            self._lines.tell("results_reported", **run.ids, **fields)
+        if fields := self._sample.fields(list(clients), list(clients.values())):
+            self._sample.log("results_reported", **run.ids, **fields)
 
     def _keep(self, batch: dict[Run, _Results]) -> None:
         """Puts the batch back in front of what came meanwhile."""
@@ -158,7 +158,7 @@ class Reporter:
 
 def _trace(run: Run) -> None:
     job = run.job
-    if tracing.sampled(job.job_id):
+    if tracing.is_sampled(job.job_id):
         tracing.tell(
             "process sender.jobs",
             job.request_id,

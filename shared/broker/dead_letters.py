@@ -18,7 +18,7 @@ from shared.broker.publisher import Publisher
 from shared.contracts import utc_now
 from shared.errors import NotPublished, PublishUnknown
 from shared.telemetry.metrics import DEAD_LETTERED
-from shared.telemetry.redaction import beginning_of, ids_of, printable, reason_of, without_numbers
+from shared.telemetry.redaction import describe_error, ids_in_body, printable, summarize_body, without_numbers
 from shared.topology import DEAD_LETTERS
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ async def refuse(message: AbstractIncomingMessage, queue: str, error: Exception,
     It is acknowledged when the broker has the copy. Whoever dies in between, or does not learn whether it has,
     leaves two dead letters of it, and never none.
     """
-    reason = reason_of(error)
+    reason = describe_error(error)
     headers: HeadersType = {
         **headers_to_keep(message.headers),
         REASON: reason,
@@ -56,7 +56,9 @@ async def refuse(message: AbstractIncomingMessage, queue: str, error: Exception,
         log.warning("reason_not_published", queue=queue, waiting_for="RabbitMQ", error=str(failure))
         settle = message.reject  # without requeueing: the broker moves it
     DEAD_LETTERED.labels(queue).inc()
-    log.error("message_dead_lettered", queue=queue, reason=reason, size=len(message.body), **ids_of(message.body))
+    log.error(
+        "message_dead_lettered", queue=queue, reason=reason, size=len(message.body), **ids_in_body(message.body)
+    )
     # If the connection went away just now, the message comes again, and here too.
     with suppress(*CONNECTION_ERRORS):
         await settle()
@@ -99,7 +101,7 @@ class DeadLetter:
     def line(self) -> str:
         """All that may be shown of it."""
         told = [printable(without_numbers(word)) for word in (self.at, self.by, self.reason)]
-        return " | ".join([self.queue, self.id, *told, f"{len(self.body)} bytes", beginning_of(self.body)])
+        return " | ".join([self.queue, self.id, *told, f"{len(self.body)} bytes", summarize_body(self.body)])
 
 
 def _told_by_broker(headers: HeadersType) -> tuple[str, str]:

@@ -65,7 +65,7 @@ async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
         )
         for failure in filter(None, ends):
             raise failure
-    if tracing.on():
+    if tracing.is_enabled():
         for body in [body for exchange, _, body in entries if exchange == EVENTS]:
             _trace(EVENT.validate_json(body), began)
     return len(entries)

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from shared.http_server import Server
 from shared.settings import MetricsSettings
-from shared.telemetry.metrics import CONTENT_TYPE, exposition, measuring
+from shared.telemetry.metrics import CONTENT_TYPE, exposition, measure_process
 
 READY_PATIENCE = 2.0  # seconds
 GRACE = 1  # second, for an answer that is on its way at the end
@@ -27,7 +27,7 @@ async def _nothing() -> None:
 
 
 @asynccontextmanager
-async def watched(
+async def serve_health(
     service: str,
     settings: MetricsSettings,
     readiness: Readiness,
@@ -55,7 +55,7 @@ async def watched(
     server = Server(config, started="metrics_served")
     serving = asyncio.create_task(server.serve())
     try:
-        async with measuring(service):
+        async with measure_process(service):
             yield
     finally:
         server.should_exit = True

@@ -1,9 +1,9 @@
-"""Logging: structlog, one constant past-tense event name a line, ids as fields.
+"""Logging by structlog: one constant event name in the past tense per line, with ids as fields.
 
-No texts, no secrets; phone numbers only through `masked`. A line that concerns a mailing, job, message, client or
-request carries its `mailing_id`, `job_id`, `message_id`, `client_id` or `request_id`; one that concerns several
-messages carries `message_ids` and, in the same order, `client_ids`. By these,
-`shared.telemetry.stories` finds what belongs together.
+A log holds no texts and no secrets, and phone numbers only masked. A line about a mailing, job, message, client
+or request carries its `mailing_id`, `job_id`, `message_id`, `client_id` or `request_id`. A line about several
+messages carries `message_ids` and, in the same order, `client_ids`. `shared.telemetry.stories` finds related
+lines by these ids.
 """
 
 import logging
@@ -15,57 +15,53 @@ from typing import Literal
 
 import structlog
 
-from shared.telemetry.redaction import reason_of, without_numbers
+from shared.telemetry.redaction import describe_error, without_numbers
+from shared.telemetry.sampling import is_below, threshold
 
 Level = Literal["debug", "info", "warning", "error"]
 
 log = structlog.get_logger()
 
 
-def masked(number: int) -> str:
-    """A phone number as logs may show it: 79057003050 → 7905*****50."""
-    digits = str(number)
-    return f"{digits[:4]}{'*' * max(len(digits) - 6, 0)}{digits[-2:]}"
+class MessageSample:
+    """Messages for which each step is logged: all of them at level debug, a share of them at info.
 
-
-class MessageLines:
-    """The lines that tell of single messages: of every message at level debug; at info, of a share of them.
-
-    Which those are follows from the id alone: all services tell of the same messages, or of none. Callers look at
-    `any` before they do anything for a line, so that at full speed it costs nothing.
+    Callers check `is_active` before they build a line, so that at full speed no line costs anything.
     """
 
     def __init__(self, level: Level, share: float) -> None:
-        self._debug = level == "debug"
+        self._is_debug = level == "debug"
         shares: dict[Level, float] = {"debug": 1, "info": share}
-        self._below = int(shares.get(level, 0) * 2**32)
-        self.any = self._below > 0
+        self._threshold = threshold(shares.get(level, 0))
+        self.is_active = self._threshold > 0
 
-    def tell_of(self, message_id: int) -> bool:
-        """Whether the message is among them. Consecutive ids are spread evenly (Knuth's multiplicative hash)."""
-        return message_id * 2_654_435_761 % 2**32 < self._below
+    def includes(self, message_id: int) -> bool:
+        """Return True if the message is in the sample."""
+        return is_below(message_id, self._threshold)
 
     def fields(self, message_ids: Sequence[int], client_ids: Sequence[int]) -> dict[str, list[int]]:
-        """The fields for those of several messages that are told of; empty if none is."""
-        told = [pair for pair in zip(message_ids, client_ids, strict=True) if self.tell_of(pair[0])]
-        return about_several(*zip(*told, strict=True)) if told else {}
+        """Return the log fields for the given messages that are in the sample; empty if there are none."""
+        pairs = [pair for pair in zip(message_ids, client_ids, strict=True) if self.includes(pair[0])]
+        return message_fields(*zip(*pairs, strict=True)) if pairs else {}
 
-    def tell(self, event: str, **fields: object) -> None:
-        """A line about messages that are told of."""
-        (log.debug if self._debug else log.info)(event, **fields)
-
-
-NO_MESSAGE_LINES = MessageLines("info", 0)
+    def log(self, event: str, **fields: object) -> None:
+        """Write a line about messages of the sample."""
+        (log.debug if self._is_debug else log.info)(event, **fields)
 
 
-def about_several(message_ids: Sequence[int], client_ids: Sequence[int]) -> dict[str, list[int]]:
-    """The fields of a line about several messages. Client 0 is none: the message is for a number alone."""
+NO_MESSAGES = MessageSample("info", 0)
+
+
+def message_fields(message_ids: Sequence[int], client_ids: Sequence[int]) -> dict[str, list[int]]:
+    """Return the log fields of several messages. Client 0 stands for none: such a message has only a number."""
     return {"message_ids": list(message_ids), "client_ids": list(client_ids)}
 
 
 def configure(service: str, level: Level, form: Literal["auto", "console", "json"]) -> None:
-    """JSON lines, or readable ones where a person watches (`auto`: on a terminal). What libraries complain of, and
-    what ends the process, goes the same way."""
+    """Log to standard error: readable lines on a terminal (`auto`) or for `console`, else JSON lines.
+
+    Warnings of libraries, and an error that ends the process, take the same way.
+    """
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
@@ -76,7 +72,7 @@ def configure(service: str, level: Level, form: Literal["auto", "console", "json
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            structlog.processors.ExceptionRenderer(_told),
+            structlog.processors.ExceptionRenderer(_format_traceback),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -84,40 +80,45 @@ def configure(service: str, level: Level, form: Literal["auto", "console", "json
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    sys.excepthook = _tell_of_the_end
-    logging.basicConfig(level=logging.ERROR, handlers=[_OfLibraries()])
-    # These tell of a lost connection with a traceback each; we tell it in a line of our own.
+    sys.excepthook = _log_uncaught
+    logging.basicConfig(level=logging.ERROR, handlers=[_LibraryHandler()])
+    # These log a lost connection with a traceback each; `shared.broker.sessions` logs it in one line.
     for noisy in ("aio_pika", "aiormq"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
-class _OfLibraries(logging.Handler):
-    """Makes lines of ours of what libraries log. The first line of it: more may quote anything."""
+class _LibraryHandler(logging.Handler):
+    """Turns log records of libraries into lines of ours.
+
+    Only the first line of a record is kept, because the rest may quote numbers or texts.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        words = without_numbers((record.getMessage().splitlines() or [""])[0])
-        log.error("library_complained", logger=record.name, words=words, exc_info=record.exc_info)
+        first_line = (record.getMessage().splitlines() or [""])[0]
+        log.error(
+            "library_complained", logger=record.name, words=without_numbers(first_line), exc_info=record.exc_info
+        )
 
 
-def _tell_of_the_end(kind: type[BaseException], error: BaseException, traceback_: TracebackType | None) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback_: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback_)
     else:
         log.critical("process_failed", exc_info=(kind, error, traceback_))
 
 
-def _told(exc_info: structlog.typing.ExcInfo) -> str:
-    """A traceback without the values that errors quote: there may be numbers and texts among them."""
-    return "\n".join(_chain(exc_info[1]))
+def _format_traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    """Format a traceback without the values that errors quote, as these may be numbers and texts."""
+    return "\n".join(_format_chain(exc_info[1]))
 
 
-def _chain(error: BaseException) -> Iterator[str]:
+def _format_chain(error: BaseException) -> Iterator[str]:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
-        yield from _chain(cause)
+        yield from _format_chain(cause)
         yield "which led to"
-    yield "".join(traceback.format_tb(error.__traceback__)) + reason_of(error)
+    yield "".join(traceback.format_tb(error.__traceback__)) + describe_error(error)
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
             yield "of which"
-            yield from _chain(member)
+            yield from _format_chain(member)

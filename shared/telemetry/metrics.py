@@ -31,20 +31,20 @@ LAG_INTERVAL = 0.25  # seconds between two looks at the event loop
 disable_created_metrics()  # type: ignore[no-untyped-call] # the library has no types here
 
 
-def from_zero(counter: Counter, values: Iterable[str]) -> Counter:
+def with_all_labels(counter: Counter, values: Iterable[str]) -> Counter:
     """The counter of one label, with a series for each of its values."""
     for value in values:
         counter.labels(value)
     return counter
 
 
-DEAD_LETTERED = from_zero(
+DEAD_LETTERED = with_all_labels(
     Counter(
         "mailing_dead_letters_total", "Messages that could not be handled, by the queue they came from", ["queue"]
     ),
     [queue.name for queue in QUEUES if queue.dead_letters],
 )
-SETTLED = from_zero(
+SETTLED = with_all_labels(
     Counter("mailing_messages_settled_total", "Messages that came into a final status, committed", ["status"]),
     sorted(FINAL_STATUSES),
 )
@@ -57,7 +57,7 @@ BUILD_INFO = Gauge("mailing_build_info", "Always 1; what runs here", ["service",
 
 
 @asynccontextmanager
-async def measuring(service: str) -> AsyncIterator[None]:
+async def measure_process(service: str) -> AsyncIterator[None]:
     """Says what runs here, and measures the event loop while the block runs."""
     BUILD_INFO.labels(service, __version__, platform.python_version()).set(1)
     measurement = asyncio.create_task(_measure_lag())

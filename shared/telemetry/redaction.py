@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 REASON_LIMIT = 500  # characters
-BEGINNING_LIMIT = 60
+SUMMARY_LIMIT = 60
 PROBLEMS_TOLD = 5
 
 # Ten digits or more, together or set apart as people write them.
@@ -24,7 +24,7 @@ _IDS = ("mailing_id", "job_id")
 _OUR_CODE = tuple(Path(__file__).parents[2] / package for package in ("services", "shared"))
 
 
-def reason_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Why, in one line of at most REASON_LIMIT characters.
 
     The values that a pydantic error carries are left out, and so are the row that PostgreSQL shows and whatever
@@ -38,20 +38,20 @@ def reason_of(error: BaseException) -> str:
     return _told(f"{type(original).__name__}{_place(error)}: {words}", REASON_LIMIT)
 
 
-def beginning_of(body: bytes) -> str:
+def summarize_body(body: bytes) -> str:
     """What a person recognises a message by: the ids of a JSON object, the first bytes of anything else."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict):
-        return _told(_of_object(content), 2 * BEGINNING_LIMIT)
+        return _told(_of_object(content), 2 * SUMMARY_LIMIT)
     # A job that was cut off: not its text.
     beginning, _, _ = body[:1_000].decode(errors="replace").partition('"text"')
-    return _told(beginning, BEGINNING_LIMIT)
+    return _told(beginning, SUMMARY_LIMIT)
 
 
-def ids_of(body: bytes) -> dict[str, int]:
+def ids_in_body(body: bytes) -> dict[str, int]:
     """The ids by which logs can be searched for it, if it is a JSON object that names some."""
     try:
         content = json.loads(body)
@@ -61,9 +61,14 @@ def ids_of(body: bytes) -> dict[str, int]:
     return {name: value for name in _IDS if type(value := given.get(name)) is int}
 
 
+def masked(number: int) -> str:
+    """Return a phone number as logs may show it: 79057003050 becomes 7905*****50."""
+    return _mask(str(number))
+
+
 def without_numbers(text: str) -> str:
     """The text with each phone number as logs may show it: 79057003050 → 7905*****50."""
-    return _NUMBER.sub(_masked, text)
+    return _NUMBER.sub(_mask_match, text)
 
 
 def printable(text: str) -> str:
@@ -76,8 +81,11 @@ def _told(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _masked(found: re.Match[str]) -> str:
-    digits = re.sub(r"\D", "", found.group())
+def _mask_match(found: re.Match[str]) -> str:
+    return _mask(re.sub(r"\D", "", found.group()))
+
+
+def _mask(digits: str) -> str:
     return f"{digits[:4]}*****{digits[-2:]}"
 
 

@@ -13,6 +13,8 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from shared.telemetry.sampling import is_below, threshold
+
 if TYPE_CHECKING:
     from shared.settings import LogSettings
     from shared.telemetry.spans import Spans
@@ -27,32 +29,32 @@ _CONTINUED = re.compile(r"([0-9a-f]{32})(?:-([0-9a-f]{16}))?")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
 _spans: "Spans | None" = None
-_below = 0
+_threshold = 0
 
 
 @contextmanager
 def tracing(service: str, settings: "LogSettings") -> Iterator[None]:
     """Lets spans be told while the block runs; the last of them are sent at its end, if that takes no longer."""
-    global _spans, _below
+    global _spans, _threshold
     if settings.otel_endpoint is None:
         yield
         return
     from shared.telemetry.spans import Spans
 
-    _spans, _below = (
+    _spans, _threshold = (
         Spans(service, str(settings.otel_endpoint), settings.host_name),
-        int(settings.otel_sample * 2**32),
+        threshold(settings.otel_sample),
     )
     try:
         yield
     finally:
-        closing, _spans, _below = _spans, None, 0
+        closing, _spans, _threshold = _spans, None, 0
         closing.close()
 
 
-def sampled(job_id: int) -> bool:
-    """Whether the job is traced. Follows from its id alone, so that all services trace the same jobs."""
-    return job_id * 2_654_435_761 % 2**32 < _below
+def is_sampled(job_id: int) -> bool:
+    """Return True if the job is traced. Its id alone decides, so all services trace the same jobs."""
+    return is_below(job_id, _threshold)
 
 
 def tell(
@@ -79,8 +81,8 @@ def tell(
     _spans.tell(name, kind, trace_id(request_id), own, parent, (began, time.time()), failed, told)
 
 
-def on() -> bool:
-    """Whether anybody listens."""
+def is_enabled() -> bool:
+    """Return True while spans are recorded."""
     return _spans is not None
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from shared.telemetry.log import MessageLines
+from shared.telemetry.log import MessageSample
 
 SECRET = "Ваш заказ готов"
 NUMBER = "79057003050"
@@ -17,14 +17,14 @@ NUMBER = "79057003050"
     [("debug", 0, 1), ("info", 0, 0), ("info", 0.01, 0.01), ("info", 0.5, 0.5), ("info", 1, 1), ("warning", 1, 0)],
 )
 def test_the_share_of_messages_that_are_told_of(level: str, share: float, expected: float) -> None:
-    lines = MessageLines(level, share)  # type: ignore[arg-type] # pytest gives a str
-    assert lines.any is (expected > 0)
-    told = sum(lines.tell_of(message_id) for message_id in range(10**9, 10**9 + 100_000))
+    lines = MessageSample(level, share)  # type: ignore[arg-type] # pytest gives a str
+    assert lines.is_active is (expected > 0)
+    told = sum(lines.includes(message_id) for message_id in range(10**9, 10**9 + 100_000))
     assert told / 100_000 == pytest.approx(expected, rel=0.02)
 
 
 def test_all_services_tell_of_the_same_messages() -> None:
-    a, b = MessageLines("info", 0.1), MessageLines("info", 0.1)
+    a, b = MessageSample("info", 0.1), MessageSample("info", 0.1)
     ids = list(range(1, 200))
     fields = a.fields(ids, [one * 2 for one in ids])
     assert fields == b.fields(ids, [one * 2 for one in ids])

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from shared.contracts import EVENT, JOB, REPORT, STOPS, Job
-from shared.telemetry.redaction import REASON_LIMIT, beginning_of, reason_of, without_numbers
+from shared.telemetry.redaction import REASON_LIMIT, describe_error, summarize_body, without_numbers
 
 NUMBER = "79057003050"
 SECRET = "Ваш заказ готов"
@@ -33,7 +33,7 @@ def test_phone_numbers_are_masked_however_they_are_written(given: str, shown: st
 def refused(contract: TypeAdapter[Job], body: str) -> str:
     with pytest.raises(ValidationError) as caught:
         contract.validate_json(body)
-    return reason_of(caught.value)
+    return describe_error(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +63,21 @@ def test_a_reason_is_short_however_much_is_wrong() -> None:
     reason = refused(JOB, SOME_JOB.replace(f"[[1, {NUMBER}]]", f"[{messages}]"))
     assert reason.endswith("and 1998 more")
     assert len(reason) <= REASON_LIMIT
-    assert len(reason_of(ValueError("long " * 1_000))) == REASON_LIMIT
+    assert len(describe_error(ValueError("long " * 1_000))) == REASON_LIMIT
 
 
 def test_what_other_errors_quote_is_left_out() -> None:
-    assert reason_of(KeyError(SECRET)) == "KeyError: …"
+    assert describe_error(KeyError(SECRET)) == "KeyError: …"
     assert (
-        reason_of(ValueError(f"no zone '{SECRET}' for {NUMBER}\nand more"))
+        describe_error(ValueError(f"no zone '{SECRET}' for {NUMBER}\nand more"))
         == "ValueError: no zone … for 7905*****50"
     )
-    assert reason_of(AssertionError()) == "AssertionError: "
+    assert describe_error(AssertionError()) == "AssertionError: "
 
 
 def test_an_error_of_the_database_is_told_without_statement_and_row() -> None:
     original = ValueError(f"out of range\nDETAIL: Failing row contains ({SECRET})")
-    reason = reason_of(DBAPIError("INSERT INTO clients", {"number": NUMBER}, original))
+    reason = describe_error(DBAPIError("INSERT INTO clients", {"number": NUMBER}, original))
     assert reason == "ValueError: out of range"
 
 
@@ -97,8 +97,8 @@ def test_an_error_of_the_database_is_told_without_statement_and_row() -> None:
     ],
 )
 def test_a_message_is_recognised_by_its_ids_or_its_first_bytes(body: str, shown: str) -> None:
-    assert beginning_of(body.encode()) == shown
+    assert summarize_body(body.encode()) == shown
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
-    assert beginning_of(b"\xff\xfe") == "\N{REPLACEMENT CHARACTER}" * 2
+    assert summarize_body(b"\xff\xfe") == "\N{REPLACEMENT CHARACTER}" * 2
