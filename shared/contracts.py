@@ -1,16 +1,16 @@
-"""The contracts on the wire: what travels through RabbitMQ between the services.
+"""Contracts of the wire: the models that travel through RabbitMQ between the services.
 
-Every model is frozen and ignores fields that it does not know, so that a new optional field may be added
-at any time; anything else is a new `version`. Instants are aware datetimes in UTC, or integers in
-milliseconds since the Unix epoch where there is one per message (`*_ms`).
+Every model is frozen and ignores unknown fields. So a new optional field may be added at any time. Any other
+change needs a new `version`. Instants are aware datetimes in UTC. Where there is one for each message, they are
+integers in milliseconds since the Unix epoch (`*_ms`).
 
-Numbers and strings are bounded by what PostgreSQL can hold, so that whatever was parsed can be recorded; what
-the services make themselves lies far within these bounds.
+Numbers and strings are bounded by what PostgreSQL can hold, so that every parsed model can be recorded. The
+values that the services create lie far within these bounds.
 """
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -22,32 +22,33 @@ Id = Annotated[int, Field(ge=0, le=INT64_MAX)]
 Serial = Annotated[int, Field(ge=0, le=INT32_MAX)]  # of releases and revisions
 Number = Annotated[int, Field(ge=1, le=10**15 - 1)]  # a phone number: E.164 has 15 digits at most
 InstantMs = Annotated[int, Field(ge=0, le=10**14)]  # up to the year 5138
-DurationMs = Annotated[int, Field(ge=-INT32_MAX, le=INT32_MAX)]  # below 0 if the clock was set back meanwhile
+DurationMs = Annotated[int, Field(ge=-INT32_MAX, le=INT32_MAX)]  # negative if the clock was set back meanwhile
 Seconds = Annotated[float, Field(ge=0, le=INT32_MAX)]
-# PostgreSQL's strings hold any character but this one.
-WITHOUT_NUL = r"^[^\x00]*$"
+WITHOUT_NUL = r"^[^\x00]*$"  # PostgreSQL's strings hold every character but NUL
+# A W3C trace context, made by `shared.telemetry.tracing`. Without it, nothing is traced.
+Traceparent = str | None
 
 
 class Outcome(StrEnum):
-    """What a sender can say of one message. What it *means* is decided in `services.planner.outcomes`."""
+    """Outcome of one message, as a sender reports it. `services.planner.outcomes` decides what it means."""
 
     ACCEPTED = "accepted"  # the provider answered 200 with a valid body
-    REJECTED = "rejected"  # a definite refusal of this message
-    DEFERRED = "deferred"  # definitely not accepted now; another time it may be
-    UNCERTAIN = "uncertain"  # the request went out and no valid answer came
+    REJECTED = "rejected"  # the provider refused this message for good
+    DEFERRED = "deferred"  # certainly not accepted now; a later POST may be accepted
+    UNCERTAIN = "uncertain"  # the request left, and no valid answer came
     EXPIRED = "expired"  # `send_before` passed before the POST
     RETURNED = "returned"  # not tried
 
 
 class ReturnReason(StrEnum):
-    """Why a message comes back untried."""
+    """Reason why a sender returns a message without a POST."""
 
     SHUTDOWN = "shutdown"  # the sender is stopping
     STOPPED = "stopped"  # its mailing was paused, canceled or deleted
     LEASE_OVER = "lease_over"  # the job was held past its lease
     CIRCUIT_OPEN = "circuit_open"  # the provider is out
     LATE = "late"  # its slot under a rate limit was missed
-    REDELIVERED = "redelivered"  # the broker handed the job out before: somebody may have begun it
+    REDELIVERED = "redelivered"  # the broker delivered the job before, so another sender may have begun it
 
 
 class _Contract(BaseModel):
@@ -63,42 +64,47 @@ class EventKind(StrEnum):
 
 
 class Event(_Contract):
-    """Something happened to a mailing. A hint to look at the database, where the truth is: losing one costs
-    a second, repeating one costs a query."""
+    """A change of a mailing.
+
+    It is a hint to look at the database. A lost event delays the planner by a second, and a repeated one costs a
+    query.
+    """
 
     version: Literal[1] = 1
     kind: EventKind
     mailing_id: Id
     request_id: str | None = None
+    traceparent: Traceparent = None  # of the span that published it
 
 
 class JobMessage(NamedTuple):
-    """One message of a job: its id, which is the provider's msgId too, and the phone number."""
+    """One message of a job. Its id is the provider's msgId, too."""
 
     id: Id
     number: Number
 
 
 class Job(_Contract):
-    """A chunk of messages of one mailing that share a deadline: what a sender is asked to deliver."""
+    """A chunk of messages of one mailing that share a deadline, for one sender to deliver."""
 
     version: Literal[1] = 1
     job_id: Id
-    release: Serial  # counts how often this job was handed out; a report of an older release is history
+    release: Serial  # number of times that this job was released; a report of an older release is out of date
     mailing_id: Id
     revision: Serial  # of the mailing when the job was released; see `Stops`
     text: str
-    send_before: AwareDatetime  # no POST begins at or after this
-    lease_until: AwareDatetime  # whoever holds the job past this sends nothing more of it
-    # Never none: a job is acknowledged with the result of its last message.
+    send_before: AwareDatetime  # no POST begins at or after this instant
+    lease_until: AwareDatetime  # a sender that holds the job past this instant sends nothing more of it
+    # Never empty, because a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
-    # Under a rate limit, a slot for each message: the instant of its POST, which may not begin before it, nor more
-    # than `slot_lasts_ms` after it. Whoever misses a slot gives the message back.
+    # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most `slot_lasts_ms`
+    # later. A sender that misses the slot returns the message.
     slots_ms: tuple[InstantMs, ...] | None = None
     slot_lasts_ms: DurationMs = 0
     # The messages' clients, in the same order, for the logs; 0 for none.
     client_ids: tuple[Id, ...] | None = None
     request_id: str | None = None
+    traceparent: Traceparent = None  # of the span that released it
 
     @model_validator(mode="after")
     def _has_one_for_each_message(self) -> "Job":
@@ -113,8 +119,8 @@ class Stops(_Contract):
     """`{mailing_id: revision}`: a job of that mailing with a lower revision must not be sent.
 
     Every pause, cancel and delete raises the mailing's revision, and a job carries the revision at which it
-    was released. So a stop needs no counterpart, may arrive late, twice or out of order, and can never hold
-    back what was released after the mailing went on.
+    was released. So a stop needs no counterpart when the mailing resumes. It may arrive late, twice or out of
+    order, and never holds back a job that was released after the mailing resumed.
     """
 
     version: Literal[1] = 1
@@ -122,7 +128,7 @@ class Stops(_Contract):
 
 
 class Acceptance(NamedTuple):
-    """A plain acceptance at the first POST: nearly all results, so as small as can be."""
+    """Acceptance of a message at its first POST. Nearly all results are of this kind, so it is small."""
 
     message_id: Id
     at_ms: InstantMs  # when the POST began
@@ -130,7 +136,7 @@ class Acceptance(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One POST to the provider and what came of it."""
+    """One POST to the provider and its outcome."""
 
     at_ms: InstantMs
     duration_ms: DurationMs
@@ -140,12 +146,12 @@ class Attempt(NamedTuple):
 
 
 class Result(_Contract):
-    """Any other result of one message: its outcome, and the attempts of this delivery, oldest first."""
+    """Any other result of one message, with its attempts in this job, oldest first."""
 
     message_id: Id
     outcome: Outcome
     attempts: tuple[Attempt, ...] = ()
-    retry_after: Seconds | None = None  # as the provider asked
+    retry_after: Seconds | None = None  # as the provider requested
     reason: ReturnReason | None = None  # of a `returned`
 
 
@@ -156,32 +162,49 @@ class JobReport(_Contract):
     release: Serial
     mailing_id: Id
     request_id: str | None = None
+    traceparent: Traceparent = None  # of the span of the job in the sender
     accepted: tuple[Acceptance, ...] = ()
     results: tuple[Result, ...] = ()
 
 
 class Report(_Contract):
-    """What one sender has to tell since its last report."""
+    """All results of one sender since its last report."""
 
     version: Literal[1] = 1
     sender: Annotated[str, Field(max_length=200, pattern=WITHOUT_NUL)]
     jobs: tuple[JobReport, ...]
-    # From a planner, to whoever records: all reports before this one are recorded now, so jobs whose lease ran
-    # out before this instant are certainly not heard of any more.
-    reclaim_before: AwareDatetime | None = None
 
+    def count_outcomes(self) -> int:
+        """Return the number of messages that the report has an outcome for."""
+        return sum(len(part.accepted) + len(part.results) for part in self.jobs)
+
+
+class Reclaim(_Contract):
+    """Request to reclaim the jobs whose lease ran out before the instant `before`.
+
+    A planner enqueues it behind all earlier reports, in the same queue. When it is read, those are recorded. So no
+    report of such a job is on its way any more.
+    """
+
+    version: Literal[1] = 1
+    before: AwareDatetime
+
+
+# An AMQP header distinguishes a reclaim from the reports in its queue. It survives a stay among the dead letters.
+RECLAIM_HEADERS: Final = {"kind": "reclaim"}
 
 EVENT = TypeAdapter(Event)
 JOB = TypeAdapter(Job)
 STOPS = TypeAdapter(Stops)
 REPORT = TypeAdapter(Report)
+RECLAIM = TypeAdapter(Reclaim)
 
 
 def utc_now() -> datetime:
-    """The clock of every decision, aware, in UTC. Hosts are expected to keep theirs with NTP."""
+    """Return the time of the clock that every decision uses. Hosts must keep their clocks in step by NTP."""
     return datetime.now(UTC)
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The aware UTC instant of milliseconds since the epoch."""
+    """Return the instant of milliseconds since the epoch, aware, in UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.broker.dead_letters import refuse
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
-from shared.contracts import EVENT, REPORT, Event, Report, Stops, utc_now
+from shared.contracts import EVENT, RECLAIM, RECLAIM_HEADERS, REPORT, Event, Reclaim, Report, Stops, utc_now
 from shared.database.failures import is_refusal, is_unavailable
 from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
@@ -24,10 +24,11 @@ from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, 
 log = structlog.get_logger()
 
 Session = Callable[[AbstractChannel], Awaitable[None]]
-Record = Callable[[list[Report]], Awaitable[None]]
-Batch = list[tuple[AbstractIncomingMessage, Report]]
+Received = Report | Reclaim  # the contracts in the queue of reports
+Record = Callable[[list[Received]], Awaitable[None]]
+Batch = list[tuple[AbstractIncomingMessage, Received]]
 Unreadable = tuple[AbstractIncomingMessage, ValidationError]
-Arrived = asyncio.Queue[tuple[AbstractIncomingMessage, Report | ValidationError]]
+Arrived = asyncio.Queue[tuple[AbstractIncomingMessage, Received | ValidationError]]
 
 REPORTS_AHEAD = 200  # unacknowledged at a time
 OUTCOMES_AT_ONCE = 4_000  # in a transaction, about
@@ -99,11 +100,11 @@ async def take_reports(
 
     async def on_report(message: AbstractIncomingMessage) -> None:
         try:
-            report: Report | ValidationError = REPORT.validate_json(message.body)
+            received: Received | ValidationError = parse_received(message)
         except ValidationError as error:
             # Waits in line all the same: a batch's acknowledgement takes in whatever came before it.
-            report = error
-        arrived.put_nowait((message, report))
+            received = error
+        arrived.put_nowait((message, received))
 
     await channel.set_qos(prefetch_count=REPORTS_AHEAD, timeout=TIMEOUT)
     queue = await channel.get_queue(PLANNER_REPORTS, ensure=False)
@@ -121,6 +122,12 @@ async def take_reports(
         await asyncio.gather(recording, closed, return_exceptions=True)
 
 
+def parse_received(message: AbstractIncomingMessage) -> Received:
+    """Parse a message of the queue of reports. Raises ValidationError."""
+    is_reclaim = message.headers.items() >= RECLAIM_HEADERS.items()
+    return RECLAIM.validate_json(message.body) if is_reclaim else REPORT.validate_json(message.body)
+
+
 async def _record_all(arrived: Arrived, record: Record, publisher: Publisher) -> None:
     while True:
         batch, unreadable = await _next_batch(arrived)
@@ -135,11 +142,11 @@ async def _next_batch(arrived: Arrived) -> tuple[Batch, Unreadable | None]:
     batch: Batch = []
     size = 0
     while True:
-        message, report = await arrived.get()
-        if isinstance(report, ValidationError):
-            return batch, (message, report)
-        batch.append((message, report))
-        size += count_outcomes(report)
+        message, received = await arrived.get()
+        if isinstance(received, ValidationError):
+            return batch, (message, received)
+        batch.append((message, received))
+        size += received.count_outcomes() if isinstance(received, Report) else 0
         if size >= OUTCOMES_AT_ONCE or arrived.empty():
             return batch, None
 
@@ -149,7 +156,7 @@ async def _record_batch(batch: Batch, record: Record, publisher: Publisher) -> N
     is found by recording one at a time, and goes to the dead letters."""
     while True:
         try:
-            await record([report for _, report in batch])
+            await record([received for _, received in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, the report must go somewhere
             if _will_pass(error):
                 waits = {"waiting_for": "PostgreSQL", "reports": len(batch), "reason": describe_error(error)}
@@ -169,8 +176,3 @@ async def _record_batch(batch: Batch, record: Record, publisher: Publisher) -> N
 def _will_pass(error: Exception) -> bool:
     """Whether the fault is the database's, and not the report's: away, full, read-only, not migrated yet, busy."""
     return is_unavailable(error) or (isinstance(error, DBAPIError) and not is_refusal(error))
-
-
-def count_outcomes(report: Report) -> int:
-    """How many messages it tells of."""
-    return sum(len(part.accepted) + len(part.results) for part in report.jobs)

@@ -21,7 +21,7 @@ from services.planner.settings import PlannerSettings
 from services.planner.survey import Surveyor
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
-from shared.contracts import Event, Report, utc_now
+from shared.contracts import RECLAIM_HEADERS, Event, Reclaim, Report, utc_now
 from shared.database.engine import open_engine
 from shared.database.transactions import ping
 from shared.errors import MailingError
@@ -138,7 +138,14 @@ class _Planner:
         await self._publisher.close()
         await self._engine.dispose()
 
-    async def _record(self, reports: list[Report]) -> None:
+    async def _record(self, received: list[listening.Received]) -> None:
+        if reports := [one for one in received if isinstance(one, Report)]:
+            await self._record_reports(reports)
+        if overdue := [one.before for one in received if isinstance(one, Reclaim)]:
+            await reaping.reclaim(reaping.Turn(self._engine, self._settings, utc_now()), max(overdue))
+        self.wake_release.set()
+
+    async def _record_reports(self, reports: list[Report]) -> None:
         began = time.time()
         with RECORD_DURATION.time():
             recorded = await recording.record(
@@ -151,23 +158,19 @@ class _Planner:
             )
         AGAIN.inc(recorded.again)
         BATCH_REPORTS.observe(len(reports))
-        BATCH_RESULTS.observe(sum(map(listening.count_outcomes, reports)))
+        BATCH_RESULTS.observe(sum(report.count_outcomes() for report in reports))
         log.debug("reports_recorded", **recording.describe(recorded, len(reports)))
         _trace(reports, began)
-        overdue = [report.reclaim_before for report in reports if report.reclaim_before]
-        if overdue:
-            await reaping.reclaim(reaping.Turn(self._engine, self._settings, utc_now()), max(overdue))
-        self.wake_release.set()
 
     async def _ask_to_reclaim(self, turn: reaping.Turn) -> None:
-        """Sends the word down the queue of reports, behind all that the senders have said by now.
+        """Enqueue a reclaim behind all earlier reports.
 
-        Right after the broker came back they may still be about to say it.
+        Right after the broker came back, the senders may still have to publish theirs.
         """
         if self._publisher.connected_for() > self._settings.redelivery_grace:
             before = turn.now - self._settings.lease_margin
-            report = Report(sender="planner", jobs=(), reclaim_before=before)
-            await self._publisher.publish(REPORTS, "report", report.model_dump_json().encode())
+            body = Reclaim(before=before).model_dump_json().encode()
+            await self._publisher.publish(REPORTS, "report", body, headers={**RECLAIM_HEADERS})
 
     async def _senders_are_there(self) -> bool:
         """Jobs for nobody would only grow old in the queue; looked at twice a second."""

@@ -147,8 +147,8 @@ async def has_overdue_jobs(turn: Turn) -> bool:
 async def reclaim(turn: Turn, before: datetime) -> None:
     """Jobs whose lease ran out before that instant are planned again.
 
-    To be called when all reports from before now are recorded: so the word to do it travels through the queue
-    of reports, behind them (`Report.reclaim_before`). A provider that is not idempotent may have had some of
+    To be called when all reports from before now are recorded. So the request to do it travels through the queue
+    of reports, behind them (`shared.contracts.Reclaim`). A provider that is not idempotent may have had some of
     the messages: these end as uncertain.
     """
     closed: list[Closed] = []

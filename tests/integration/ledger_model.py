@@ -14,6 +14,7 @@ from typing import NamedTuple
 from services.sender.gating import Bounds, obstacle
 from shared.contracts import (
     JOB,
+    RECLAIM,
     REPORT,
     STOPS,
     Acceptance,
@@ -22,6 +23,7 @@ from shared.contracts import (
     JobMessage,
     JobReport,
     Outcome,
+    Reclaim,
     Report,
     Result,
     ReturnReason,
@@ -282,7 +284,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.jobs: list[Waiting] = []
-        self.reports: list[Report] = []
+        self.reports: list[Report | Reclaim] = []
         self.senders: list[Sender] = []
         self.fates: list[Fate] = [Fate.ARRIVES]  # of the jobs published next
         self.handed_out: list[Job] = []  # since the list was last emptied
@@ -297,8 +299,9 @@ class Wire:
         else:
             assert exchange == EVENTS
 
-    def publish_report(self, report: Report) -> None:
-        self.reports.append(REPORT.validate_json(report.model_dump_json(exclude_defaults=True)))
+    def publish_report(self, report: Report | Reclaim) -> None:
+        body = report.model_dump_json(exclude_defaults=True)
+        self.reports.append((REPORT if isinstance(report, Report) else RECLAIM).validate_json(body))
 
     def requeue(self, sender: Sender, provider: Provider) -> None:
         """The sender's connection is gone: others get what it has not acknowledged."""

@@ -21,7 +21,7 @@ from services.planner import expansion, listening, reaping, recording
 from services.planner.release import put_back, release
 from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
-from shared.contracts import Job, Outcome, Report, Stops
+from shared.contracts import Job, Outcome, Reclaim, Report, Stops
 from shared.database.transactions import autocommitted, transaction
 from shared.ledger import outbox
 from shared.ledger.tables import Table
@@ -229,15 +229,15 @@ class World:
 
     async def record(self, count: int, *, acknowledged: bool) -> None:
         """A batch of reports. Without the acknowledgement the planner died after the commit: they come again."""
-        batch = self.wire.reports[:count]
+        received = self.wire.reports[:count]
         if acknowledged:
             del self.wire.reports[:count]
         final_before = set(self._audit.finals)
         now, chunk = self._clock.now, self._settings.chunk_size
-        await recording.record(self._engine, batch, now=now, policy=self._settings.policy(), chunk=chunk)
-        words = [report.reclaim_before for report in batch if report.reclaim_before]
-        if words:
-            await reaping.reclaim(self._turn(), max(words))
+        if batch := [one for one in received if isinstance(one, Report)]:
+            await recording.record(self._engine, batch, now=now, policy=self._settings.policy(), chunk=chunk)
+        if overdue := [one.before for one in received if isinstance(one, Reclaim)]:
+            await reaping.reclaim(self._turn(), max(overdue))
         await self.look()
         self._attempts |= {told for report in batch for told in _attempts_of(report)}
         for message_id in _accepted(batch) - final_before:
@@ -248,10 +248,10 @@ class World:
         return await step(self._turn())
 
     async def ask_to_reclaim(self) -> None:
-        """The word goes behind all that was reported by now; what was not may be too late."""
+        """Enqueue a reclaim behind all earlier reports. A later report may come too late."""
         if await reaping.has_overdue_jobs(self._turn()):
             before = self._clock.now - self._settings.lease_margin
-            self.wire.publish_report(Report(sender="planner", jobs=(), reclaim_before=before))
+            self.wire.publish_report(Reclaim(before=before))
             for run in (run for sender in self.wire.senders for run in sender.runs):
                 if run.job.lease_until < before:
                     self._provider.doubtful |= run.untold
@@ -266,12 +266,13 @@ class World:
         while await outbox.relay(self._engine, cast("Publisher", self.wire)):
             pass
 
-    def lose_report(self, report: Report) -> None:
+    def lose_report(self, report: Report | Reclaim) -> None:
         self.wire.reports.remove(report)
-        self._provider.doubtful |= _spoken_of(report)
+        if isinstance(report, Report):
+            self._provider.doubtful |= _spoken_of(report)
 
-    def delay_report(self, report: Report) -> None:
-        """More than a queue would: behind words to reclaim."""
+    def delay_report(self, report: Report | Reclaim) -> None:
+        """Put a report behind later ones and reclaims, which a queue would not do."""
         self.lose_report(report)
         self.wire.reports.append(report)
 

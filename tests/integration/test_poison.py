@@ -28,7 +28,19 @@ from shared.broker.dead_letter_admin import Action, Choice, attend
 from shared.broker.dead_letters import DeadLetter
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
-from shared.contracts import Acceptance, Event, EventKind, Job, JobMessage, JobReport, Report, Stops, utc_now
+from shared.contracts import (
+    RECLAIM_HEADERS,
+    Acceptance,
+    Event,
+    EventKind,
+    Job,
+    JobMessage,
+    JobReport,
+    Reclaim,
+    Report,
+    Stops,
+    utc_now,
+)
 from shared.database.transactions import transaction
 from shared.topology import (
     CONTROL,
@@ -61,6 +73,9 @@ class Broker:
 
     url: SecretStr
     publisher: Publisher
+
+    async def reclaim(self, body: bytes) -> None:
+        await self.publisher.publish(REPORTS, "report", body, headers={**RECLAIM_HEADERS})
 
     async def report(self, *bodies: bytes) -> None:
         for body in bodies:
@@ -151,7 +166,8 @@ class Planner:
     engine: AsyncEngine
     broker: Broker
     settings: PlannerSettings
-    batches: list[int] = field(default_factory=list)  # how many reports each of them had
+    batches: list[int] = field(default_factory=list)  # number of reports in each
+    reclaims: list[Reclaim] = field(default_factory=list)
     may_record: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def released(self, count: int, first: int = NUMBER) -> tuple[int, list[Job]]:
@@ -164,7 +180,9 @@ class Planner:
             jobs = await claim(connection, {mailing: count}, now + timedelta(minutes=1), now)
         return mailing, jobs
 
-    async def record(self, reports: list[Report]) -> None:
+    async def record(self, received: list[listening.Received]) -> None:
+        reports = [one for one in received if isinstance(one, Report)]
+        self.reclaims += [one for one in received if isinstance(one, Reclaim)]
         self.batches.append(len(reports))
         await self.may_record.wait()
         await recording.record(
@@ -256,6 +274,20 @@ async def test_a_report_that_cannot_be_read_is_set_aside_and_those_around_it_are
     assert dead.queue == PLANNER_REPORTS
     assert counted(PLANNER_REPORTS) == before + 1
     assert await broker.take_all(PLANNER_REPORTS) == []
+
+
+async def test_a_reclaim_is_distinguished_from_the_reports_around_it(planner: Planner, broker: Broker) -> None:
+    mailing, (first, second) = await planner.released(20)
+    reclaim = Reclaim(before=utc_now())
+    await broker.report(accepted(first))
+    await broker.reclaim(reclaim.model_dump_json().encode())
+    await broker.reclaim(b"{}")
+    await broker.report(accepted(second))
+    async with broker.session(planner.taking_reports()):
+        await planner.until_sent(mailing, 20)
+        (dead,) = await broker.until_dead(PLANNER_REPORTS, 1)
+    assert planner.reclaims == [reclaim]
+    assert "not a valid Reclaim: before: Field required" in dead.reason
 
 
 async def test_many_bad_reports_among_good_ones_hold_up_none_and_none_is_lost(
@@ -524,7 +556,7 @@ async def refused(broker: Broker, *bodies: bytes) -> list[DeadLetter]:
     async def session(channel: AbstractChannel, stopping: asyncio.Event) -> None:
         await listening.take_reports(channel, never, broker.publisher, stopping)
 
-    async def never(reports: list[Report]) -> None:
+    async def never(received: list[listening.Received]) -> None:
         raise AssertionError("none of them is a report")
 
     await broker.report(*bodies)
