@@ -21,7 +21,7 @@ import psycopg
 from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
-from services.api.transfers import MERGE, STAGE
+from services.api.clients.imports import MERGE, STAGE
 from shared.ledger.migrations import migrate
 from tests.chaos.gauges import forget_peak, peak
 from tests.e2e.system import System, until

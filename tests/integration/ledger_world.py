@@ -14,9 +14,11 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.api import clients, mailings, messages
-from services.api.refusals import Refusal
-from services.api.schemas import MailingFields, MailingIn
+from services.api.clients import commands as clients
+from services.api.edge.refusals import Refusal
+from services.api.mailings import commands as mailings
+from services.api.mailings.schemas import MailingFields, MailingIn
+from services.api.messages import queries as messages
 from services.planner import expansion, listening, reaping, recording
 from services.planner.release import put_back, release
 from services.planner.settings import PlannerSettings

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
-from services.api import mailings
+from services.api.mailings import queries
 from tests.integration.calling import NOWHERE, api_on
 
 ANNA = '{"number": 79057003050, "tag": "#x", "zone": "Europe/Moscow"}'
@@ -165,10 +165,10 @@ async def test_an_unforeseen_error_is_a_problem_with_an_id_and_a_traceback_in_th
     def broken(*_: object) -> None:
         raise ZeroDivisionError("the secret")
 
-    monkeypatch.setattr("services.api.routes.mailings.mailings.find", broken)
-    monkeypatch.setattr("services.api.transactions.autocommitted", _no_connection)
+    monkeypatch.setattr("services.api.mailings.queries.find", broken)
+    monkeypatch.setattr("services.api.edge.transactions.autocommitted", _no_connection)
     answer = await api.get("/api/mailing/5/")
-    assert mailings.find is broken  # type: ignore[comparison-overlap]
+    assert queries.find is broken  # type: ignore[comparison-overlap]
     assert is_problem(answer, 500)
     assert "secret" not in answer.text
     assert "ZeroDivisionError" not in answer.text

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from services.api.examples import OPERATIONS
+from services.api.application import EXAMPLES
 from tests.integration.calling import NOWHERE, api_on
 
 CSV = {"Content-Type": "text/csv"}
@@ -14,7 +14,7 @@ CSV = {"Content-Type": "text/csv"}
 
 @pytest.fixture(autouse=True)
 def _before_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("express", "mailings", "previews"):
+    for module in ("single_messages.commands", "mailings.commands", "mailings.previews"):
         monkeypatch.setattr(f"services.api.{module}.utc_now", lambda: datetime(2030, 1, 30, tzinfo=UTC))
 
 
@@ -26,10 +26,10 @@ async def ask(api: httpx.AsyncClient, operation: str, body: object = None) -> ht
     return await api.request(method, path, json=body)
 
 
-@pytest.mark.parametrize("operation", [name for name, shown in OPERATIONS.items() if shown.bodies])
+@pytest.mark.parametrize("operation", [name for name, shown in EXAMPLES.items() if shown.bodies])
 async def test_every_body_that_is_shown_is_taken(operation: str) -> None:
     async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/") as api:
-        for body in OPERATIONS[operation].bodies.values():
+        for body in EXAMPLES[operation].bodies.values():
             answer = await ask(api, operation, body)
             assert answer.status_code == 503, answer.text  # nothing is wrong with it; there is no database
 
@@ -45,7 +45,7 @@ async def test_what_is_answered_is_what_is_shown(api: httpx.AsyncClient) -> None
         "POST /api/mailing/",
         "PATCH /api/mailing/{mailing_id}/",
     ):
-        shown = OPERATIONS[operation]
+        shown = EXAMPLES[operation]
         answer = await ask(api, operation, next(iter(shown.bodies.values()), None))
         assert answer.is_success, answer.text
         if isinstance(shown.answer, str):

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from pydantic import SecretStr
 
-from services.api import mailings
+from services.api.mailings import commands as mailings
 from services.planner import reaping
 from services.planner.settings import PlannerSettings
 from shared.database.engine import open_engine

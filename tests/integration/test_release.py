@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.api import express
-from services.api.schemas import MessageIn
+from services.api.single_messages import commands as single_messages
+from services.api.single_messages.schemas import MessageIn
 from services.planner.pacing import AHEAD, LEAD
 from services.planner.release import COUNTS_FOR, put_back, release
 from services.planner.settings import PlannerSettings
@@ -63,7 +63,7 @@ async def test_single_messages_take_no_slots_that_are_far_ahead(
 ) -> None:
     for number in range(120):
         async with transaction(engine) as connection:
-            await express.create(
+            await single_messages.create(
                 connection, MessageIn.model_validate({"number": NUMBER + number, "text": "x"}), None
             )
     limited = settings.model_copy(update={"provider_rate": 10.0})

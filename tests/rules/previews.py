@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.api.schemas import Preview
+from services.api.mailings.schemas import Preview
 from shared.contracts import utc_now
 from tests.rules.world import World
 

@@ -5,19 +5,11 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 import pytest
-from pydantic import SecretStr
 
-from services.api import examples
-from services.api.main import create_app
-from services.api.settings import ApiSettings
+from services.api.application import EXAMPLES, create_application
 
-NOWHERE = "127.0.0.1:1"
 Node = dict[str, Any]
-DOCUMENT: Node = create_app(
-    ApiSettings(
-        database_url=SecretStr(f"postgresql://nobody@{NOWHERE}/x"), broker_url=SecretStr(f"amqp://{NOWHERE}/")
-    )
-).openapi()
+DOCUMENT: Node = create_application().openapi()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, methods in DOCUMENT["paths"].items()
@@ -75,7 +67,7 @@ def test_every_operation_shows_what_it_takes_and_what_it_answers(operation: str)
 
 
 def test_no_example_is_of_an_operation_that_is_no_more() -> None:
-    assert examples.OPERATIONS.keys() <= OPERATIONS.keys()
+    assert EXAMPLES.keys() <= OPERATIONS.keys()
 
 
 def test_every_example_fits_its_schema() -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from services.api.filters import FilterIn, Normalised, parse_code
-from services.api.instants import parse_instant
-from services.api.numbers import HIGHEST, LOWEST, parse_number
-from services.api.zones import parse_zone
+from services.api.edge.instants import parse_instant
+from services.api.edge.numbers import HIGHEST, LOWEST, parse_number
+from services.api.edge.zones import parse_zone
+from services.api.mailings.filters import FilterIn, NormalisedFilter, parse_code
 from shared.zones import known_zones
 
 numbers = st.integers(LOWEST, HIGHEST)
@@ -21,7 +21,7 @@ punctuation = st.text(" -().\u00a0\u2013", max_size=2)
 FILTER = TypeAdapter(FilterIn)
 
 
-def normalised(given: object) -> Normalised:
+def normalised(given: object) -> NormalisedFilter:
     return FILTER.validate_python(given).normalised()
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.api.filters import Filter
-from services.api.limits import LocalWindow
-from services.api.refusals import Invalid, StateForbids
-from services.api.rules import (
+from services.api.edge.refusals import Invalid, StateForbids
+from services.api.mailings.filters import Filter
+from services.api.mailings.limits import LocalWindow
+from services.api.mailings.rules import (
     check_cancelable,
     check_pausable,
     check_retriable,
@@ -16,7 +16,7 @@ from services.api.rules import (
     narrows,
     what_changes,
 )
-from services.api.schemas import MailingOut, MessagesStatus, Retry
+from services.api.mailings.schemas import MailingOut, MessagesStatus, Retry
 from shared.statuses import MailingState, MessageStatus
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.api.csv_rows import LONGEST_RECORD, MOST_REASONS, Parser, Rejected, Row
-from services.api.refusals import Invalid
+from services.api.clients.csv_rows import LONGEST_RECORD, MOST_REASONS, Parser, Rejected, Row
+from services.api.edge.refusals import Invalid
 
 MOSCOW = "Europe/Moscow"
 

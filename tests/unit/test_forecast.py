@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.api.forecast import Forecast, forecast
+from services.api.mailings.forecast import Forecast, forecast
 from shared.pacing import FILL
 from shared.windows import Window, is_open
 from shared.zones import find_zone, known_zones

@@ -1,0 +1,52 @@
+"""The web application: routes, errors, documentation. It needs no settings and opens no connection."""
+
+from fastapi import FastAPI
+from starlette.types import StatelessLifespan
+
+from services.api.clients.examples import EXAMPLES as CLIENTS
+from services.api.clients.routes import router as clients
+from services.api.edge import docs, health, metrics_page, problems
+from services.api.edge.examples import Examples
+from services.api.edge.metrics import begin_at_zero
+from services.api.mailings.examples import EXAMPLES as MAILINGS
+from services.api.mailings.routes import router as mailings
+from services.api.messages.examples import EXAMPLES as MESSAGES
+from services.api.messages.routes import router as messages
+from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
+from services.api.single_messages.routes import router as single_messages
+from shared import __version__
+
+ROUTERS = (clients, mailings, single_messages, messages, health.router, metrics_page.router, docs.router)
+EXAMPLES: Examples = {**CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES}
+
+_DESCRIPTION = """
+Manage clients, send mailings to them, and see the status of every single message.
+
+* Every path works with and without its last slash.
+* Times are ISO 8601. A time without an offset is in UTC. Answers are in UTC.
+* Errors are RFC 9457 problem documents. They name the wrong fields.
+* Every answer has an `X-Request-ID` header, by which the logs can be searched. A request may bring its own.
+* A POST that creates something can be repeated with the same `Idempotency-Key` when its answer was lost.
+"""
+
+
+def create_application(lifespan: StatelessLifespan[FastAPI] | None = None) -> FastAPI:
+    """Create the application with all routes; `lifespan` opens what the routes use."""
+    app = FastAPI(
+        title="Mailing service",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its files from another host
+        redoc_url=None,
+        redirect_slashes=False,
+        # `shared.telemetry.tracing` traces. FastAPI's own telemetry would contain the values of invalid requests.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+        begin_at_zero(router)
+    app.mount(docs.ASSETS, docs.assets())
+    problems.install(app)
+    docs.complete(app, EXAMPLES)
+    return app

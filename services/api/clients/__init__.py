@@ -1,0 +1,1 @@
+"""The directory of clients: /api/client/."""

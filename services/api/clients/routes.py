@@ -1,0 +1,126 @@
+"""Routes of /api/client/."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+
+from services.api.clients import commands, queries
+from services.api.clients.imports import import_clients
+from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
+from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, TransfersDep
+from services.api.edge.idempotency import create_once
+from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
+from services.api.edge.pages import After, Limit
+from services.api.edge.problems import documented
+from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken
+from services.api.edge.streaming import CSV_RESPONSE, csv_response
+from services.api.edge.strict_json import StrictJsonRoute
+from services.api.edge.texts import refuse_nul
+
+router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
+
+IMPORT = "/api/client/import/"  # the path whose bodies are large
+
+_Text = Annotated[str, AfterValidator(str.strip), AfterValidator(refuse_nul)]
+
+
+@router.post(
+    "/",
+    status_code=201,
+    response_model=ClientOut,
+    summary="Create a client",
+    responses=documented(NumberTaken, KeyInFlight, KeyReused),
+)
+async def create(new: ClientIn, database: DatabaseDep, keyed: KeyedRequestDep) -> ClientOut | Response:
+    """Add a client to the directory. `code` is always derived from the number; a `code` in the body is ignored."""
+    if keyed is not None:
+        return created_response(await database.transaction(create_once, keyed, commands.create, new), "client")
+    client = await database.statement(commands.create, new)
+    structlog.contextvars.bind_contextvars(client_id=client.id)
+    return client
+
+
+@router.get("/", summary="List clients", responses=documented())
+async def page(
+    database: DatabaseDep,
+    tag: Annotated[
+        _Text | None, Query(description="Only clients with this tag.", examples=["#AzbukaVkusa"])
+    ] = None,
+    code: Annotated[
+        int | None, Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905])
+    ] = None,
+    zone: Annotated[
+        _Text | None, Query(description="Only clients of this time zone.", examples=["Europe/Moscow"])
+    ] = None,
+    number: NumberQuery = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> ClientPage:
+    """List the clients that have all of the given values, by ascending id."""
+    conditions = queries.Conditions(tag=tag, code=code, zone=zone, number=number)
+    return await database.statement(queries.page, conditions, after=after or 0, limit=limit)
+
+
+@router.post(
+    "/import/",
+    summary="Import clients from CSV",
+    responses=documented(),
+    openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def import_csv(request: Request, transfers: TransfersDep) -> Imported:
+    """Add and change clients from a CSV file.
+
+    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. A field that contains a comma, a
+    quotation mark or a line break is enclosed in quotation marks.
+
+    A row with a number that a client already has changes this client. A wrong row is rejected; the other rows are
+    imported. An upload that breaks off changes nothing.
+
+    If the answer was lost, send the same file again: the second time it changes nothing. An `Idempotency-Key` is
+    not needed and is ignored.
+    """
+    media_type, _, _ = request.headers.get("content-type", "").partition(";")
+    if media_type.strip().lower() != "text/csv":
+        raise Invalid("body", "must be sent as CSV, with Content-Type: text/csv")
+    try:
+        return await import_clients(transfers, request.stream())
+    except ClientDisconnect:
+        raise Invalid("body", "broke off before its end: nothing was changed") from None
+
+
+@router.get(
+    "/export/",
+    summary="Export all clients as CSV",
+    response_class=StreamingResponse,
+    responses=documented() | CSV_RESPONSE,
+)
+async def export_csv(transfers: TransfersDep) -> StreamingResponse:
+    """Return all clients as a CSV file by ascending id. The file can be imported."""
+    return await csv_response(queries.export(transfers), "clients.csv")
+
+
+@router.get("/{client_id}/", summary="Show a client", responses=documented(NotFound))
+async def find(client_id: ClientId, database: DatabaseDep) -> ClientOut:
+    """Return one client."""
+    return await database.statement(queries.find, client_id)
+
+
+@router.put("/{client_id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
+@router.patch("/{client_id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
+async def change(client_id: ClientId, changes: ClientChange, database: DatabaseDep) -> ClientOut:
+    """Change the given fields; the others keep their values. PUT and PATCH do the same."""
+    return await database.statement(commands.change, client_id, changes)
+
+
+@router.delete("/{client_id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
+async def delete(client_id: ClientId, database: DatabaseDep) -> None:
+    """Delete a client and cancel its messages that no sender has yet.
+
+    Messages with a final status stay in the statistics of their mailings.
+    """
+    if not await database.statement(commands.delete_if_settled, client_id):
+        await database.transaction(commands.delete, client_id)

@@ -1,0 +1,1 @@
+"""Parts of the API that know no noun: middleware, errors, limits, transactions, types of fields."""

@@ -1,0 +1,44 @@
+"""PostgreSQL's COPY in pieces, so that no file and no table is ever held in memory.
+
+Transfers use an engine of their own with few connections and long time limits. They take no connection from other
+requests.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from datetime import timedelta
+
+from psycopg import AsyncConnection as DriverConnection
+from psycopg.sql import SQL, Composable
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.database.transactions import transaction
+
+STATEMENT_TIMEOUT = timedelta(minutes=30)
+PIECE = 256 * 1024  # bytes that are parsed or sent at a time
+
+
+async def copy_out(engine: AsyncEngine, query: Composable) -> AsyncIterator[bytes]:
+    """Yield the rows of a query as CSV with a header."""
+    async with transaction(engine) as connection:
+        command = SQL("COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER)").format(query=query)
+        async with (await driver_connection(connection)).cursor().copy(command) as copy:
+            async for piece in in_large_pieces(copy):
+                yield piece
+
+
+async def in_large_pieces(pieces: AsyncIterable[bytes | bytearray | memoryview]) -> AsyncIterator[bytes]:
+    """Yield the same bytes in fewer pieces."""
+    gathered = bytearray()
+    async for piece in pieces:
+        gathered += piece
+        if len(gathered) >= PIECE:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
+
+
+async def driver_connection(connection: AsyncConnection) -> DriverConnection[object]:
+    """Return psycopg's own connection, because SQLAlchemy has no COPY."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, DriverConnection)
+    return driver

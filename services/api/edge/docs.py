@@ -1,0 +1,70 @@
+"""/docs/ and /openapi.json. Swagger UI comes with the service: it works on a machine that reaches nothing else."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from services.api.edge.examples import Example, Examples
+from services.api.edge.problems import Problem, described
+
+router = APIRouter(include_in_schema=False)
+
+ASSETS = "/docs/assets"
+
+
+@router.get("/docs/")
+async def docs(request: Request) -> HTMLResponse:
+    prefix = request.scope.get("root_path", "")  # of a proxy before us
+    return get_swagger_ui_html(
+        openapi_url=f"{prefix}{request.app.openapi_url}",
+        title=request.app.title,
+        swagger_js_url=f"{prefix}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{prefix}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{prefix}{ASSETS}/favicon-32x32.png",
+        swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
+    )
+
+
+def complete(app: FastAPI, examples: Examples) -> None:
+    """Add to the OpenAPI document what FastAPI does not: the schema of problems, and examples."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            reference = "#/components/schemas/{model}"
+            problem = Problem.model_json_schema(ref_template=reference, mode="serialization")
+            parts = problem.pop("$defs")
+            plain()["components"]["schemas"] |= {**parts, "Problem": problem}
+            for path, operations in plain()["paths"].items():
+                for method, operation in operations.items():
+                    _describe_edge(operation)
+                    if (name := f"{method.upper()} {path}") in examples:
+                        _add_examples(operation, examples[name])
+        return plain()
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _describe_edge(operation: dict[str, Any]) -> None:
+    """What is answered before a route is asked: the head of any request may be slow, and any body too large."""
+    answers = operation["responses"] | {"408": described(HTTPStatus.REQUEST_TIMEOUT)}
+    if "requestBody" in operation:
+        answers["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _add_examples(operation: dict[str, Any], example: Example) -> None:
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content["examples"] = {summary: {"value": body} for summary, body in example.bodies.items()}
+    for status in operation["responses"].keys() & {"200", "201"}:
+        for content in operation["responses"][status]["content"].values():
+            content["example"] = example.answer
+
+
+def assets() -> StaticFiles:
+    """Swagger UI's files, from the package fastapi-swagger, whose only use here is to keep them."""
+    return StaticFiles(packages=[("fastapi_swagger", "resources")])

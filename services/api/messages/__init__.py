@@ -1,0 +1,1 @@
+"""Messages with their attempts, and the history of a person: GET /api/message/."""

@@ -1,0 +1,1 @@
+"""Messages that are sent on their own: POST /api/message/."""

@@ -1,0 +1,41 @@
+"""Route of POST /api/message/."""
+
+import structlog
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from services.api.edge.dependencies import DatabaseDep, RequestIdDep
+from services.api.edge.idempotency import create_once
+from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
+from services.api.edge.problems import documented
+from services.api.edge.refusals import KeyInFlight, KeyReused, NotFound
+from services.api.edge.strict_json import StrictJsonRoute
+from services.api.messages.schemas import MessageDetail
+from services.api.single_messages import commands
+from services.api.single_messages.schemas import MessageIn
+
+router = APIRouter(prefix="/api/message", tags=["messages"], route_class=StrictJsonRoute)
+
+
+@router.post(
+    "/",
+    status_code=201,
+    response_model=MessageDetail,
+    summary="Send a single message",
+    responses=documented(NotFound, KeyInFlight, KeyReused),
+)
+async def create(
+    new: MessageIn, database: DatabaseDep, request_id: RequestIdDep, keyed: KeyedRequestDep
+) -> MessageDetail | Response:
+    """Send one message at once, to a client or to any phone number.
+
+    A single message belongs to no mailing. Use its id to follow it.
+    """
+    if keyed is not None:
+        answer = await database.transaction(create_once, keyed, commands.create, new, request_id)
+        return created_response(answer, "message")
+    message = await database.transaction(commands.create, new, request_id)
+    structlog.contextvars.bind_contextvars(message_id=message.id)
+    if message.client_id is not None:
+        structlog.contextvars.bind_contextvars(client_id=message.client_id)
+    return message
