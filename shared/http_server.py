@@ -1,4 +1,4 @@
-"""Serving HTTP as one of our processes: signals are `shared.lifecycle`'s, and the start is told in our log."""
+"""HTTP server of our processes. It leaves signals to `shared.lifecycle`, and logs its start."""
 
 import socket
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
-    """uvicorn's; tells `started`, an event's name, with the host and port of every socket."""
+    """uvicorn's server. Logs the event `started`, if there is one, with the host and port of every socket."""
 
-    def __init__(self, config: uvicorn.Config, started: str) -> None:
+    def __init__(self, config: uvicorn.Config, started: str | None = None) -> None:
         super().__init__(config)
         self._started = started
 
@@ -23,6 +23,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._started is None:
+            return
         for listening in self.servers:
             for bound in listening.sockets:
                 host, port, *_ = bound.getsockname()

@@ -110,10 +110,10 @@ class SandboxProvider:
 
     def receive(self, method: bytes, path: bytes, authorization: bytes, body: bytes) -> Reaction:
         """Record one complete request and say what becomes of it."""
-        if method != b"POST" or not path.startswith(SEND):
-            return self._refuse(NO_SUCH_PATH)
         if authorization != self._authorization:
             return self._refuse(WRONG_TOKEN)
+        if method != b"POST" or not path.startswith(SEND):
+            return self._refuse(NO_SUCH_PATH)
         sms = _parsed(path[len(SEND) :], body)
         if sms is None:
             return self._refuse(BAD_REQUEST)
