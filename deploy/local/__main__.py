@@ -17,12 +17,14 @@ from deploy.local.processes import REPOSITORY
 from deploy.local.rabbitmq_programs import docker_answers, install, installed_programs
 from deploy.local.run import run
 from deploy.local.stack import BROKER_VARIABLE, Servers
+from shared import __version__
 
 STATE = REPOSITORY / ".local"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"mailing {__version__}")
     commands = parser.add_subparsers(dest="action", required=True)
     running = commands.add_parser("run", help="the whole system, until Ctrl-C")
     running.add_argument("--senders", type=_at_least_one, default=2, help="how many (default: %(default)s)")

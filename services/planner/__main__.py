@@ -2,13 +2,9 @@
 
 from services.planner.main import run_planner
 from services.planner.settings import PlannerSettings
-from shared.lifecycle import run
-from shared.settings import load
-from shared.telemetry.log import configure
-from shared.telemetry.tracing import tracing
+from shared.cli.service import run_service
+
+DESCRIPTION = "Run a planner: it turns mailings into messages and jobs, releases them, and records their outcomes."
 
 if __name__ == "__main__":
-    settings = load(PlannerSettings)
-    configure("planner", settings.log_level, settings.log_format)
-    with tracing("planner", settings):
-        run(lambda stopping: run_planner(settings, stopping))
+    run_service("planner", PlannerSettings, run_planner, DESCRIPTION)

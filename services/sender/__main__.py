@@ -2,13 +2,9 @@
 
 from services.sender.main import run_sender
 from services.sender.settings import SenderSettings
-from shared.lifecycle import run
-from shared.settings import load
-from shared.telemetry.log import configure
-from shared.telemetry.tracing import tracing
+from shared.cli.service import run_service
+
+DESCRIPTION = "Run a sender: it takes jobs from RabbitMQ, POSTs their messages to the provider, and reports."
 
 if __name__ == "__main__":
-    settings = load(SenderSettings)
-    configure("sender", settings.log_level, settings.log_format)
-    with tracing("sender", settings):
-        run(lambda stopping: run_sender(settings, stopping))
+    run_service("sender", SenderSettings, run_sender, DESCRIPTION)
