@@ -16,8 +16,9 @@ CODE := services shared deploy tests
 # The environment is shared by the targets: no two of them at a time, whatever -j says.
 .NOTPARALLEL:
 
-$(INSTALLED): $(LOCK)
+$(INSTALLED): $(LOCK) deploy/local/mailing
 	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(VENV) $(LOCK)
+	@cp deploy/local/mailing $(BIN)/mailing
 
 .PHONY: help
 help: ## what can be made

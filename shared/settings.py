@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,9 +62,19 @@ class DatabaseSettings(LogSettings):
     @classmethod
     def _with_driver(cls, url: SecretStr) -> SecretStr:
         scheme, separator, rest = url.get_secret_value().partition("://")
-        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"} or not _has_port(url):
             raise ValueError("must look like postgresql://user:password@host:port/database")
+        if rest.count("@") > 1:  # a part of the password would be taken for the host, and be logged
+            raise ValueError("an @ in the user or the password must be written as %40")
         return SecretStr(f"postgresql+psycopg://{rest}")
+
+
+def _has_port(url: SecretStr) -> bool:
+    """Return False for a port that is no number, or for an unclosed IPv6 address."""
+    try:
+        return urlsplit(url.get_secret_value()).port != 0
+    except ValueError:
+        return False
 
 
 class BrokerSettings(LogSettings):
@@ -89,6 +100,13 @@ class MetricsSettings(LogSettings):
     )
 
 
+class ProviderSettings(LogSettings):
+    """External provider and our access to it."""
+
+    provider_url: AnyHttpUrl = Field(description="base address; messages are POSTed to /v1/send/{msgId}")
+    provider_token: SecretStr = Field(min_length=1, description="bearer token that the provider has given")
+
+
 class PacingSettings(LogSettings):
     """How fast the provider may be asked."""
 
@@ -100,15 +118,46 @@ class PacingSettings(LogSettings):
 Settings = TypeVar("Settings", bound=LogSettings)
 
 
-def load(kind: type[Settings], secrets: Path = SECRETS) -> Settings:
-    """The settings, or an end with exit status 2 and a line for each that is missing or wrong.
+class SettingsError(Exception):
+    """Raised for settings that are missing or wrong; each argument is a line about one of them."""
 
-    What neither the environment nor `.env` has is looked for in `secrets`, in a file named after the variable.
+
+def load(kind: type[Settings], secrets: Path = SECRETS) -> Settings:
+    """Return the settings, or end with exit status 2 and a line for each setting that is missing or wrong."""
+    try:
+        return read(kind, secrets)
+    except SettingsError as error:
+        print(*error.args, sep="\n", file=sys.stderr)  # noqa: T201 - no log yet
+        sys.exit(2)
+
+
+def read(kind: type[Settings], secrets: Path = SECRETS) -> Settings:
+    """Return the settings, or raise SettingsError.
+
+    A setting that neither the environment nor `.env` has is read from a file of its name in `secrets`.
     """
     try:
         return kind(_secrets_dir=secrets if secrets.is_dir() else None)
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"setting MAILING_{name}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - no log yet
-        sys.exit(2)
+        raise SettingsError(*_describe(error)) from None  # its cause would quote the values
+
+
+def _describe(error: ValidationError) -> list[str]:
+    return [
+        f"setting {variable('_'.join(map(str, problem['loc'])))}: {_reason(problem['type'], problem['msg'])}"
+        for problem in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a field."""
+    return f"MAILING_{field.upper()}"
+
+
+def _reason(kind: str, message: str) -> str:
+    """Return pydantic's message, in terms of what an operator writes."""
+    if kind.startswith("time_delta"):
+        return "Input should be a number of seconds, as 5 or 0.25, or an ISO 8601 duration, as PT5S"
+    if kind == "too_short":
+        return "Input should not be empty"
+    return message.removeprefix("Value error, ")

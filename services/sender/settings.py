@@ -3,16 +3,14 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr
+from pydantic import Field
 
-from shared.settings import BrokerSettings, Duration, MetricsSettings
+from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderSettings
 
 
-class SenderSettings(BrokerSettings, MetricsSettings):
+class SenderSettings(BrokerSettings, ProviderSettings, MetricsSettings):
     """See the table in README.md."""
 
-    provider_url: AnyHttpUrl = Field(description="where /v1/send/{msgId} is found")
-    provider_token: SecretStr
     provider_engine: Literal["reqwest", "httpx"] = "reqwest"
     provider_idempotent: bool = True
     request_timeout: Duration = Field(timedelta(seconds=5), gt=timedelta(0), le=timedelta(seconds=30))

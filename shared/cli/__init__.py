@@ -1,1 +1,1 @@
-"""Command line for operators."""
+"""The command `mailing` for operators: one module per subcommand, listed in `shared.cli.main`."""

@@ -29,3 +29,9 @@ def is_conflict(error: BaseException) -> bool:
     """Of a deadlock, or of a lock that was not to be had in time."""
     victims = {"40P01", "40001", "55P03"}
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in victims
+
+
+def driver_reason(error: DBAPIError) -> str:
+    """Return the driver's reason in one line, without its hints, and without SQLAlchemy's statement and link."""
+    lines = str(error.orig).splitlines()
+    return " ".join(line.strip() for line in lines if line.strip() and not line.startswith("\t"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.log_stories import add_arguments, run
+from shared.cli.logs import add_arguments, run
 from shared.telemetry.stories import Kind, parse, story
 
 # Two mailings, 7 and 8; messages 11 and 12 of 7, to the clients 101 and 102, and 21 of 8, to 101 as well.
@@ -116,5 +116,5 @@ def test_the_command_tells_of_several_files_and_of_what_it_does_not_find(
     assert json.loads(capsys.readouterr().out) == LOG["settled late"]
 
     assert run(parser.parse_args(["--client", "999", str(first)])) == 1
-    assert "no line tells of client 999" in capsys.readouterr().err
+    assert "no line is about client 999" in capsys.readouterr().err
     assert run(parser.parse_args(["--client", "999", str(tmp_path / "none")])) == 2

@@ -7,9 +7,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from shared.database.failures import driver_reason
+from shared.errors import DatabaseUnavailable
 
 # A migration waits briefly for its locks and gives up, rather than stop the service behind it.
 LOCK_TIMEOUT = "5s"
@@ -18,17 +24,46 @@ MIGRATION_LOCK = 7_400_001  # the key of the advisory lock: one migrator at a ti
 
 
 def migrate(url: SecretStr, to: str = "head") -> str:
-    """Applies what is missing up to a revision; returns the newest that there is."""
-    engine = create_engine(url.get_secret_value(), connect_args={"connect_timeout": 10})
-    with engine.connect() as connection:
+    """Apply the missing migrations up to a revision, and return the newest revision of this version.
+
+    Raises:
+        DatabaseUnavailable: no connection could be made; the message is the driver's reason.
+    """
+    config = _config()
+    with open_connection(url) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
         connection.commit()
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent))
         config.attributes["connection"] = connection
         command.upgrade(config, to)
-        head = ScriptDirectory.from_config(config).get_current_head()
-    engine.dispose()
-    return str(head)
+    return newest_revision()
+
+
+def open_connection(url: SecretStr) -> Connection:
+    """Open a connection of its own; its end closes it.
+
+    Raises:
+        DatabaseUnavailable: no connection could be made; the message is the driver's reason.
+    """
+    engine = create_engine(url.get_secret_value(), poolclass=NullPool, connect_args={"connect_timeout": 10})
+    try:
+        return engine.connect()
+    except DBAPIError as error:
+        raise DatabaseUnavailable(driver_reason(error)) from error
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision of the database; None if it has no schema yet."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision() -> str:
+    """Return the revision that this version of the service needs."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return config
