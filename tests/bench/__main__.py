@@ -2,8 +2,8 @@
 
 All on the same PostgreSQL and RabbitMQ, and with the same provider (nginx, which writes down every id). The last
 line is `bench: ours=… celery=… dramatiq=… bare=… vs_celery=… vs_dramatiq=… vs_bare=… bytes_per_message=…`; exit
-status 1 if a contestant lost or repeated a message. A complete run that went well writes README.md's table and
-docs/bench.svg.
+status 1 if a contestant lost or repeated a message. A complete run that went well writes the table of
+docs/benchmarks.md and docs/bench.svg.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from shared.ledger.migrations import migrate
 from tests.bench.contestants import CONTESTANTS, WARM, World, bytes_per_message
 from tests.bench.nginx import Nginx
 from tests.bench.processor import Used
-from tests.bench.publishing import PLOT, README, machine, publish, versions
+from tests.bench.publishing import PAGE, PLOT, machine, publish, versions
 from tests.bench.results import Problem, Result, last_line, summarize, terminal_table
 from tests.servers import Servers
 
@@ -104,7 +104,7 @@ def main() -> int:
     complete = (options.rounds, options.messages, options.only) == (ROUNDS, MESSAGES, "")
     if complete and not wrong:
         publish(summaries, machine(), used)
-        tell(f"written into {README.name} and {PLOT.relative_to(REPOSITORY)}")
+        tell(f"written into {PAGE.relative_to(REPOSITORY)} and {PLOT.relative_to(REPOSITORY)}")
     tell("that was all")
     print(last_line(summaries))
     return 1 if wrong else 0

@@ -1,4 +1,4 @@
-"""Writes what was measured into the documents: the table into README.md, the plot beside it."""
+"""Write the measurements into docs/benchmarks.md, and the plot beside it."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from tests.bench.plot import svg
 from tests.bench.results import Summary, last_line, markdown_table
 
 REPOSITORY = Path(__file__).parents[2]
-README = REPOSITORY / "README.md"
+PAGE = REPOSITORY / "docs" / "benchmarks.md"
 PLOT = REPOSITORY / "docs" / "bench.svg"
 BEGIN, END = "<!-- written by `make bench` -->", "<!-- until here -->"
 
@@ -61,7 +61,7 @@ Measured {today} on {machine}; {versions}.
 {last_line(summaries)}
 ```
 {END}"""
-    README.write_text(with_block(README.read_text(), block))
+    PAGE.write_text(with_block(PAGE.read_text(), block))
 
 
 def with_block(text: str, block: str) -> str:

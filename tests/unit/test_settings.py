@@ -1,4 +1,4 @@
-"""Where settings come from, and what README.md tells of them."""
+"""Sources of settings, and the table of settings in docs/reference.md."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,13 +11,13 @@ from services.planner.settings import PlannerSettings
 from services.sender.settings import SenderSettings
 from shared.settings import BrokerSettings, load
 
-README = Path(__file__).parents[2] / "README.md"
+REFERENCE = Path(__file__).parents[2] / "docs/reference.md"
 REQUIRED = "required"
 
 
 @pytest.fixture(autouse=True)
 def _nothing_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither by the environment nor by a developer's own `.env`."""
+    """Hide the environment and a developer's own `.env`."""
     monkeypatch.delenv("MAILING_BROKER_URL", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -41,13 +41,13 @@ def test_a_missing_setting_is_named_and_ends_the_process(
     assert capsys.readouterr().err == "setting MAILING_BROKER_URL: Field required\n"
 
 
-def test_the_readme_has_every_setting_with_its_default_and_no_other() -> None:
-    assert dict(_told()) == dict(_there())
+def test_the_reference_has_every_setting_with_its_default_and_no_other() -> None:
+    assert dict(_documented()) == dict(_defined())
 
 
-def _told() -> Iterator[tuple[str, str | None]]:
-    """The variables in the table, and their defaults as they are set; None for what is told in words."""
-    for line in README.read_text().splitlines():
+def _documented() -> Iterator[tuple[str, str | None]]:
+    """Yield the variables of the table and their defaults; None for a default in words."""
+    for line in REFERENCE.read_text().splitlines():
         if line.startswith("| `MAILING_"):
             names, defaults, _ = line.removeprefix("| ").split(" | ", 2)
             several = ", " in names
@@ -58,15 +58,15 @@ def _told() -> Iterator[tuple[str, str | None]]:
                 yield name.strip("`"), REQUIRED if default.startswith(REQUIRED) else literal
 
 
-def _there() -> Iterator[tuple[str, str | None]]:
-    """The settings of all services."""
+def _defined() -> Iterator[tuple[str, str | None]]:
+    """Yield the settings of all services and their defaults."""
     for kind in (ApiSettings, PlannerSettings, SenderSettings):
         for name, field in kind.model_fields.items():
             yield f"MAILING_{name.upper()}", REQUIRED if field.is_required() else _as_set(field.default)
 
 
 def _as_set(default: object) -> str | None:
-    """As in the environment; None if there is no default, or it is found out."""
+    """Return the default as the environment would have it; None if it is computed or missing."""
     match default:
         case timedelta():
             return f"{default.total_seconds():g}"
