@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 LOCK := requirements-dev.lock
 BENCH_VENV := .venv-bench
 BENCH_LOCK := requirements-bench.lock
+KUBERNETES_VENV := .venv-kubernetes
+KUBERNETES_LOCK := requirements-kubernetes.lock
 INSTALLED := $(VENV)/.installed.lock
 SENDERS ?= 2
 TESTS ?= tests
@@ -22,7 +24,7 @@ $(INSTALLED): $(LOCK) deploy/local/mailing
 
 .PHONY: help
 help: ## what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(INSTALLED) ## the virtual environment, made anew only when the lock file has changed
@@ -77,11 +79,24 @@ bench-api: $(INSTALLED) ## how soon the API answers with five million messages, 
 	@$(BIN)/python -m tests.bench.reading $(ARGS)
 
 .PHONY: check
-check: $(INSTALLED) ## format, lint, types and the borders between packages
+check: $(INSTALLED) ## format, lint, types, the borders between packages, and the manifests for Kubernetes
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory kubernetes-check
+
+# 130 MB of schemas and a kubectl, which nothing else needs: an environment of its own.
+$(KUBERNETES_VENV)/.installed.lock: $(KUBERNETES_LOCK)
+	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(KUBERNETES_VENV) $(KUBERNETES_LOCK)
+
+.PHONY: kubernetes-check
+kubernetes-check: $(KUBERNETES_VENV)/.installed.lock ## the manifests of deploy/kubernetes, against schemas and rules, without a cluster
+	@$(KUBERNETES_VENV)/bin/python -m deploy.kubernetes
+
+.PHONY: kubernetes-alerts
+kubernetes-alerts: $(INSTALLED) ## the alerts for the Prometheus operator, from deploy/prometheus/alerts.yml
+	@$(BIN)/python -m deploy.kubernetes alerts
 
 .PHONY: format
 format: $(INSTALLED) ## the code as ruff would write it
@@ -113,6 +128,7 @@ lock: ## the lock files from pyproject.toml (needs uv; UPGRADE=1 for newer versi
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --constraint requirements.lock --output-file $(LOCK)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group bench --constraint requirements.lock --output-file $(BENCH_LOCK)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group kubernetes --output-file $(KUBERNETES_LOCK)
 
 .PHONY: clean
 clean: ## remove the private servers' data, logs and all caches
@@ -121,4 +137,4 @@ clean: ## remove the private servers' data, logs and all caches
 
 .PHONY: distclean
 distclean: clean ## and the virtual environment
-	rm -rf $(VENV) $(BENCH_VENV)
+	rm -rf $(VENV) $(BENCH_VENV) $(KUBERNETES_VENV)

@@ -1,0 +1,54 @@
+"""Manifests as they are rendered: plain JSON values, and what the checks ask of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Manifest = Mapping[str, Any]  # JSON, whose fields depend on its kind
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """All objects of an overlay, and the keys of the Secrets that its user makes beforehand."""
+
+    name: str
+    manifests: Sequence[Manifest]
+    secrets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def of_kind(self, *kinds: str) -> list[Manifest]:
+        return [manifest for manifest in self.manifests if manifest["kind"] in kinds]
+
+    def pods(self) -> Iterator["Pod"]:
+        """Pods that the objects describe, but for those that operators make."""
+        for manifest in self.of_kind("Deployment", "StatefulSet", "Job"):
+            template = manifest["spec"]["template"]
+            labels = template.get("metadata", {}).get("labels", {})
+            yield Pod(title(manifest), manifest["kind"], labels, template["spec"])
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod template, and what it belongs to."""
+
+    title: str
+    kind: str
+    labels: Mapping[str, str]
+    spec: Manifest
+
+    @property
+    def is_service(self) -> bool:
+        """True for our own services, the migration excepted."""
+        return self.kind == "Deployment" and self.labels.get("app.kubernetes.io/name") == "mailing"
+
+    def containers(self) -> list[Manifest]:
+        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
+
+
+def title(manifest: Manifest) -> str:
+    """Return the object's kind and name, for messages."""
+    return f"{manifest['kind']}/{manifest['metadata']['name']}"
+
+
+def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
+    """True if a selector by labels matches; an empty one matches everything."""
+    return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())

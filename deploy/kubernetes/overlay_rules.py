@@ -1,0 +1,180 @@
+"""Rules for an overlay as a whole: its objects fit together.
+
+A rule yields a sentence for everything that breaks it.
+"""
+
+from collections.abc import Iterator
+
+from deploy.kubernetes.manifests import Manifest, Overlay, Pod, selects, title
+from deploy.kubernetes.pod_rules import secrets_in, unrestricted
+
+# What operators put into the Secrets that they make; facts of their documentation.
+_DATABASE_KEYS = frozenset({"uri", "username", "password", "host", "port", "dbname"})
+_BROKER_KEYS = frozenset({"connection_string", "username", "password", "host", "port"})
+
+
+def holds_no_secret(overlay: Overlay) -> Iterator[str]:
+    for manifest in overlay.of_kind("Secret"):
+        yield f"{title(manifest)}: a Secret is made in the cluster, and stands in no file"
+    for manifest in overlay.of_kind("ConfigMap"):
+        for name in secrets_in(manifest.get("data", {})):
+            yield f"{title(manifest)}: {name} has a secret's value"
+
+
+def is_enforced(overlay: Overlay) -> Iterator[str]:
+    """The namespace admits restricted pods only."""
+    for manifest in overlay.of_kind("Namespace"):
+        if manifest["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") != "restricted":
+            yield f"{title(manifest)}: does not enforce the restricted pod security standard"
+
+
+def restricts_rabbitmq(overlay: Overlay) -> Iterator[str]:
+    """The RabbitMQ operator's pods are restricted by our override alone."""
+    for manifest in overlay.of_kind("RabbitmqCluster"):
+        override = manifest["spec"].get("override", {}).get("statefulSet", {})
+        spec = override.get("spec", {}).get("template", {}).get("spec", {})
+        named = {one["name"]: one for one in [*spec.get("containers", []), *spec.get("initContainers", [])]}
+        for name in ("rabbitmq", "setup-container"):
+            for problem in unrestricted(spec.get("securityContext", {}), named.get(name, {})):
+                yield f"{title(manifest)}: container {name} {problem}"
+
+
+def finds_configuration(overlay: Overlay) -> Iterator[str]:
+    known = {manifest["metadata"]["name"] for manifest in overlay.of_kind("ConfigMap")}
+    for pod in overlay.pods():
+        for container in pod.containers():
+            for source in container.get("envFrom", []):
+                name = source.get("configMapRef", {}).get("name")
+                if name not in known:
+                    yield f"{pod.title}: there is no ConfigMap {name}"
+
+
+def finds_secrets(overlay: Overlay) -> Iterator[str]:
+    """Every key of a Secret that a pod uses is made by somebody."""
+    made = dict(overlay.secrets)
+    made |= {f"{one['metadata']['name']}-app": _DATABASE_KEYS for one in overlay.of_kind("Cluster")}
+    made |= {f"{one['metadata']['name']}-default-user": _BROKER_KEYS for one in overlay.of_kind("RabbitmqCluster")}
+    for one in overlay.of_kind("ExternalSecret"):
+        keys = frozenset(part["secretKey"] for part in one["spec"]["data"])
+        made[one["spec"]["target"]["name"]] = keys
+    for user, name, key in _secrets_used(overlay):
+        if key not in made.get(name, frozenset()):
+            yield f"{user}: nobody makes the key {key} of the Secret {name}"
+
+
+def _secrets_used(overlay: Overlay) -> Iterator[tuple[str, str, str]]:
+    for pod in overlay.pods():
+        for volume in pod.spec.get("volumes", []):
+            for source in volume.get("projected", {}).get("sources", []):
+                for item in source.get("secret", {}).get("items", []):
+                    yield pod.title, source["secret"]["name"], item["key"]
+        for container in pod.containers():
+            for variable in container.get("env", []):
+                if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                    yield pod.title, reference["name"], reference["key"]
+    for store in overlay.of_kind("ObjectStore"):
+        for reference in store["spec"]["configuration"].get("s3Credentials", {}).values():
+            yield title(store), reference["name"], reference["key"]
+
+
+def finds_pods(overlay: Overlay) -> Iterator[str]:
+    """Every Service leads to a pod, by a port that it has."""
+    pods = list(overlay.pods())
+    for service in overlay.of_kind("Service"):
+        chosen = [pod for pod in pods if selects({"matchLabels": service["spec"]["selector"]}, pod.labels)]
+        if not chosen:
+            yield f"{title(service)}: selects no pod"
+        for port in service["spec"]["ports"]:
+            for pod in chosen:
+                if port["targetPort"] not in _ports(pod):
+                    yield f"{title(service)}: {pod.title} has no port {port['targetPort']}"
+
+
+def _ports(pod: Pod) -> set[str]:
+    return {port["name"] for container in pod.containers() for port in container.get("ports", [])}
+
+
+def leads_to_services(overlay: Overlay) -> Iterator[str]:
+    """Every way in from outside leads to a Service and a port of it."""
+    services = {one["metadata"]["name"]: one["spec"]["ports"] for one in overlay.of_kind("Service")}
+    for way, name, port in _backends(overlay):
+        if port not in {value for known in services.get(name, []) for value in (known["name"], known["port"])}:
+            yield f"{way}: there is no Service {name} with port {port}"
+
+
+def _backends(overlay: Overlay) -> Iterator[tuple[str, str, str | int]]:
+    for route in overlay.of_kind("HTTPRoute"):
+        for rule in route["spec"]["rules"]:
+            for backend in rule["backendRefs"]:
+                yield title(route), backend["name"], backend["port"]
+    for ingress in overlay.of_kind("Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                service = path["backend"]["service"]
+                yield title(ingress), service["name"], service["port"].get("name", service["port"].get("number"))
+
+
+def survives_drains(overlay: Overlay) -> Iterator[str]:
+    """Every Deployment has a budget for disruptions, and one that lets a node be drained."""
+    budgets = overlay.of_kind("PodDisruptionBudget")
+    for pod in overlay.pods():
+        if pod.kind == "Deployment":
+            chosen = [one for one in budgets if selects(one["spec"]["selector"], pod.labels)]
+            if len(chosen) != 1:
+                yield f"{pod.title}: has {len(chosen)} PodDisruptionBudgets"
+    for budget in budgets:
+        if budget["spec"].get("maxUnavailable", 0) in (0, "0%"):
+            yield f"{title(budget)}: lets no node be drained"
+
+
+def is_fenced(overlay: Overlay) -> Iterator[str]:
+    """Policies concern every pod in both directions."""
+    policies = overlay.of_kind("NetworkPolicy")
+    for pod in overlay.pods():
+        chosen = [one["spec"] for one in policies if selects(one["spec"]["podSelector"], pod.labels)]
+        for direction in ("Ingress", "Egress"):
+            if not any(direction in spec["policyTypes"] for spec in chosen):
+                yield f"{pod.title}: no NetworkPolicy for {direction}"
+
+
+def scales_one_by_one(overlay: Overlay) -> Iterator[str]:
+    """An autoscaler has a target that leaves the number of replicas to it, and never scales it to nothing."""
+    targets = {one["metadata"]["name"]: one for one in overlay.of_kind("Deployment")}
+    for scaler in overlay.of_kind("ScaledObject"):
+        name = scaler["spec"]["scaleTargetRef"]["name"]
+        if name not in targets:
+            yield f"{title(scaler)}: there is no Deployment {name}"
+        elif "replicas" in targets[name]["spec"]:
+            yield f"{title(scaler)}: the Deployment {name} sets its replicas itself"
+        if scaler["spec"].get("minReplicaCount", 0) < 1 or scaler["spec"].get("idleReplicaCount") == 0:
+            yield f"{title(scaler)}: may scale to none, and then nothing is released"
+
+
+def is_scraped(overlay: Overlay) -> Iterator[str]:
+    """Every port for metrics that a monitor names is one of a Service that it selects."""
+    services = overlay.of_kind("Service")
+    for monitor in overlay.of_kind("ServiceMonitor"):
+        chosen = [one for one in services if selects(monitor["spec"]["selector"], _labels(one))]
+        ports = {port["name"] for one in chosen for port in one["spec"]["ports"]}
+        for endpoint in monitor["spec"]["endpoints"]:
+            if endpoint["port"] not in ports and not overlay.of_kind("RabbitmqCluster"):
+                yield f"{title(monitor)}: no Service that it selects has a port {endpoint['port']}"
+
+
+def _labels(manifest: Manifest) -> dict[str, str]:
+    return dict(manifest["metadata"].get("labels", {}))
+
+
+OVERLAY_RULES = (
+    holds_no_secret,
+    is_enforced,
+    restricts_rabbitmq,
+    finds_configuration,
+    finds_secrets,
+    finds_pods,
+    leads_to_services,
+    survives_drains,
+    is_fenced,
+    scales_one_by_one,
+    is_scraped,
+)
