@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ DEPLOYMENTS = {
     for manifest in yaml.safe_load_all(path.read_text())
     if manifest["kind"] == "Deployment" and "selector" in manifest["spec"]
 }
+MINE = ("", "/kustomization.yaml")  # the overlay that the guide's reader makes
 SETTINGS = (ApiSettings, PlannerSettings, SenderSettings)
 
 
@@ -75,6 +77,15 @@ def test_the_alerts_for_the_operator_are_those_of_prometheus() -> None:
     assert RULES.read_text() == prometheus_rule(), "make kubernetes-alerts"
     alerts = yaml.safe_load((FOLDER.parent / "prometheus" / "alerts.yml").read_text())
     assert yaml.safe_load(RULES.read_text())["spec"] == alerts
+
+
+def test_every_file_that_the_guide_names_is_there() -> None:
+    guide = (FOLDER.parents[1] / "docs" / "kubernetes.md").read_text()
+    named = set(re.findall(r"deploy/[\w./-]*\w", guide)) - {
+        f"deploy/kubernetes/overlays/mine{end}" for end in MINE
+    }
+    assert len(named) > 5
+    assert [name for name in named if not (FOLDER.parents[1] / name).exists()] == []
 
 
 def test_a_schema_is_closed_where_its_fields_are_known() -> None:
