@@ -48,7 +48,7 @@ _CLAIM = text("""
       AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
               mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
-              mailings.request_id
+              mailings.request_id, mailings.traceparent
 """)
 
 # Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
@@ -79,6 +79,7 @@ class Claimed(NamedTuple):
     revision: int
     text: str
     request_id: str | None
+    traceparent: str | None
 
 
 class Open(NamedTuple):
@@ -225,4 +226,5 @@ def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> J
         messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),
         client_ids=tuple(message.client_id for message in messages),
         request_id=claimed.request_id,
+        traceparent=claimed.traceparent,
     )

@@ -17,10 +17,10 @@ from services.planner.cutting import WITHOUT_NESTED_LOOPS, cut, plans_for
 from services.planner.metrics import EXPANDED
 from services.planner.pacing import Limit
 from services.planner.planning import window_of
+from services.planner.spans import trace_expansion
 from shared.database.transactions import transaction
 from shared.ledger.counters import Moves
 from shared.statuses import MessageStatus
-from shared.telemetry import tracing
 from shared.windows import Window
 
 log = structlog.get_logger()
@@ -42,7 +42,8 @@ _NEXT_START = text("SELECT min(starts_at) FROM mailings WHERE state = 'scheduled
 
 # SKIP LOCKED: another planner has it in hand. The state is looked at again under the lock.
 _LOCK = text("""
-    SELECT filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id
+    SELECT filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id,
+        traceparent
     FROM mailings
     WHERE id = :id AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
@@ -142,8 +143,7 @@ async def expand_batch(
     EXPANDED.inc(progress.messages)
     ids = {"mailing_id": mailing_id, "request_id": mailing.request_id}
     log.debug("batch_expanded", **ids, messages=made)
-    made_of = {"mailing_id": mailing_id, "messages": made}
-    tracing.tell("expand", mailing.request_id, began, under=tracing.REQUEST, attributes=made_of)
+    trace_expansion(mailing.traceparent, mailing_id, made, began)
     if progress.complete:
         log.info("mailing_expanded", **ids)
     return progress

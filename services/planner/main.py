@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
@@ -18,6 +18,7 @@ from services.planner.metrics import (
     set_provider_rate,
 )
 from services.planner.settings import PlannerSettings
+from services.planner.spans import trace_event, trace_reports
 from services.planner.survey import Surveyor
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
@@ -26,7 +27,6 @@ from shared.database.engine import open_engine
 from shared.database.transactions import ping
 from shared.errors import MailingError
 from shared.lifecycle import repeat, run_loops
-from shared.telemetry import tracing
 from shared.telemetry.health_server import serve_health
 from shared.topology import REPORTS, SENDER_JOBS
 
@@ -160,7 +160,7 @@ class _Planner:
         BATCH_REPORTS.observe(len(reports))
         BATCH_RESULTS.observe(sum(report.count_outcomes() for report in reports))
         log.debug("reports_recorded", **recording.describe(recorded, len(reports)))
-        _trace(reports, began)
+        trace_reports(reports, began)
 
     async def _ask_to_reclaim(self, turn: reaping.Turn) -> None:
         """Enqueue a reclaim behind all earlier reports.
@@ -184,32 +184,9 @@ class _Planner:
 
     def _wake(self, event: Event) -> None:
         log.info("event_heard", kind=event.kind, mailing_id=event.mailing_id, request_id=event.request_id)
-        tracing.tell(
-            "process planner.events",
-            event.request_id,
-            time.time(),
-            kind="consumer",
-            under=tracing.OUTBOX,
-            attributes={"event": event.kind, "mailing_id": event.mailing_id},
-        )
+        trace_event(event)
         self.wake_expansion.set()
         self.wake_release.set()
-
-
-def _trace(reports: Sequence[Report], began: float) -> None:
-    for part in (part for report in reports for part in report.jobs if tracing.is_sampled(part.job_id)):
-        tracing.tell(
-            "process planner.reports",
-            part.request_id,
-            began,
-            kind="consumer",
-            under=("job", part.job_id, part.release),
-            attributes={
-                "mailing_id": part.mailing_id,
-                "job_id": part.job_id,
-                "messages": len(part.accepted) + len(part.results),
-            },
-        )
 
 
 async def _succeeds(question: Awaitable[None]) -> bool:

@@ -26,13 +26,13 @@ from services.planner.metrics import JOBS_RELEASED, MESSAGES_RELEASED, RELEASE_F
 from services.planner.pacing import Demand, Limit, Rank, timetable
 from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_out, share_rate
+from services.planner.spans import end_release_spans, start_release_spans
 from shared.broker.publisher import Publisher
 from shared.contracts import Job
 from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
 from shared.ledger.counters import Moves
 from shared.statuses import JobState, MessageStatus
-from shared.telemetry import tracing
 from shared.telemetry.log import MessageSample
 from shared.topology import JOBS
 
@@ -112,6 +112,7 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
+    jobs, spans = start_release_spans(jobs, now)
     sample = settings.message_sample()
     if sample.is_active:
         for job in jobs:
@@ -122,8 +123,7 @@ async def release(engine: AsyncEngine, publisher: Publisher, settings: PlannerSe
     _count(jobs, failed)
     if failed:
         await put_back(engine, failed)
-    for job in [job for job in jobs if tracing.is_sampled(job.job_id) and job not in failed]:
-        _trace(job, now)
+    end_release_spans(spans, failed)
     log.debug("jobs_released", jobs=len(jobs) - len(failed), put_back=len(failed))
     return len(jobs) - len(failed)
 
@@ -243,18 +243,6 @@ async def _publish(publisher: Publisher, job: Job, express: bool) -> bool:
     except PublishUnknown as error:
         log.warning("job_publish_unknown", **ids, error=str(error))
     return True
-
-
-def _trace(job: Job, began: datetime) -> None:
-    tracing.tell(
-        "publish sender.jobs",
-        job.request_id,
-        began.timestamp(),
-        kind="producer",
-        key=("release", job.job_id, job.release),
-        under=tracing.REQUEST,
-        attributes={"mailing_id": job.mailing_id, "job_id": job.job_id, "messages": len(job.messages)},
-    )
 
 
 def _tell(job: Job, sample: MessageSample) -> None:

@@ -15,6 +15,7 @@ from shared.broker.dead_letters import refuse
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
 from shared.contracts import JOB, STOPS, ReturnReason
+from shared.telemetry import tracing
 from shared.telemetry.redaction import describe_error
 from shared.topology import CONTROL, QUESTIONS, SENDER_JOBS, SENDER_SINGLES, TIMEOUT
 
@@ -121,6 +122,8 @@ class Consumer:
         """Puts a job's messages in line; a redelivered one goes straight back: somebody may have begun it."""
         job = JOB.validate_json(delivery.body)
         run = Run(job, delivery, Bounds.of(job), unconfirmed=len(job.messages), express=express)
+        ids = {"mailing_id": job.mailing_id, "job_id": job.job_id, "messages": len(job.messages)}
+        run.span = tracing.start_span("process sender.jobs", job.traceparent, kind="consumer", attributes=ids)
         runs.difference_update([known for known in runs if known.unconfirmed == 0])
         runs.add(run)
         log.debug("job_taken", **run.ids, messages=len(job.messages))

@@ -21,7 +21,7 @@ from services.sender.metrics import BREAKER_OPEN, BREAKER_OPENED, POSTS
 from services.sender.provider import Provider
 from services.sender.reporting import Reporter, Run
 from services.sender.settings import SenderSettings
-from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result, ReturnReason
+from shared.contracts import Acceptance, Attempt, Job, JobMessage, Outcome, Result, ReturnReason
 from shared.telemetry import tracing
 from shared.telemetry.redaction import masked
 
@@ -166,9 +166,13 @@ class Delivery:
         told = self._sample.is_active and self._sample.includes(message.id)
         if told:
             self._sample.log("message_posted", **_ids(run, message), number=masked(message.number))
+        span = None if run.span is None else _start_span(run.span, job, message)
+        traceparent = tracing.traceparent_of(span)
         POSTS.in_flight += 1
         try:
-            reply = await self._provider.send(message.id, message.number, job.text, timeout=allowed)
+            reply = await self._provider.send(
+                message.id, message.number, job.text, timeout=allowed, traceparent=traceparent
+            )
         finally:
             POSTS.in_flight -= 1
         ended = time.time()
@@ -183,8 +187,8 @@ class Delivery:
                 int(began * 1000), duration_ms, verdict.outcome, verdict.provider_status, verdict.provider_text
             )
         )
-        if tracing.is_enabled() and tracing.is_sampled(job.job_id):
-            _trace(run, message, began, verdict)
+        if span is not None:
+            _end_span(span, verdict)
         if told:
             fields = {"outcome": verdict.outcome, "provider_status": verdict.provider_status}
             self._sample.log("message_answered", **_ids(run, message), **fields, duration_ms=duration_ms)
@@ -270,22 +274,18 @@ class Delivery:
             self._sample.log("message_not_posted", **_ids(run, message), outcome=outcome, reason=reason)
 
 
-def _trace(run: Run, message: JobMessage, began: float, verdict: Verdict) -> None:
-    tracing.tell(
-        "POST",
-        run.job.request_id,
-        began,
-        kind="client",
-        under=run.span,
-        failed=verdict.outcome is not Outcome.ACCEPTED,
-        attributes={
-            "mailing_id": run.job.mailing_id,
-            "message_id": message.id,
-            "outcome": verdict.outcome,
-            "http.request.method": "POST",
-            "http.response.status_code": verdict.provider_status,
-        },
-    )
+def _start_span(parent: tracing.Span, job: Job, message: JobMessage) -> tracing.Span | None:
+    ids: tracing.Attributes = {
+        "mailing_id": job.mailing_id,
+        "message_id": message.id,
+        "http.request.method": "POST",
+    }
+    return tracing.start_span("POST", parent.traceparent, kind="client", attributes=ids)
+
+
+def _end_span(span: tracing.Span, verdict: Verdict) -> None:
+    answer = {"outcome": verdict.outcome, "http.response.status_code": verdict.provider_status}
+    tracing.end_span(span, failed=verdict.outcome is not Outcome.ACCEPTED, attributes=answer)
 
 
 def _ids(run: Run, message: JobMessage) -> dict[str, object]:

@@ -20,11 +20,14 @@ class HttpxProvider:
         del self._client.headers["accept-encoding"]  # bodies are read as they come
         self._url = send_url(base_url)
 
-    async def send(self, message_id: int, number: int, text: str, *, timeout: float) -> Answer | NoAnswer:
+    async def send(
+        self, message_id: int, number: int, text: str, *, timeout: float, traceparent: str | None = None
+    ) -> Answer | NoAnswer:
         request = self._client.stream(
             "POST",
             f"{self._url}{message_id}",
             content=encode(message_id, number, text),
+            headers={} if traceparent is None else {"traceparent": traceparent},
             # The transport adds up httpx's four time-outs and takes the sum as the total; 0 would mean none.
             timeout=httpx.Timeout(None, read=max(timeout, LEAST_TIMEOUT)),
         )

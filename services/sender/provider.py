@@ -18,8 +18,12 @@ from services.sender.reqwest_engine import ReqwestProvider
 class Provider(Protocol):
     """Where messages are delivered to."""
 
-    async def send(self, message_id: int, number: int, text: str, *, timeout: float) -> Answer | NoAnswer:
+    async def send(
+        self, message_id: int, number: int, text: str, *, timeout: float, traceparent: str | None = None
+    ) -> Answer | NoAnswer:
         """POST one message; everything, connecting and the body included, takes at most `timeout` seconds.
+
+        A `traceparent` goes into the header of that name, so that the provider can continue the trace.
 
         A request that is still connecting when `timeout` is over counts as sent: it cannot be told apart from
         one that is waiting for its answer. `connect_timeout` can, as long as it is the shorter one.

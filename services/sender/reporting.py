@@ -1,7 +1,6 @@
 """Reporting: results go back in batches; a job is acknowledged when the broker has all of its results."""
 
 import asyncio
-import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,13 +33,8 @@ class Run:
     bounds: Bounds
     unconfirmed: int  # messages whose result the broker does not have yet
     express: bool = False
-    began: float = field(default_factory=time.time)  # seconds since the epoch
     lost: bool = False  # the connection it came over is gone, so the broker hands the job out again
-
-    @property
-    def span(self) -> tracing.Key:
-        """Of the job in this sender's hands."""
-        return ("job", self.job.job_id, self.job.release)
+    span: tracing.Span | None = None  # if the job is traced
 
     @property
     def ids(self) -> dict[str, object]:
@@ -135,6 +129,7 @@ class Reporter:
                 release=run.job.release,
                 mailing_id=run.job.mailing_id,
                 request_id=run.job.request_id,
+                traceparent=tracing.traceparent_of(run.span) or run.job.traceparent,
                 accepted=tuple(results.accepted),
                 results=tuple(results.others),
             )
@@ -156,24 +151,10 @@ class Reporter:
             kept.others.extend(results.others)
 
 
-def _trace(run: Run) -> None:
-    job = run.job
-    if tracing.is_sampled(job.job_id):
-        tracing.tell(
-            "process sender.jobs",
-            job.request_id,
-            run.began,
-            kind="consumer",
-            key=run.span,
-            under=("release", job.job_id, job.release),
-            attributes={"mailing_id": job.mailing_id, "job_id": job.job_id, "messages": len(job.messages)},
-        )
-
-
 async def _confirm(run: Run, count: int) -> None:
     run.unconfirmed -= count
     if run.unconfirmed == 0:
-        _trace(run)
+        tracing.end_span(run.span)
     if run.unconfirmed == 0 and not run.lost:
         # If the connection went away just now the job comes again, and its results are known by then.
         with suppress(*CONNECTION_ERRORS):

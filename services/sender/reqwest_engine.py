@@ -17,17 +17,20 @@ class ReqwestProvider:
         self._client = open_client(token, connections, connect_timeout)
         self._url = send_url(base_url)
 
-    async def send(self, message_id: int, number: int, text: str, *, timeout: float) -> Answer | NoAnswer:
+    async def send(
+        self, message_id: int, number: int, text: str, *, timeout: float, traceparent: str | None = None
+    ) -> Answer | NoAnswer:
         request = (
             self._client.post(f"{self._url}{message_id}")
             .body_bytes(encode(message_id, number, text))
             .timeout(timedelta(seconds=max(timeout, LEAST_TIMEOUT)))
             # Up to here the body comes with the answer's head, in one step; the rest is dropped unread.
             .streamed_read_buffer_limit(BODY_LIMIT)
-            .build_streamed()
         )
+        if traceparent is not None:
+            request = request.header("traceparent", traceparent)
         try:
-            async with request as response:
+            async with request.build_streamed() as response:
                 body = await response.body_reader.read(BODY_LIMIT)
                 status = response.status
                 retry_after = None if status == 200 else _retry_after(response)

@@ -9,7 +9,7 @@ from shared import __version__
 from shared.lifecycle import run
 from shared.settings import LogSettings, Settings, load, variable
 from shared.telemetry.log import configure
-from shared.telemetry.tracing import tracing
+from shared.telemetry.tracing import export_traces
 
 
 def run_service(
@@ -22,7 +22,7 @@ def run_service(
     service_parser(service, kind, description).parse_args()
     settings = load(kind)
     configure(service, settings.log_level, settings.log_format)
-    with tracing(service, settings):
+    with export_traces(service, settings):
         run(lambda stopping: main(settings, stopping))
 
 

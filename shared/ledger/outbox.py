@@ -5,9 +5,10 @@ transaction, so that a crash in between repeats a publication and never loses on
 """
 
 import asyncio
-import time
+from typing import NamedTuple
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -33,8 +34,16 @@ _TAKE_STOPS = text(_TAKE_IF.format(condition=FIRST))
 _TAKE = text(_TAKE_IF.format(condition="true"))
 
 
+class _Entry(NamedTuple):
+    exchange: str
+    routing_key: str
+    body: bytes
+
+
 async def put_event(connection: AsyncConnection, event: Event) -> None:
-    """Owes the planners an event."""
+    """Owes the planners an event. It continues the trace of the request."""
+    if (traceparent := tracing.current_traceparent()) is not None:
+        event = event.model_copy(update={"traceparent": traceparent})
     await _put(connection, EVENTS, event.kind, event.model_dump_json().encode())
 
 
@@ -53,10 +62,13 @@ async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
     Raises:
         NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted; the entries are tried again.
     """
-    began = time.time()
     async with transaction(engine) as connection:
-        entries = (await connection.execute(_TAKE_STOPS, {"batch": BATCH})).all()
-        entries = entries or (await connection.execute(_TAKE, {"batch": BATCH})).all()
+        rows = (await connection.execute(_TAKE_STOPS, {"batch": BATCH})).all()
+        rows = rows or (await connection.execute(_TAKE, {"batch": BATCH})).all()
+        entries = [_Entry(*row) for row in rows]
+        spans: list[tracing.Span] = []
+        if tracing.is_enabled():
+            entries = [_start_span(entry, spans) for entry in entries]
         # All at once: none says more than "look", so their order does not matter.
         # A stop with no sender to hear it is done with; an event that no queue takes is a fault.
         ends = await asyncio.gather(
@@ -65,19 +77,23 @@ async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
         )
         for failure in filter(None, ends):
             raise failure
-    if tracing.is_enabled():
-        for body in [body for exchange, _, body in entries if exchange == EVENTS]:
-            _trace(EVENT.validate_json(body), began)
+    for span in spans:
+        tracing.end_span(span)
     return len(entries)
 
 
-def _trace(event: Event, began: float) -> None:
-    tracing.tell(
-        f"publish {EVENTS}",
-        event.request_id,
-        began,
-        kind="producer",
-        key=tracing.OUTBOX,
-        under=tracing.REQUEST,
-        attributes={"event": event.kind, "mailing_id": event.mailing_id},
-    )
+def _start_span(entry: _Entry, spans: list[tracing.Span]) -> _Entry:
+    """Start the span of an event's publication, if the event is traced, and let the event carry it on."""
+    if entry.exchange != EVENTS:
+        return entry
+    try:
+        event = EVENT.validate_json(entry.body)
+    except ValidationError:  # of another version: it is published, but not traced
+        return entry
+    attributes: tracing.Attributes = {"event": event.kind, "mailing_id": event.mailing_id}
+    span = tracing.start_span(f"publish {EVENTS}", event.traceparent, kind="producer", attributes=attributes)
+    if span is None:
+        return entry
+    spans.append(span)
+    carried = event.model_copy(update={"traceparent": span.traceparent})
+    return entry._replace(body=carried.model_dump_json().encode())

@@ -124,6 +124,7 @@ class Mailing(Table):
     retry_ended_by: Mapped[datetime | None]
     retried_to: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]  # W3C trace context of the request that created it; NULL if it is not traced
 
 
 class Counters(Table):

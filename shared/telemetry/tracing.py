@@ -1,116 +1,148 @@
-"""Traces of a mailing's way, for OpenTelemetry; off unless an endpoint is given.
+"""Traces for OpenTelemetry. The context of a trace travels from service to service as a W3C `traceparent`.
 
-Nothing is carried from service to service for it but the request id, which goes through events, jobs and reports
-anyway: the id of a trace, and of each span that others hang below, is computed from it. A span is told when it is
-over. The SDK is imported only if there is an endpoint; without one, `sampled` is false and `tell` does nothing.
+Without an endpoint nothing is traced: every function returns at once, and the SDK is not imported. A span of
+something that is not traced is `None`, and every function takes it.
 """
 
-import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import blake2b
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from shared.telemetry.sampling import is_below, threshold
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span as OtelSpan
+
     from shared.settings import LogSettings
-    from shared.telemetry.spans import Spans
+    from shared.telemetry.spans import SpanRecorder
 
 Kind = Literal["server", "client", "producer", "consumer", "internal"]
-# Which span: its step, and whose it is, such as the ids of a job and its release.
-Key = tuple[str, *tuple[int, ...]]
+Attributes = Mapping[str, str | int | None]  # those that are None are left out
 
-REQUEST: Key = ("request",)
-OUTBOX: Key = ("outbox",)
-_CONTINUED = re.compile(r"([0-9a-f]{32})(?:-([0-9a-f]{16}))?")
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
-_spans: "Spans | None" = None
-_threshold = 0
+
+@dataclass(slots=True)
+class _Tracing:
+    """State of this process."""
+
+    recorder: "SpanRecorder | None" = None
+    threshold: int = 0  # of the sample of jobs
+
+
+_tracing = _Tracing()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span that is not over. By its `traceparent`, other processes hang their spans below it."""
+
+    otel_span: "OtelSpan"
+    traceparent: str
+
+    @property
+    def trace_id(self) -> str:
+        """Return the 32 hexadecimal digits of the trace's id."""
+        return self.traceparent[3:35]
+
+
+_current: ContextVar[Span | None] = ContextVar("current_span", default=None)
 
 
 @contextmanager
-def tracing(service: str, settings: "LogSettings") -> Iterator[None]:
-    """Lets spans be told while the block runs; the last of them are sent at its end, if that takes no longer."""
-    global _spans, _threshold
+def export_traces(service: str, settings: "LogSettings") -> Iterator[None]:
+    """Record spans while the block runs, and export them; at its end, wait briefly for the last of them."""
     if settings.otel_endpoint is None:
         yield
         return
-    from shared.telemetry.spans import Spans
+    from shared.telemetry.spans import SpanRecorder
 
-    _spans, _threshold = (
-        Spans(service, str(settings.otel_endpoint), settings.host_name),
-        threshold(settings.otel_sample),
-    )
+    recorder = SpanRecorder(service, str(settings.otel_endpoint), settings.host_name)
+    _tracing.recorder, _tracing.threshold = recorder, threshold(settings.otel_sample)
     try:
         yield
     finally:
-        closing, _spans, _threshold = _spans, None, 0
-        closing.close()
-
-
-def is_sampled(job_id: int) -> bool:
-    """Return True if the job is traced. Its id alone decides, so all services trace the same jobs."""
-    return is_below(job_id, _threshold)
-
-
-def tell(
-    name: str,
-    request_id: str | None,
-    began: float,
-    *,
-    kind: Kind = "internal",
-    key: Key | None = None,
-    under: Key | None = None,
-    failed: bool = False,
-    attributes: Mapping[str, str | int | None] = MappingProxyType({}),
-) -> None:
-    """A span that began then, in seconds since the epoch, and is over now.
-
-    `key` is given to a span that others hang below; `under` says below which it hangs itself, if not below the
-    caller's own. What has no request id has no trace.
-    """
-    if _spans is None or request_id is None:
-        return
-    parent = caller_of(request_id) if under is None else span_id(request_id, under)
-    own = None if key is None else span_id(request_id, key)
-    told = {name: value for name, value in attributes.items() if value is not None}
-    _spans.tell(name, kind, trace_id(request_id), own, parent, (began, time.time()), failed, told)
+        _tracing.recorder, _tracing.threshold = None, 0
+        recorder.close()
 
 
 def is_enabled() -> bool:
     """Return True while spans are recorded."""
-    return _spans is not None
+    return _tracing.recorder is not None
 
 
-def trace_id(request_id: str) -> int:
-    """A request id that was made of a `traceparent` begins with the trace's; so do those that we make up."""
-    if found := _CONTINUED.fullmatch(request_id):
-        return int(found[1], 16) or 1
-    return _digest(request_id, 16)
+def is_in_sample(job_id: int) -> bool:
+    """Return True if the job belongs to the share of the jobs that are traced, with all their messages."""
+    return is_below(job_id, _tracing.threshold)
 
 
-def span_id(request_id: str, key: Key) -> int:
-    """The same wherever it is computed."""
-    return _digest("/".join((request_id, *map(str, key))), 8)
+def start_trace(
+    name: str, traceparent: str | None, *, kind: Kind = "server", attributes: Attributes = NO_ATTRIBUTES
+) -> Span | None:
+    """Start a span that continues the caller's trace, or begins a trace.
+
+    None if the caller does not record its trace: then neither do we.
+    """
+    recorder = _tracing.recorder
+    return None if recorder is None else recorder.start_trace(name, traceparent, kind, attributes)
 
 
-def caller_of(request_id: str) -> int | None:
-    """The caller's span, if it sent a `traceparent`."""
-    found = _CONTINUED.fullmatch(request_id)
-    return int(found[2], 16) or None if found and found[2] else None
+def start_span(
+    name: str,
+    traceparent: str | None,
+    *,
+    kind: Kind = "internal",
+    began_at: float | None = None,
+    attributes: Attributes = NO_ATTRIBUTES,
+) -> Span | None:
+    """Start a span below that of the `traceparent`; None if there is none, or it is not recorded.
+
+    `began_at` is an instant of the past, in seconds since the epoch.
+    """
+    recorder = _tracing.recorder
+    if recorder is None or traceparent is None:
+        return None
+    return recorder.start_span(name, traceparent, kind, began_at, attributes)
 
 
-def request_id_of(traceparent: bytes) -> str | None:
-    """The request id that lets us continue the caller's trace; None if the header is not W3C's."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    return (
-        f"{found[1].decode()}-{found[2].decode()}" if found and int(found[1], 16) and int(found[2], 16) else None
-    )
+def end_span(
+    span: Span | None, *, name: str | None = None, failed: bool = False, attributes: Attributes = NO_ATTRIBUTES
+) -> None:
+    """End the span now. A `name` replaces the one that it began with."""
+    if span is not None and _tracing.recorder is not None:
+        _tracing.recorder.end_span(span, name, failed, attributes)
 
 
-def _digest(of: str, size: int) -> int:
-    return int.from_bytes(blake2b(of.encode(), digest_size=size).digest()) or 1
+def record_span(
+    name: str,
+    traceparent: str | None,
+    began_at: float,
+    *,
+    kind: Kind = "internal",
+    attributes: Attributes = NO_ATTRIBUTES,
+) -> None:
+    """Record a span that began at `began_at`, in seconds since the epoch, and ends now."""
+    end_span(start_span(name, traceparent, kind=kind, began_at=began_at, attributes=attributes))
+
+
+def traceparent_of(span: Span | None) -> str | None:
+    """Return the W3C `traceparent` that names the span as parent."""
+    return None if span is None else span.traceparent
+
+
+@contextmanager
+def as_current(span: Span | None) -> Iterator[None]:
+    """Make the span the current one of this task, and of the tasks that the block creates."""
+    token = _current.set(span)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_traceparent() -> str | None:
+    """Return the `traceparent` of the current span, which is that of the HTTP request."""
+    return traceparent_of(_current.get())

@@ -87,11 +87,11 @@ async def test_one_trace_leads_from_the_request_to_every_record(
         def ours() -> dict[bytes, Span]:
             return {span.span_id: span for _, span in collector.spans() if span.trace_id.hex() == TRACE}
 
-        async def is_told() -> bool:
+        async def is_complete() -> bool:
             names = [span.name for span in ours().values()]
             return names.count("POST") == 3 and "process planner.reports" in names
 
-        await until(is_told, timeout=15, what="the trace is complete")
+        await until(is_complete, timeout=15, what="the trace is complete")
     spans = ours()
     services = {service for service, span in collector.spans() if span.trace_id.hex() == TRACE}
     assert services == {"mailing-api", "mailing-planner", "mailing-sender"}
@@ -106,9 +106,11 @@ async def test_one_trace_leads_from_the_request_to_every_record(
         while way[-1] is not root:
             way.append(spans[way[-1].parent_span_id])
         assert [span.name for span in reversed(way)] == WAY
-        told = {one.key: one.value.string_value or one.value.int_value for one in post.attributes}
-        assert told["mailing_id"] == mailing
-        assert (told["outcome"], told["http.response.status_code"]) == ("rejected", 400)
+        attributes = {one.key: one.value.string_value or one.value.int_value for one in post.attributes}
+        assert attributes["mailing_id"] == mailing
+        assert (attributes["outcome"], attributes["http.response.status_code"]) == ("rejected", 400)
+    recorded = [span for span in spans.values() if span.name == "process planner.reports"]
+    assert {spans[span.parent_span_id].name for span in recorded} == {"process sender.jobs"}
     everything = b"".join(collector.bodies)
     assert TEXT.encode() not in everything
     assert not [number for number in audience.numbers if str(number).encode() in everything]

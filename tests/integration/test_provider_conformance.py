@@ -81,6 +81,14 @@ async def test_the_request_is_the_documented_one(engine: Engine) -> None:
     assert json.loads(request.body) == {"id": 4711, "phone": PHONE, "text": TEXT}
 
 
+async def test_a_trace_goes_on_at_the_provider(engine: Engine) -> None:
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with scripted(answer(200)) as server, opened(engine, server.url) as provider:
+        await provider.send(1, PHONE, TEXT, timeout=5, traceparent=traceparent)
+        await provider.send(2, PHONE, TEXT, timeout=5)
+    assert [request.headers.get("traceparent") for request in server.requests] == [traceparent, None]
+
+
 async def test_a_message_arrives_with_its_id_and_number(provider: Provider, sandbox: Sandbox) -> None:
     assert await post(provider, 42) == Answer(200, OK_BODY)
     received = await sandbox.control.message(42)

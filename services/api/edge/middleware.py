@@ -23,6 +23,7 @@ from shared.telemetry.redaction import without_numbers
 log = structlog.get_logger()
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _PROBES = ("/healthz", "/readyz", "/metrics")  # asked for every few seconds, by machines
 
 
@@ -52,7 +53,7 @@ class EdgeMiddleware:
         # What is bound further in, such as the id of what was created, ends with the task: each request has one.
         tokens = structlog.contextvars.bind_contextvars(request_id=passage.request_id)
         try:
-            with IN_FLIGHT.track_inprogress():
+            with IN_FLIGHT.track_inprogress(), tracing.as_current(passage.span):
                 await self._answer(passage)
             passage.tell()
         finally:
@@ -75,7 +76,10 @@ class _Passage:
         self.scope = scope
         self.path: str = scope["path"][:200]
         headers = dict(scope["headers"])
-        self.request_id = _request_id(headers.get(b"x-request-id", b""), headers.get(b"traceparent", b""))
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        self.is_probe = self.path.rstrip("/") in _PROBES
+        self.span = None if self.is_probe else tracing.start_trace("request", traceparent or None)
+        self.request_id = _request_id(headers.get(b"x-request-id", b""), traceparent, self.span)
         self.status: int | None = None
         self._claimed = _length(headers.get(b"content-length", b""))
         self._received = 0
@@ -117,13 +121,13 @@ class _Passage:
 
     def tell(self) -> None:
         """Counts the request, and logs the one line on it. No query: there may be a phone number in it."""
-        took, is_probe = time.perf_counter() - self._began, self.path.rstrip("/") in _PROBES
-        if not is_probe and self.status is not None:
+        took = time.perf_counter() - self._began
+        if not self.is_probe and self.status is not None:
             count_request(self.scope, self.status, took)
         # What is in the path, of /api/mailing/{mailing_id}/: so that all about one mailing can be found.
         params = self.scope.get("path_params", {}).items()
         ids = {name: int(value) for name, value in params if _is_id(value) and without_numbers(value) == value}
-        (log.debug if is_probe else log.info)(
+        (log.debug if self.is_probe else log.info)(
             "request_answered",
             method=self.scope["method"],
             path=without_numbers(self.path),  # somebody may take a number for an id
@@ -131,20 +135,17 @@ class _Passage:
             duration_ms=round(took * 1000, 1),
             **ids,
         )
-        if tracing.is_enabled() and not is_probe:
-            self._trace(took, ids)
+        if self.span is not None:
+            self._end_span(self.span, ids)
 
-    def _trace(self, took: float, ids: Mapping[str, int]) -> None:
+    def _end_span(self, span: tracing.Span, ids: Mapping[str, int]) -> None:
         method, route = self.scope["method"], route_of(self.scope)
         http = {"http.request.method": method, "http.route": route, "http.response.status_code": self.status}
-        tracing.tell(
-            f"{method} {route}",
-            self.request_id,
-            time.time() - took,
-            kind="server",
-            key=tracing.REQUEST,
+        tracing.end_span(
+            span,
+            name=f"{method} {route}",
             failed=self.status is None or self.status >= 500,
-            attributes={**http, **ids},
+            attributes={**http, **ids, "request_id": self.request_id},
         )
 
 
@@ -155,11 +156,13 @@ def _end_with_slash(scope: Scope) -> None:
         scope["path"] = path + "/"
 
 
-def _request_id(given: bytes, traceparent: bytes) -> str:
-    """The caller's own, else one that continues its trace, else a new one, which is that of a new trace."""
+def _request_id(given: bytes, traceparent: str, span: tracing.Span | None) -> str:
+    """Return the caller's id. Without one, it is made of the caller's `traceparent`, or of the span's trace."""
     if _SANE_ID.fullmatch(given):
         return given.decode()
-    return tracing.request_id_of(traceparent) or uuid4().hex
+    if caller := _TRACEPARENT.fullmatch(traceparent):
+        return f"{caller[1]}-{caller[2]}"
+    return uuid4().hex if span is None else span.trace_id
 
 
 def _length(given: bytes) -> int:

@@ -13,12 +13,14 @@ from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, 
 from shared.contracts import Event, EventKind, utc_now
 from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
+from shared.telemetry import tracing
 
 _CREATE = text("""
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, request_id)
+        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, request_id,
+            traceparent)
         VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate,
-            :request_id)
+            :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -79,7 +81,7 @@ async def create(connection: AsyncConnection, new: MailingIn, request_id: str | 
     """Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
     fields = {name: getattr(new, name) for name in _FIELDS} | {"filter": new.filter.normalised()}
-    values = {**_columns(fields), "request_id": request_id}
+    values = {**_columns(fields), "request_id": request_id, "traceparent": tracing.current_traceparent()}
     mailing_id: int = (await connection.execute(_CREATE, values)).scalar_one()
     await _tell(connection, EventKind.MAILING_CREATED, mailing_id, request_id)
     return await queries.find(connection, mailing_id)

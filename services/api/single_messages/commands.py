@@ -16,6 +16,7 @@ from services.api.single_messages.schemas import MessageIn
 from shared.contracts import Event, EventKind, utc_now
 from shared.ledger.outbox import put_event
 from shared.statuses import MessageStatus
+from shared.telemetry import tracing
 
 LASTS = timedelta(hours=24)
 NO_CLIENT = 0  # the client_id of a message to a number that is no client's
@@ -26,8 +27,9 @@ _CLIENT_BY_NUMBER = text("SELECT id FROM clients WHERE number = :number")
 _CREATE = text("""
     WITH mailing AS (
         INSERT INTO mailings (created_at, starts_at, started_at, expanded_at, expired_at, text, filter, express,
-            number, state, audience_until, request_id)
-        VALUES (:now, :now, :now, :now, :expired_at, :text, '{}', true, :number, 'running', 0, :request_id)
+            number, state, audience_until, request_id, traceparent)
+        VALUES (:now, :now, :now, :now, :expired_at, :text, '{}', true, :number, 'running', 0, :request_id,
+            :traceparent)
         RETURNING id
     ), counted AS (
         INSERT INTO counters (mailing_id, total, new) SELECT id, 1, 1 FROM mailing
@@ -54,6 +56,7 @@ async def create(connection: AsyncConnection, new: MessageIn, request_id: str | 
         "number": new.number,
         "client_id": client_id,
         "request_id": request_id,
+        "traceparent": tracing.current_traceparent(),
     }
     message_id, mailing_id = (await connection.execute(_CREATE, values)).one()
     await put_event(
