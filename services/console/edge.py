@@ -1,0 +1,102 @@
+"""Every request passes here: it gets an id, and its answer the headers that keep a browser safe.
+
+A request that changes something must come from one of the console's own pages. Browsers say where a request comes
+from (`Sec-Fetch-Site`, else `Origin`); a request without either comes from no browser.
+"""
+
+import re
+import time
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",  # the framework's style has its small pictures inside
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_PROBES = {"/healthz", "/readyz"}
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_NUMBER = re.compile(r"7[0-9]{10}")
+
+
+class Edge:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        scope["request_id"] = given if _SANE_ID.fullmatch(given) else uuid4().hex
+        began, status, is_complete = time.perf_counter(), 0, False
+
+        async def send_safely(message: Message) -> None:
+            nonlocal status, is_complete
+            is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answered = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    answered.setdefault(name, value)
+                answered.setdefault("Cache-Control", "no-store")
+                answered["X-Request-ID"] = scope["request_id"]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
+            app = self._app if is_same_origin(scope["method"], headers) else _refused
+            try:
+                await app(scope, receive, send_safely)
+            except Exception:
+                # The page of `problems` is out, and the log has the traceback. Half an answer must break off.
+                if not is_complete:
+                    raise
+            quiet = scope["path"] in _PROBES or scope["path"].startswith("/static/")
+            (log.debug if quiet else log.info)(
+                "page_answered",
+                method=scope["method"],
+                path=_NUMBER.sub("7**********", scope["path"][:200]),
+                status=status,
+                duration_ms=round((time.perf_counter() - began) * 1000, 1),
+            )
+
+
+def is_same_origin(method: str, headers: Headers) -> bool:
+    """Return True if the request reads only, or comes from the console's own pages or from no browser."""
+    if method in _SAFE:
+        return True
+    if site := headers.get("sec-fetch-site"):
+        return site in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
+    answer = PlainTextResponse("This request comes from another site, so it was not carried out.", 403)
+    await answer(scope, receive, send)

@@ -1,0 +1,36 @@
+"""Pages: one module for each thing that people work with."""
+
+from starlette.routing import BaseRoute, Route
+
+from services.console import assets
+from services.console.pages import (
+    clients,
+    health,
+    help_page,
+    imports,
+    mailing,
+    mailing_control,
+    mailings,
+    messages,
+    new_mailing,
+    overview,
+    preferences,
+)
+
+
+def routes() -> list[BaseRoute]:
+    """Return every address of the console."""
+    return [
+        *overview.ROUTES,
+        *mailings.ROUTES,
+        *new_mailing.ROUTES,
+        *mailing.ROUTES,
+        *mailing_control.ROUTES,
+        *imports.ROUTES,
+        *clients.ROUTES,
+        *messages.ROUTES,
+        *help_page.ROUTES,
+        *preferences.ROUTES,
+        *health.ROUTES,
+        Route("/static/{version}/{name:path}", assets.serve),
+    ]

@@ -1,0 +1,80 @@
+"""/: what runs, what starts next, and what went wrong lately."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.console.foresight import previewed_mailing
+from services.console.live import LiveMailings
+from services.console.pace import Pace, mean_pace, measured_pace
+from services.console.rendering import render
+from services.console.rest.answers import Mailing
+from services.console.rest.calls import Api
+from services.console.rest.errors import ApiError
+from services.console.session import api_for
+from shared.contracts import utc_now
+
+LOOKED_AT = 200  # newest mailings
+NEXT = 5
+LATELY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A scheduled mailing, and how many people it would go to now; None if that is not known."""
+
+    mailing: Mailing
+    recipients: int | None
+
+
+async def show(request: Request) -> Response:
+    """Show the overview; only its changing part if htmx asks for it."""
+    api = api_for(request)
+    page, needs = await asyncio.gather(api.mailings(limit=LOOKED_AT), _readiness(api))
+    mailings, now = page.items, utc_now()
+    running = [mailing for mailing in mailings if mailing.state == "running"]
+    live: LiveMailings = request.app.state.live
+    live.observe(running, now)
+    paces = {mailing.id: _pace_of(live, mailing) for mailing in running}
+    scheduled = sorted((m for m in mailings if m.state == "scheduled"), key=lambda m: m.starts_at)
+    finished = [m for m in mailings if m.state in {"finished", "canceled"}]
+    template = "overview/_facts.html" if "hx-request" in request.headers else "overview/show.html"
+    return render(
+        request,
+        template,
+        running=running,
+        paces=paces,
+        late=[m for m in running if (pace := paces[m.id]) is not None and pace.late],
+        upcoming=await _with_recipients(api, scheduled[:NEXT]),
+        scheduled=len(scheduled),
+        finished=finished[:LATELY],
+        needs=needs,
+    )
+
+
+def _pace_of(live: LiveMailings, mailing: Mailing) -> Pace | None:
+    now = utc_now()
+    return measured_pace(mailing, live.samples(mailing.id), now) or mean_pace(mailing, now)
+
+
+async def _readiness(api: Api) -> Mapping[str, str]:
+    try:
+        return await api.readiness()
+    except ApiError:
+        return {"status": "unavailable"}
+
+
+async def _with_recipients(api: Api, mailings: Sequence[Mailing]) -> list[Upcoming]:
+    return list(await asyncio.gather(*(_upcoming(api, mailing) for mailing in mailings)))
+
+
+async def _upcoming(api: Api, mailing: Mailing) -> Upcoming:
+    preview, _ = await previewed_mailing(api, mailing)  # none if its time has just passed
+    return Upcoming(mailing, preview.recipients if preview else None)
+
+
+ROUTES = [Route("/", show)]

@@ -1,0 +1,1 @@
+"""The REST API as the console sees it: its answers, its errors, and the calls."""
