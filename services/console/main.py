@@ -27,9 +27,9 @@ def create_app(settings: ConsoleSettings, live: LiveMailings) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_http(str(settings.api_url).rstrip("/")) as http:
+        async with open_http(settings.api_url.rstrip("/")) as http:
             app.state.http = http
-            app.state.api_url = str(settings.api_url).rstrip("/")
+            app.state.api_url = settings.api_url.rstrip("/")
             yield
 
     app = Starlette(routes=routes(), lifespan=lifespan)

@@ -10,7 +10,14 @@ import pytest
 from shared import __version__
 
 REPOSITORY = Path(__file__).parents[2]
-PROGRAMS = ("shared.cli", "services.planner", "services.sender", "deploy.local", "deploy.sandbox")
+PROGRAMS = (
+    "shared.cli",
+    "services.console",
+    "services.planner",
+    "services.sender",
+    "deploy.local",
+    "deploy.sandbox",
+)
 COMMANDS = ("migrate", "check", "logs", "dead-letters", "version")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.api.settings import ApiSettings
+from services.console.settings import ConsoleSettings
 from services.planner.settings import PlannerSettings
 from services.sender.settings import SenderSettings
 from shared.settings import BrokerSettings, load
@@ -60,7 +61,7 @@ def _documented() -> Iterator[tuple[str, str | None]]:
 
 def _defined() -> Iterator[tuple[str, str | None]]:
     """Yield the settings of all services and their defaults."""
-    for kind in (ApiSettings, PlannerSettings, SenderSettings):
+    for kind in (ApiSettings, ConsoleSettings, PlannerSettings, SenderSettings):
         for name, field in kind.model_fields.items():
             yield f"MAILING_{name.upper()}", REQUIRED if field.is_required() else _as_set(field.default)
 
