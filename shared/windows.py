@@ -36,6 +36,11 @@ class Window:
     start: time
     end: time
 
+    @classmethod
+    def from_columns(cls, start: time | None, end: time | None) -> "Window | None":
+        """Return the window of a mailing's two columns; None if the mailing has no window."""
+        return None if start is None or end is None else cls(start, end)
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:

@@ -1,94 +1,37 @@
-"""Claiming: due jobs are stamped released, and become what the senders need to know of them."""
+"""Claiming: mark due jobs as released, and put together what the senders need to know about them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time
-from functools import partial
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import NamedTuple
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.planner.ledger import LockedJob, cancel_messages, move_to_new_job, take_from_jobs
 from services.planner.pacing import Limit
-from services.planner.planning import Plan, plan, window_of
+from services.planner.planning import JobPlan, plan_job
+from services.planner.queries import MessageInJob, find_messages_of_jobs
 from shared.contracts import Job, JobMessage
-from shared.ledger.counters import Moves
-from shared.statuses import JobState, MessageStatus
-
-MOST_JOBS_AT_ONCE = 500  # of a mailing
-
-# Of a mailing with a local window, those that close first go first; what has closed is for `reaping.replan`.
-# Under a limit, `first` is the first slot: what closes before that must not have any.
-# A mailing whose revision is another than when the shares were made has been stopped or narrowed since.
-# No SKIP LOCKED: whoever else has one of these jobs (a sweep, the deletion of a client) is done in a moment,
-# and `state` is then looked at again.
-_CLAIM = text("""
-    WITH picked AS MATERIALIZED (
-        SELECT due.id, share.revision
-        FROM unnest(
-            CAST(:mailings AS bigint[]), CAST(:shares AS bigint[]), CAST(:revisions AS integer[]),
-            CAST(:firsts AS timestamptz[])
-        ) AS share(mailing_id, messages, revision, first)
-        CROSS JOIN LATERAL (
-            SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
-            FROM (
-                SELECT id, open, send_before, due_at FROM jobs
-                WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
-                  AND (send_before IS NULL OR send_before > share.first)
-                ORDER BY send_before, due_at, id LIMIT :most
-            ) AS first
-        ) AS due
-        WHERE due.before < share.messages
-    )
-    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
-    FROM mailings, picked
-    WHERE jobs.id = picked.id AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
-      AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
-    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
-              mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
-              mailings.request_id, mailings.traceparent
-""")
-
-# Numbers and zones are read at the last moment; a client that is gone leaves a NULL.
-_MESSAGES = text("""
-    SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
-        array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
-        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
-        array_agg(m.client_id ORDER BY m.id) AS client_ids
-    FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
-    WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
-    GROUP BY m.job_id
-""")
+from shared.ledger.counters import StatusMoves
+from shared.ledger.jobs import ClaimedJob, NewJob, ReleaseShare, claim_jobs, remove_messages_from_jobs
+from shared.ledger.messages import cancel_messages, move_to_new_job
+from shared.statuses import MessageStatus
 
 
-class Claimed(NamedTuple):
-    """A job that was just stamped released, and what its mailing looked like in that instant."""
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Messages that a job may keep, and that each further job may have."""
 
-    id: int
-    mailing_id: int
-    release: int
-    open: int
-    zone: str | None
-    send_before: datetime | None
-    expired_at: datetime
-    window_from: time | None
-    window_until: time | None
-    express: bool
-    revision: int
-    text: str
-    request_id: str | None
-    traceparent: str | None
+    stay: int
+    chunk: int
 
 
-class Open(NamedTuple):
-    """A message of a claimed job. Without a number its client is gone. The zone is there if it counts."""
+@dataclass(slots=True)
+class _Sorted:
+    """Messages that stay in a claimed job, and those that leave it, by the plan of their new jobs."""
 
-    id: int
-    number: int | None
-    zone: str | None
-    client_id: int
+    stay: list[MessageInJob] = field(default_factory=list)
+    leave: list[tuple[NewJob, list[int]]] = field(default_factory=list)
 
 
 async def claim(
@@ -99,121 +42,107 @@ async def claim(
     now: datetime,
     limits: Mapping[int, Limit] = MappingProxyType({}),
 ) -> list[Job]:
-    """Stamps jobs released, and reads what the senders need to know of them. Those that close first come first.
+    """Release jobs up to each mailing's share of messages, and return them. Those that close first come first.
 
     `revisions` are those that the mailings had when the `shares` were made.
 
-    Messages that do not belong into their job leave it: those of clients that are gone are canceled; those of
-    clients in another zone than the job's, and all when the mailing's window is not open there now, are planned
-    anew; under a limit, those that are above its chunk wait, and those for which there is no slot before the job
-    closes: it is for others to have.
+    Messages that do not belong into their job leave it. Those of deleted clients are canceled. Those of clients in
+    another zone than the job's, and all if the mailing's window is not open there now, are planned anew. Under a
+    rate limit, messages above the limit's chunk, and messages without a slot before the job closes, go into jobs
+    of their own that wait.
     """
-    shares = {mailing_id: share for mailing_id, share in shares.items() if share > 0}
-    if not shares:
-        return []
-    firsts = [
-        datetime.fromtimestamp(limits[mailing_id].first_slot(now.timestamp()), UTC)
-        if mailing_id in limits
-        else now
-        for mailing_id in shares
+    to_claim = [
+        ReleaseShare(mailing_id, share, revisions[mailing_id], _first_slot(limits.get(mailing_id), now))
+        for mailing_id, share in shares.items()
+        if share > 0
     ]
-    parameters = {
-        "mailings": list(shares),
-        "shares": list(shares.values()),
-        "revisions": [revisions[mailing_id] for mailing_id in shares],
-        "firsts": firsts,
-        "now": now,
-    }
-    rows = await connection.execute(_CLAIM, parameters | {"lease_until": lease_until, "most": MOST_JOBS_AT_ONCE})
-    claimed = [Claimed(*row) for row in rows]
-    moves = Moves()
+    if not to_claim:
+        return []
+    claimed = await claim_jobs(connection, to_claim, lease_until, now)
+    moves = StatusMoves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
-    members = await _messages(connection, [job.id for job in claimed])
-    gone = [message.id for messages in members.values() for message in messages if message.number is None]
-    await cancel_messages(connection, _as_locked(claimed), gone, moves, now)
-    slots_taken = Counter[int]()
+    messages = await find_messages_of_jobs(connection, [job.id for job in claimed])
+    deleted = [message.id for group in messages.values() for message in group if message.number is None]
+    await cancel_messages(connection, {job.id: job.as_locked for job in claimed}, deleted, moves, now)
+    used_slots = Counter[int]()
     jobs: list[Job] = []
-    for job in sorted(map(partial(_as_it_is_now, now=now), claimed), key=_urgency):
-        there = [message for message in members.get(job.id, ()) if message.number is not None]
-        chunk = room = job.open
-        if limit := limits.get(job.mailing_id):
-            chunk = room = limit.chunk(job.open)
-            if job.send_before is not None:
-                slots = limit.slots_until(job.send_before.timestamp(), now.timestamp())
-                room = max(0, min(chunk, slots - slots_taken[job.mailing_id]))
-        stay = await _sort(connection, job, there, chunk, room, moves, now)
-        slots_taken[job.mailing_id] += len(stay)
-        if stay:
-            jobs.append(_job(job, stay, lease_until))
+    for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
+        present = [message for message in messages.get(job.id, ()) if message.number is not None]
+        room = _room_in(job, limits.get(job.mailing_id), used_slots[job.mailing_id], now)
+        result = _sort_messages(job, present, room, now)
+        await _move_away(connection, job, result, moves, now)
+        used_slots[job.mailing_id] += len(result.stay)
+        if result.stay:
+            jobs.append(_job(job, result.stay, lease_until))
     await moves.apply(connection)
     return jobs
 
 
-def _urgency(job: Claimed) -> tuple[bool, datetime, int]:
-    return not job.express, job.send_before or job.expired_at, job.id
+def _first_slot(limit: Limit | None, now: datetime) -> datetime:
+    return now if limit is None else datetime.fromtimestamp(limit.first_slot(now.timestamp()), UTC)
 
 
-def _as_it_is_now(job: Claimed, now: datetime) -> Claimed:
-    """The job's opening by the window that its mailing has now. It may have been planned by one that was changed
-    meanwhile: a window is changed without waiting for those who make jobs."""
-    opening = plan(window_of(job.window_from, job.window_until), job.zone, now)
+def _release_order(job: ClaimedJob) -> tuple[bool, datetime, int]:
+    return not job.is_single, job.send_before or job.expired_at, job.id
+
+
+def _with_current_window(job: ClaimedJob, now: datetime) -> ClaimedJob:
+    """Return the job with the opening of the window that its mailing has now.
+
+    The window may have changed after the job was planned: such a change does not wait for running transactions.
+    """
+    opening = plan_job(job.window, job.zone, now)
     if opening.due_at > now:
         return job._replace(send_before=now)
     ends = [end for end in (job.send_before, opening.send_before) if end is not None]
     return job._replace(send_before=min(ends, default=None))
 
 
-async def _sort(
-    connection: AsyncConnection,
-    job: Claimed,
-    messages: list[Open],
-    chunk: int,
-    room: int,
-    moves: Moves,
-    now: datetime,
-) -> list[Open]:
-    """Moves those that do not belong into the job to jobs of their own; at most `room` stay, and are returned."""
-    window = window_of(job.window_from, job.window_until)
+def _room_in(job: ClaimedJob, limit: Limit | None, used_slots: int, now: datetime) -> _Room:
+    """Return how many messages the job may keep under the limit of its mailing, if there is one."""
+    if limit is None:
+        return _Room(job.open, job.open)
+    chunk = limit.chunk(job.open)
+    if job.send_before is None:
+        return _Room(chunk, chunk)
+    slots = limit.slots_until(job.send_before.timestamp(), now.timestamp())
+    return _Room(max(0, min(chunk, slots - used_slots)), chunk)
+
+
+def _sort_messages(job: ClaimedJob, messages: Sequence[MessageInJob], room: _Room, now: datetime) -> _Sorted:
+    """Decide which messages stay in the job, and in which jobs the others go on. Pure."""
     is_open = job.send_before is None or job.send_before > now
-    stay, elsewhere = [], defaultdict[str | None, list[int]](list)
+    result = _Sorted()
+    elsewhere = defaultdict[str | None, list[int]](list)
     for message in messages:
-        if is_open and (window is None or message.zone == job.zone):
-            stay.append(message)
+        if is_open and (job.window is None or message.zone == job.zone):
+            result.stay.append(message)
         else:
             elsewhere[message.zone].append(message.id)
-    stay, above = stay[:room], stay[room:]
-    leaving = [(zone, plan(window, zone, now), ids) for zone, ids in elsewhere.items()]
-    leaving += [(job.zone, Plan(now, job.send_before), [message.id for message in above])]
+    result.stay, above = result.stay[: room.stay], result.stay[room.stay :]
+    leaving = [(zone, plan_job(job.window, zone, now), ids) for zone, ids in elsewhere.items()]
+    leaving.append((job.zone, JobPlan(now, job.send_before), [message.id for message in above]))
+    for zone, plan, ids in leaving:
+        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before)
+        result.leave += [(new_job, ids[start : start + room.chunk]) for start in range(0, len(ids), room.chunk)]
+    return result
+
+
+async def _move_away(
+    connection: AsyncConnection, job: ClaimedJob, result: _Sorted, moves: StatusMoves, now: datetime
+) -> None:
+    """Move the messages that leave the job into their new jobs; add to `moves`."""
     count = 0
-    for zone, planned, ids in leaving:
-        for start in range(0, len(ids), chunk):
-            part = ids[start : start + chunk]
-            await move_to_new_job(connection, job.mailing_id, zone, planned, part, counts=False)
-            count += len(part)
+    for new_job, ids in result.leave:
+        await move_to_new_job(connection, new_job, ids, is_failed_try=False)
+        count += len(ids)
     if count:
         moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, count)
-        await take_from_jobs(connection, {job.id: count}, now=now)
-    return stay
+        await remove_messages_from_jobs(connection, {job.id: count}, now=now)
 
 
-def _as_locked(claimed: Sequence[Claimed]) -> dict[int, LockedJob]:
-    """The claimed jobs as the ledger knows them: this transaction holds their rows."""
-    return {
-        job.id: LockedJob(
-            job.id, job.mailing_id, JobState.RELEASED, job.release, job.open, job.zone, job.send_before
-        )
-        for job in claimed
-    }
-
-
-async def _messages(connection: AsyncConnection, job_ids: Sequence[int]) -> dict[int, list[Open]]:
-    """Open messages by job."""
-    rows = await connection.execute(_MESSAGES, {"job_ids": list(job_ids)})
-    return {row.job_id: list(map(Open, row.ids, row.numbers, row.zones, row.client_ids)) for row in rows}
-
-
-def _job(claimed: Claimed, messages: Sequence[Open], lease_until: datetime) -> Job:
+def _job(claimed: ClaimedJob, messages: Sequence[MessageInJob], lease_until: datetime) -> Job:
     ends = [claimed.expired_at] if claimed.send_before is None else [claimed.expired_at, claimed.send_before]
     return Job(
         job_id=claimed.id,

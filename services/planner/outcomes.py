@@ -1,6 +1,6 @@
-"""What an outcome means: the one place where it is decided what becomes of a message.
+"""Meaning of an outcome: the one place that decides what becomes of a message. Pure.
 
-Pure: everything that counts is an argument.
+Everything that matters is an argument.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from typing import assert_never
 from shared.contracts import Outcome, ReturnReason
 from shared.statuses import MailingState, MessageStatus, Reason
 
-# Beyond this many doublings any backoff has long reached its most.
-_MOST_DOUBLINGS = 30
-# More than senders keep to a deadline, and than a report takes.
+# After this many doublings, any backoff has long reached its maximum.
+_MAX_DOUBLINGS = 30
+# Longer than the margin that senders keep before a deadline, plus the time that a report takes.
 _CLOSING = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How often to try again, and whether a repeated POST can do harm."""
+    """Times between tries, and whether a repeated POST can do harm."""
 
-    idempotent: bool  # a repeated POST of the same id is one SMS
+    idempotent: bool  # True if the provider sends one SMS for repeated POSTs of the same id
     backoff_first: timedelta
     backoff_most: timedelta
     redelivery_grace: timedelta
@@ -29,17 +29,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class OpenMessage:
-    """What counts of a message that is not settled, of its mailing, and of its job."""
+    """Facts that matter about an unsettled message, its mailing, and its job."""
 
     tries: int
     expired_at: datetime
     mailing_state: MailingState
-    closes_at: datetime | None = None  # the end of the local window's opening that it was released in
+    closes_at: datetime | None = None  # end of the local window's opening that it was released in
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the sender said of it. `retry_after` is in seconds."""
+class ReportedOutcome:
+    """Outcome of a message as the sender reported it. `retry_after` is in seconds."""
 
     outcome: Outcome
     retry_after: float | None = None
@@ -47,73 +47,77 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """The message's story ends here."""
+class FinalStep:
+    """The message gets this final status."""
 
     status: MessageStatus
     reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TryAgain:
-    """The message goes into a new job. If its mailing has a local window, this begins at its opening."""
+class RetryStep:
+    """The message goes into a new job that is due then; if its mailing has a local window, at the next opening."""
 
     due_at: datetime
-    counts: bool  # as a try, which makes the next wait longer
+    is_failed_try: bool  # makes the next wait longer
 
 
-NextStep = Settle | TryAgain
+NextStep = FinalStep | RetryStep
 
 
-def next_step(message: OpenMessage, said: Said, *, now: datetime, policy: Policy, jitter: float) -> NextStep:
-    """What becomes of a message of which the sender said this. `jitter` in [0, 1) spreads the retries.
+def next_step(
+    message: OpenMessage, reported: ReportedOutcome, *, now: datetime, policy: Policy, jitter: float
+) -> NextStep:
+    """Decide what becomes of a message with this outcome. `jitter` in [0, 1) spreads the retries.
 
-    The provider's word comes first: what it has accepted is sent, even when the mailing was canceled meanwhile.
-    A retry that is due only after the mailing's end is planned all the same: it ends with the mailing, or is
-    carried out if the end is moved.
+    The provider's answer comes first: an accepted message is sent, even if the mailing was canceled meanwhile. A
+    retry that is due after the mailing's end is planned all the same. It expires with the mailing, unless somebody
+    moves the end.
     """
-    match said.outcome:
+    match reported.outcome:
         case Outcome.ACCEPTED:
-            return Settle(MessageStatus.SENT)
+            return FinalStep(MessageStatus.SENT)
         case Outcome.REJECTED:
-            return Settle(MessageStatus.FAILED, Reason.ANSWER)
+            return FinalStep(MessageStatus.FAILED, Reason.ANSWER)
         case Outcome.UNCERTAIN if not policy.idempotent:
-            return Settle(MessageStatus.UNCERTAIN, Reason.ANSWER)
-        case Outcome.RETURNED if said.reason is ReturnReason.REDELIVERED and not policy.idempotent:
-            return Settle(MessageStatus.UNCERTAIN, Reason.SILENCE)
-    return _closed(message, now) or _again(message, said, now, policy, jitter)
+            return FinalStep(MessageStatus.UNCERTAIN, Reason.ANSWER)
+        case Outcome.RETURNED if reported.reason is ReturnReason.REDELIVERED and not policy.idempotent:
+            return FinalStep(MessageStatus.UNCERTAIN, Reason.SILENCE)
+    return _end_with_mailing(message, now) or _retry(message, reported, now, policy, jitter)
 
 
-def _closed(message: OpenMessage, now: datetime) -> Settle | None:
+def _end_with_mailing(message: OpenMessage, now: datetime) -> FinalStep | None:
     if message.mailing_state in {MailingState.CANCELED, MailingState.DELETED}:
-        return Settle(MessageStatus.CANCELED, Reason.CANCEL)
+        return FinalStep(MessageStatus.CANCELED, Reason.CANCEL)
     if now >= message.expired_at:
-        return Settle(MessageStatus.EXPIRED, Reason.END)
+        return FinalStep(MessageStatus.EXPIRED, Reason.END)
     return None
 
 
-def _again(message: OpenMessage, said: Said, now: datetime, policy: Policy, jitter: float) -> TryAgain:
-    match said.outcome:
+def _retry(
+    message: OpenMessage, reported: ReportedOutcome, now: datetime, policy: Policy, jitter: float
+) -> RetryStep:
+    match reported.outcome:
         case Outcome.DEFERRED | Outcome.UNCERTAIN:
-            wait = max(backoff(message.tries, policy, jitter), timedelta(seconds=said.retry_after or 0))
-            return TryAgain(now + wait, counts=True)
-        case Outcome.RETURNED if said.reason is ReturnReason.REDELIVERED:
-            return TryAgain(now + policy.redelivery_grace, counts=False)
-        case Outcome.RETURNED if said.reason is ReturnReason.CIRCUIT_OPEN:
-            return TryAgain(now + policy.circuit_pause, counts=False)
+            wait = max(backoff(message.tries, policy, jitter), timedelta(seconds=reported.retry_after or 0))
+            return RetryStep(now + wait, is_failed_try=True)
+        case Outcome.RETURNED if reported.reason is ReturnReason.REDELIVERED:
+            return RetryStep(now + policy.redelivery_grace, is_failed_try=False)
+        case Outcome.RETURNED if reported.reason is ReturnReason.CIRCUIT_OPEN:
+            return RetryStep(now + policy.circuit_pause, is_failed_try=False)
         case Outcome.EXPIRED if message.closes_at is not None:
-            # Senders stop a moment before the window closes: what they give back then is not for this opening.
-            closing = message.closes_at - now < _CLOSING
-            return TryAgain(max(message.closes_at, now) if closing else now, counts=False)
+            # Senders stop a moment before the window closes. A message returned then waits for the next opening.
+            is_closing = message.closes_at - now < _CLOSING
+            return RetryStep(max(message.closes_at, now) if is_closing else now, is_failed_try=False)
         case Outcome.RETURNED | Outcome.EXPIRED:
-            return TryAgain(now, counts=False)
+            return RetryStep(now, is_failed_try=False)
         case Outcome.ACCEPTED | Outcome.REJECTED:
             raise AssertionError("settled above")
         case _:
-            assert_never(said.outcome)
+            assert_never(reported.outcome)
 
 
 def backoff(tries: int, policy: Policy, jitter: float) -> timedelta:
-    """The wait after `tries` earlier retries: doubles from the first to the most, and up to a fifth more."""
-    doubled: timedelta = policy.backoff_first * 2 ** min(tries, _MOST_DOUBLINGS)
+    """Return the wait after `tries` earlier retries. It doubles up to its maximum; jitter adds up to a fifth."""
+    doubled: timedelta = policy.backoff_first * 2 ** min(tries, _MAX_DOUBLINGS)
     return min(doubled, policy.backoff_most) * (1 + 0.2 * jitter)

@@ -1,8 +1,9 @@
-"""Rate limits as a timetable: every message under a limit gets the instant at which it may be POSTed. Pure.
+"""Rate limits as a timetable: every message under a limit gets a slot, the instant at which it may be POSTed.
+Pure.
 
-Slots are spaced evenly and given away once, by whoever holds the lock of the release, so the limit holds over any
-number of senders without a word between them: a sender keeps to the slot, or gives the message back. A slot that
-nobody used is gone. So nothing is saved up while senders are away, and nothing bursts when they come back.
+Slots are evenly spaced, and each is given away once, under the lock of the release. A sender keeps to the slot, or
+returns the message. So the limit holds over any number of senders, which need not talk to each other. An unused
+slot is gone: nothing is saved up while senders are away, and nothing bursts when they come back.
 
 Instants are in seconds since the epoch.
 """
@@ -16,22 +17,24 @@ from enum import IntEnum
 
 from shared.pacing import FILL
 
-MOST = 1.05  # times the limit: what no one-second window may go beyond
-TRAVEL = 0.005  # seconds: how much the way from a POST's beginning to its arrival varies
-LEAD = 0.1  # seconds from release to the first slot: the way through the broker to a sender
-CATCH_UP = 0.25  # seconds by which who only shares the provider may be behind, and make up for it
-AHEAD = 0.5  # seconds: slots are given away up to so far ahead, in several turns
+MAX_EXCESS = 1.05  # times the limit: the most that any second may have
+TRAVEL = 0.005  # seconds by which the time from a POST's beginning to its arrival varies
+LEAD = 0.1  # seconds from a release to its first slot, for the way through the broker to a sender
+CATCH_UP = 0.25  # seconds that a mailing without its own limit may be behind and still catch up
+AHEAD = 0.5  # seconds: slots are given away up to this far ahead, in several rounds
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Messages per second, and from when on its slots are free."""
+    """Messages per second, and the slots that are free.
+
+    These are all slots from `next_slot_at` on, and the earlier ones in `left_over`, ascending, that nobody needed
+    when they were given away.
+    """
 
     rate: float
-    free_from: float = 0.0
-    left_over: tuple[
-        float, ...
-    ] = ()  # slots before that, ascending, which nobody had a use for when they were given
+    next_slot_at: float = 0.0
+    left_over: tuple[float, ...] = ()
 
     @property
     def spacing(self) -> float:
@@ -40,42 +43,42 @@ class Limit:
 
     @property
     def slot_lasts(self) -> float:
-        """How many seconds late a POST may begin.
+        """Seconds after its slot at which a POST may still begin.
 
-        If all of them are as late as they may be, and then none is, a second has what 1 + `slot_lasts` seconds
-        should have had, and one more at its edge. At low rates, where that one is too many, it must not come.
+        If all POSTs are as late as they may be, and then none is, one second has the POSTs of 1 + `slot_lasts`
+        seconds, and one more at its edge. At low rates, where one more is too many, this one must not come.
         """
-        return max((MOST - 1 / self.rate) / FILL, 1 / FILL) - 1 - TRAVEL
+        return max((MAX_EXCESS - 1 / self.rate) / FILL, 1 / FILL) - 1 - TRAVEL
 
     def first_slot(self, now: float) -> float:
-        """The earliest that is to be given away now, those left over aside."""
-        return max(now + LEAD, self.free_from)
+        """Return the first slot that may be given away now, apart from the left-over ones."""
+        return max(now + LEAD, self.next_slot_at)
 
     def slots_until(self, end: float, now: float) -> int:
-        """How many there are to be given away before that instant, those left over aside."""
+        """Return how many slots may be given away before the instant, apart from the left-over ones."""
         return max(0, math.ceil((end - self.first_slot(now)) / self.spacing))
 
     def budget(self, now: float) -> int:
-        """How many slots may be given away now."""
+        """Return how many slots may be given away now."""
         earliest, end = now + LEAD, now + LEAD + AHEAD
         return self.slots_until(end, now) + sum(earliest <= slot < end for slot in self.left_over)
 
-    def chunk(self, most: int) -> int:
-        """How many messages a job may have: few enough that its slots are a matter of moments."""
-        return max(1, min(most, int(self.rate * AHEAD / 2)))
+    def chunk(self, limit: int) -> int:
+        """Return how many messages a job may have, at most `limit`: so few that its slots are close together."""
+        return max(1, min(limit, int(self.rate * AHEAD / 2)))
 
 
 class Rank(IntEnum):
-    """Who goes first when several may have a slot."""
+    """Order in which mailings get a slot that several could use."""
 
-    URGENT = 0  # what is sent on its own
-    LIMITED = 1  # what a limit of its own forbids to catch up later
-    SHARED = 2  # what only shares the provider
+    SINGLE = 0  # a single message
+    LIMITED = 1  # a mailing with its own limit, which cannot catch up later
+    SHARED = 2  # a mailing that only shares the provider
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Messages of one mailing that are to get slots. `limit`: of its own, or its share of the provider's."""
+    """Messages of one mailing that need slots. `limit` is the mailing's own, or its share of the provider's."""
 
     messages: int
     limit: Limit | None = None
@@ -84,7 +87,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """For each mailing, ascending slots; and the limits as they are afterwards."""
+    """Ascending slots of each mailing, and the limits as they are afterwards."""
 
     slots: dict[int, list[float]]
     limits: dict[int, Limit]
@@ -92,31 +95,31 @@ class Timetable:
 
 
 def timetable(demands: Mapping[int, Demand], provider: Limit | None, now: float) -> Timetable:
-    """Gives every message under a limit a slot. Mailings with no limit of any kind get none."""
+    """Give every message under a limit a slot. Mailings without any limit get none."""
     if provider is None:
-        return _each_by_itself(demands, now)
-    return _in_turn(demands, provider, now + LEAD)
+        return _without_provider_limit(demands, now)
+    return _with_provider_limit(demands, provider, now + LEAD)
 
 
-def _each_by_itself(demands: Mapping[int, Demand], now: float) -> Timetable:
+def _without_provider_limit(demands: Mapping[int, Demand], now: float) -> Timetable:
     slots: dict[int, list[float]] = {}
     limits: dict[int, Limit] = {}
     for mailing_id, demand in demands.items():
         if demand.limit is not None:
             begin, spacing = demand.limit.first_slot(now), demand.limit.spacing
             slots[mailing_id] = [begin + number * spacing for number in range(demand.messages)]
-            limits[mailing_id] = replace(demand.limit, free_from=begin + demand.messages * spacing)
+            limits[mailing_id] = replace(demand.limit, next_slot_at=begin + demand.messages * spacing)
     return Timetable(slots, limits, None)
 
 
-def _in_turn(demands: Mapping[int, Demand], provider: Limit, earliest: float) -> Timetable:
-    """The provider's slots, one after the other, each to the mailing that has been due for one for longest.
+def _with_provider_limit(demands: Mapping[int, Demand], provider: Limit, earliest: float) -> Timetable:
+    """Give away the provider's slots one after the other, each to the mailing that has been due for longest.
 
-    A slot for which none is due is left over, for who comes later.
+    A slot for which no mailing is due is left over for later.
     """
     slots: dict[int, list[float]] = {mailing_id: [] for mailing_id in demands}
     due = {
-        mailing_id: max(earliest, demand.limit.free_from if demand.limit else 0.0)
+        mailing_id: max(earliest, demand.limit.next_slot_at if demand.limit else 0.0)
         for mailing_id, demand in demands.items()
     }
     waiting = [(due[key], key) for key, demand in demands.items() if demand.messages]
@@ -135,26 +138,26 @@ def _in_turn(demands: Mapping[int, Demand], provider: Limit, earliest: float) ->
         rank, since, mailing_id = heapq.heappop(ready)
         slots[mailing_id].append(slot)
         if limit := demands[mailing_id].limit:
-            # From the instant that it was due, or its rate would sink with every wait for its turn.
+            # Counted from the instant that it was due, because its rate would sink with every wait.
             arrears = provider.spacing if rank is Rank.LIMITED else CATCH_UP
             due[mailing_id] = max(since, slot - arrears) + limit.spacing
         if len(slots[mailing_id]) < demands[mailing_id].messages:
             heapq.heappush(waiting, (due[mailing_id], mailing_id))
     limits = {
-        mailing_id: replace(demand.limit, free_from=due[mailing_id])
+        mailing_id: replace(demand.limit, next_slot_at=due[mailing_id])
         for mailing_id, demand in demands.items()
         if demand.limit
     }
     left = (*left_over, *instants.left_over)
-    return Timetable(slots, limits, Limit(provider.rate, instants.free_from, left))
+    return Timetable(slots, limits, Limit(provider.rate, instants.next_slot_at, left))
 
 
 class _Instants:
-    """A limit's slots from `earliest` on, ascending and without end: those left over, then fresh ones."""
+    """Endless ascending slots of a limit from `earliest` on: first the left-over ones, then new ones."""
 
     def __init__(self, limit: Limit, earliest: float) -> None:
         self.left_over = deque(slot for slot in limit.left_over if slot >= earliest)
-        self.free_from = max(earliest, limit.free_from)
+        self.next_slot_at = max(earliest, limit.next_slot_at)
         self._spacing = limit.spacing
 
     def __iter__(self) -> "_Instants":
@@ -163,6 +166,6 @@ class _Instants:
     def __next__(self) -> float:
         if self.left_over:
             return self.left_over.popleft()
-        slot = self.free_from
-        self.free_from += self._spacing
+        slot = self.next_slot_at
+        self.next_slot_at += self._spacing
         return slot

@@ -1,284 +1,174 @@
-"""Reaping: the slow rounds that put right what nobody else will: leases that ran out, mailings that are over.
+"""Reaping: slow rounds that end what nothing else ends, such as expired leases and mailings that are over.
 
-Each step looks at the database alone and does a bounded amount, so it may be repeated, and replicas may
-overlap: rows are locked, and what is found changed under the lock is left alone.
+Each step looks at the database alone and does a bounded amount of work. So it may be repeated, and replicas may
+overlap: rows are locked, and a row that changed before the lock is left alone.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner.ledger import Closed, LockedJob, lock_jobs, settle_jobs
-from services.planner.metrics import LEASES_EXPIRED
-from services.planner.planning import Plan, plan, why_expired, window_of
-from services.planner.release import put_back_locked
+from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
+from services.planner.planning import JobPlan, plan_job, why_expired
+from services.planner.queries import (
+    find_canceled_jobs,
+    find_expired_jobs,
+    find_jobs_in_other_zones,
+    find_missed_jobs,
+    find_overdue_jobs,
+)
 from services.planner.settings import PlannerSettings
 from shared.database.transactions import transaction
-from shared.ledger.tables import KEY_LIFETIME
-from shared.statuses import JobState, MessageStatus, Reason
-from shared.telemetry.log import message_fields
-
-log = structlog.get_logger()
-
-JOBS_AT_ONCE = 100
-ROWS_AT_ONCE = 10_000
-
-_OVERDUE = text("""
-    SELECT jobs.id, request_id FROM jobs LEFT JOIN mailings ON mailings.id = mailing_id
-    WHERE jobs.state = 'released' AND lease_until < :before
-    ORDER BY lease_until LIMIT :most
-""")
-
-_EXPIRED = text("""
-    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until
-    FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
-    WHERE mailings.state = 'running' AND mailings.finished_at IS NULL AND mailings.expired_at <= :now
-    ORDER BY jobs.id LIMIT :most
-""")
-
-_CANCELED = text("""
-    SELECT jobs.id FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
-    WHERE mailings.state IN ('canceled', 'deleted') AND mailings.finished_at IS NULL
-    ORDER BY jobs.id LIMIT :most
-""")
-
-_CLOSED = text("""
-    SELECT jobs.id, window_from, window_until, request_id FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
-    WHERE jobs.state = 'planned' AND send_before <= :now
-      AND mailings.state = 'running' AND mailings.expired_at > :now
-    ORDER BY send_before LIMIT :most
-""")
-
-_REPLAN = text("""
-    UPDATE jobs SET due_at = given.due_at, send_before = given.send_before
-    FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[]), CAST(:send_befores AS timestamptz[])
-    ) AS given(id, due_at, send_before)
-    WHERE jobs.id = given.id
-""")
-
-_MOVED = text("""
-    SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS bigint[])) AND EXISTS (
-        SELECT FROM messages LEFT JOIN clients ON clients.id = client_id
-        WHERE job_id = jobs.id AND status = 'new' AND clients.zone IS DISTINCT FROM jobs.zone
-    )
-""")
-
-_FINISH = text("""
-    UPDATE mailings SET finished_at = :now,
-        state = CASE WHEN state = 'running' THEN 'finished' ELSE state END
-    FROM counters
-    WHERE counters.mailing_id = mailings.id AND counters.new + counters.active = 0
-      AND mailings.finished_at IS NULL AND retry_statuses IS NULL
-      AND (state = 'running' AND expanded_at IS NOT NULL
-           OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state, mailings.request_id
-""")
-
-# A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
-_DELETED = text("""
-    SELECT mailings.id FROM mailings JOIN counters ON counters.mailing_id = mailings.id
-    WHERE state = 'deleted' AND finished_at IS NULL AND new + active = 0 AND stopped_at < :before
-    ORDER BY mailings.id LIMIT 1 FOR UPDATE OF mailings SKIP LOCKED
-""")
-
-_PURGE_MESSAGES = text("""
-    WITH gone AS (
-        DELETE FROM messages
-        WHERE id IN (SELECT id FROM messages WHERE mailing_id = :id ORDER BY client_id LIMIT :most)
-        RETURNING id
-    ), attempts_gone AS (
-        DELETE FROM attempts WHERE message_id IN (SELECT id FROM gone)
-    )
-    SELECT count(*) FROM gone
-""")
-
-_PURGE_MAILING = (
-    text("DELETE FROM jobs WHERE mailing_id = :id"),
-    text("DELETE FROM paces WHERE mailing_id = :id"),
-    text("DELETE FROM mailings WHERE id = :id"),
+from shared.ledger.idempotency_keys import KEY_LIFETIME, delete_old_keys
+from shared.ledger.jobs import (
+    LockedJob,
+    delete_jobs_of_mailing,
+    lock_jobs,
+    put_back_jobs,
+    replan_jobs,
 )
+from shared.ledger.mailing_progress import delete_mailing, finish_mailings, lock_mailing_to_purge
+from shared.ledger.messages import SettledJob, purge_messages, settle_jobs
+from shared.ledger.paces import delete_pace_of_mailing
+from shared.statuses import JobState, MessageStatus, Reason
 
-_FORGET = text("""
-    DELETE FROM idempotency_keys WHERE key IN (
-        SELECT key FROM idempotency_keys WHERE created_at < :before
-        ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
-    )
-""")
+MAX_JOBS = 100
+MAX_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What a step needs."""
+class ReapRound:
+    """Arguments of every step of one round."""
 
     engine: AsyncEngine
     settings: PlannerSettings
     now: datetime
+    observer: PlannerObserver = DEFAULT_OBSERVER
 
 
-async def reap(turn: Turn) -> bool:
-    """One round; returns whether any step had its hands full, so that another round is worth it at once.
+async def reap(this: ReapRound) -> bool:
+    """Carry out one round; return True if a step reached its bound, so that another round is due at once.
 
-    A step that fails keeps none of the others from their work.
+    A step that fails does not keep the others from their work.
     """
-    busy, failures = False, []
+    is_busy, failures = False, []
     for step in (expire, cancel, replan, finish, purge, forget):
         try:
-            busy |= await step(turn)
+            is_busy |= await step(this)
         except Exception as error:  # noqa: BLE001 - raised below
             failures.append(error)
     if failures:
         raise failures[0]
-    return busy
+    return is_busy
 
 
-async def has_overdue_jobs(turn: Turn) -> bool:
-    """Whether there are jobs whose lease ran out without a word."""
-    async with transaction(turn.engine) as connection:
-        parameters = {"before": turn.now - turn.settings.lease_margin, "most": 1}
-        return (await connection.execute(_OVERDUE, parameters)).first() is not None
+async def has_overdue_jobs(this: ReapRound) -> bool:
+    """Return True if there are jobs whose lease ended without a report."""
+    async with transaction(this.engine) as connection:
+        return bool(await find_overdue_jobs(connection, this.now - this.settings.lease_margin, 1))
 
 
-async def reclaim(turn: Turn, before: datetime) -> None:
-    """Jobs whose lease ran out before that instant are planned again.
+async def reclaim(this: ReapRound, before: datetime) -> None:
+    """Plan jobs again whose lease ended before the instant.
 
-    To be called when all reports from before now are recorded. So the request to do it travels through the queue
-    of reports, behind them (`shared.contracts.Reclaim`). A provider that is not idempotent may have had some of
-    the messages: these end as uncertain.
+    Call it when all reports from before now are recorded. So the request travels through the queue of reports,
+    behind them (`shared.contracts.Reclaim`). A provider that is not idempotent may have got some of the messages:
+    these end as uncertain.
     """
-    closed: list[Closed] = []
-    async with transaction(turn.engine) as connection:
-        found = (await connection.execute(_OVERDUE, {"before": before, "most": JOBS_AT_ONCE})).all()
-        request_ids = {row.id: row.request_id for row in found}
+    settled: list[SettledJob] = []
+    async with transaction(this.engine) as connection:
+        request_ids = await find_overdue_jobs(connection, before, MAX_JOBS)
         jobs = await lock_jobs(connection, request_ids)
-        released = {job.id: job for job in jobs.values() if job.state is JobState.RELEASED}
-        if turn.settings.provider_idempotent:
-            await put_back_locked(connection, released)
+        released = [job for job in jobs.values() if job.state is JobState.RELEASED]
+        if this.settings.provider_idempotent:
+            await put_back_jobs(connection, released)
         else:
-            end = (MessageStatus.UNCERTAIN, Reason.SILENCE)
-            closed = await settle_jobs(connection, released.values(), *end, turn.now)
-    LEASES_EXPIRED.inc(len(released))
-    for job in released.values():
-        ids = {"mailing_id": job.mailing_id, "job_id": job.id, "request_id": request_ids[job.id]}
-        log.warning("lease_ran_out", **ids, open=job.open)
-    _tell(closed, MessageStatus.UNCERTAIN, Reason.SILENCE)
+            settled = await settle_jobs(connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now)
+    this.observer.leases_expired(released, request_ids)
+    this.observer.jobs_settled(settled, MessageStatus.UNCERTAIN, Reason.SILENCE)
 
 
-async def expire(turn: Turn) -> bool:
-    """What was not released by its mailing's end is expired."""
-    closed: dict[Reason, list[Closed]] = {}
-    async with transaction(turn.engine) as connection:
-        found = (await connection.execute(_EXPIRED, {"now": turn.now, "most": JOBS_AT_ONCE})).all()
-        mailings = {row.id: row for row in found}
-        jobs = await lock_jobs(connection, mailings)
+async def expire(this: ReapRound) -> bool:
+    """Expire the messages that were not released before their mailing's end."""
+    settled: dict[Reason, list[SettledJob]] = {}
+    async with transaction(this.engine) as connection:
+        expired = await find_expired_jobs(connection, this.now, MAX_JOBS)
+        jobs = await lock_jobs(connection, expired)
         by_reason: dict[Reason, list[LockedJob]] = defaultdict(list)
-        for job in jobs.values():
-            if job.state is JobState.PLANNED:
-                mailing = mailings[job.id]
-                window = window_of(mailing.window_from, mailing.window_until)
-                by_reason[why_expired(window, job.zone, mailing.expired_at)].append(job)
+        for job in _planned(jobs):
+            mailing = expired[job.id]
+            by_reason[why_expired(mailing.window, job.zone, mailing.expired_at)].append(job)
         for reason, those in by_reason.items():
-            closed[reason] = await settle_jobs(connection, those, MessageStatus.EXPIRED, reason, turn.now)
-    for reason, ended in closed.items():
-        _tell(ended, MessageStatus.EXPIRED, reason)
-    return len(found) == JOBS_AT_ONCE
+            settled[reason] = await settle_jobs(connection, those, MessageStatus.EXPIRED, reason, this.now)
+    for reason, ended in settled.items():
+        this.observer.jobs_settled(ended, MessageStatus.EXPIRED, reason)
+    return len(expired) == MAX_JOBS
 
 
-async def cancel(turn: Turn) -> bool:
-    """What was not released when its mailing was canceled or deleted is canceled."""
-    async with transaction(turn.engine) as connection:
-        found = (await connection.execute(_CANCELED, {"most": JOBS_AT_ONCE})).scalars().all()
+async def cancel(this: ReapRound) -> bool:
+    """Cancel the messages that were not released before their mailing was canceled or deleted."""
+    async with transaction(this.engine) as connection:
+        found = await find_canceled_jobs(connection, MAX_JOBS)
         jobs = await lock_jobs(connection, found)
-        planned = [job for job in jobs.values() if job.state is JobState.PLANNED]
-        end = (MessageStatus.CANCELED, Reason.CANCEL)
-        closed = await settle_jobs(connection, planned, *end, turn.now)
-    _tell(closed, *end)
-    return len(found) == JOBS_AT_ONCE
+        settled = await settle_jobs(connection, _planned(jobs), MessageStatus.CANCELED, Reason.CANCEL, this.now)
+    this.observer.jobs_settled(settled, MessageStatus.CANCELED, Reason.CANCEL)
+    return len(found) == MAX_JOBS
 
 
-def _tell(closed: list[Closed], status: MessageStatus, reason: Reason) -> None:
-    """Tells of every message that was not delivered; of canceled ones, which somebody wanted, only at debug."""
-    tell = log.debug if status is MessageStatus.CANCELED else log.info
-    for one in closed:
-        tell(
-            "messages_closed",
-            mailing_id=one.mailing_id,
-            job_id=one.job_id,
-            request_id=one.request_id,
-            status=status,
-            reason=reason,
-            **message_fields(one.ids, one.client_ids),
-        )
-
-
-async def replan(turn: Turn) -> bool:
-    """Jobs that were not released while their local window was open are planned for its next opening."""
-    async with transaction(turn.engine) as connection:
-        found = (await connection.execute(_CLOSED, {"now": turn.now, "most": ROWS_AT_ONCE})).all()
-        windows = {row.id: window_of(row.window_from, row.window_until) for row in found}
-        request_ids = {row.id: row.request_id for row in found}
-        jobs = await lock_jobs(connection, windows)
+async def replan(this: ReapRound) -> bool:
+    """Plan jobs for the next opening of their local window if they were not released during the last one."""
+    async with transaction(this.engine) as connection:
+        missed = await find_missed_jobs(connection, this.now, MAX_ROWS)
+        jobs = await lock_jobs(connection, missed)
         plans = {
-            job.id: plan(windows[job.id], job.zone, turn.now)
-            for job in jobs.values()
-            if job.state is JobState.PLANNED and job.send_before is not None and job.send_before <= turn.now
+            job.id: plan_job(missed[job.id].window, job.zone, this.now)
+            for job in _planned(jobs)
+            if job.send_before is not None and job.send_before <= this.now
         }
-        held = [job_id for job_id, planned in plans.items() if planned.is_held]
-        # Clients may have been given another zone, or be gone: by that, what is due is sorted when it is released.
-        moved = (await connection.execute(_MOVED, {"ids": held})).scalars() if held else ()
-        plans |= dict.fromkeys(moved, Plan(turn.now))
-        parameters = {
-            "ids": list(plans),
-            "due_ats": [planned.due_at for planned in plans.values()],
-            "send_befores": [planned.send_before for planned in plans.values()],
-        }
-        await connection.execute(_REPLAN, parameters)
-    _tell_of_held([jobs[job_id] for job_id, planned in plans.items() if planned.is_held], request_ids)
-    return len(found) == ROWS_AT_ONCE
+        held = [job_id for job_id, plan in plans.items() if plan.is_held]
+        # Clients may have got another zone, or be deleted. A job that is due is sorted by that at its release.
+        moved = await find_jobs_in_other_zones(connection, held) if held else []
+        plans |= dict.fromkeys(moved, JobPlan(this.now))
+        await replan_jobs(connection, {job_id: (plan.due_at, plan.send_before) for job_id, plan in plans.items()})
+    request_ids = {job_id: job.request_id for job_id, job in missed.items()}
+    this.observer.jobs_held((jobs[job_id] for job_id, plan in plans.items() if plan.is_held), request_ids)
+    return len(missed) == MAX_ROWS
 
 
-def _tell_of_held(jobs: Iterable[LockedJob], request_ids: Mapping[int, str | None]) -> None:
-    """A line for each mailing and zone: of jobs there may be thousands."""
-    held = Counter[tuple[int, str | None, str | None]]()
-    for job in jobs:
-        held[job.mailing_id, request_ids[job.id], job.zone] += job.open
-    for (mailing_id, request_id, zone), messages in held.items():
-        log.warning("zone_unknown", mailing_id=mailing_id, request_id=request_id, zone=zone, held=messages)
-
-
-async def finish(turn: Turn) -> bool:
-    """A mailing with nothing open is finished."""
-    async with transaction(turn.engine) as connection:
-        rows = (await connection.execute(_FINISH, {"now": turn.now})).all()
-    for row in rows:
-        log.info("mailing_finished", mailing_id=row.id, request_id=row.request_id, state=row.state)
+async def finish(this: ReapRound) -> bool:
+    """End the mailings that have no open message."""
+    async with transaction(this.engine) as connection:
+        finished = await finish_mailings(connection, this.now)
+    this.observer.mailings_finished(finished)
     return False
 
 
-async def purge(turn: Turn) -> bool:
-    """Removes the rows of one deleted mailing, some thousands at a time."""
-    async with transaction(turn.engine) as connection:
-        before = turn.now - turn.settings.lease - turn.settings.lease_margin
-        mailing_id = (await connection.execute(_DELETED, {"before": before})).scalar()
+async def purge(this: ReapRound) -> bool:
+    """Remove rows of one deleted mailing, some thousands at a time."""
+    async with transaction(this.engine) as connection:
+        stopped_before = this.now - this.settings.lease - this.settings.lease_margin
+        mailing_id = await lock_mailing_to_purge(connection, stopped_before)
         if mailing_id is None:
             return False
-        parameters = {"id": mailing_id, "most": ROWS_AT_ONCE}
-        count: int = (await connection.execute(_PURGE_MESSAGES, parameters)).scalar_one()
-        if count < ROWS_AT_ONCE:
-            for statement in _PURGE_MAILING:
-                await connection.execute(statement, {"id": mailing_id})
-            log.info("mailing_purged", mailing_id=mailing_id)
+        is_last = await purge_messages(connection, mailing_id, MAX_ROWS) < MAX_ROWS
+        if is_last:
+            await delete_jobs_of_mailing(connection, mailing_id)
+            await delete_pace_of_mailing(connection, mailing_id)
+            await delete_mailing(connection, mailing_id)
+    if is_last:
+        this.observer.mailing_purged(mailing_id)
     return True
 
 
-async def forget(turn: Turn) -> bool:
-    """Removes idempotency keys that no longer count, some thousands at a time."""
-    async with transaction(turn.engine) as connection:
-        parameters = {"before": turn.now - KEY_LIFETIME, "most": ROWS_AT_ONCE}
-        count = (await connection.execute(_FORGET, parameters)).rowcount
-    return count == ROWS_AT_ONCE
+async def forget(this: ReapRound) -> bool:
+    """Remove idempotency keys that are past their lifetime, some thousands at a time."""
+    async with transaction(this.engine) as connection:
+        removed = await delete_old_keys(connection, this.now - KEY_LIFETIME, MAX_ROWS)
+    return removed == MAX_ROWS
+
+
+def _planned(jobs: dict[int, LockedJob]) -> Sequence[LockedJob]:
+    return [job for job in jobs.values() if job.state is JobState.PLANNED]

@@ -1,96 +1,48 @@
-"""Recording: a batch of reports becomes final states, counters, attempts and new jobs, in one transaction.
+"""Recording: turn a batch of reports into final statuses, counters, attempts and new jobs, in one transaction.
 
-A report may come twice, late, or after its job was released again. So: what the provider has accepted or
-refused is recorded whatever the job's fate since; anything else counts only while the job is still out in the
-release that the report speaks of.
+A report may come twice, late, or after its job was released again. So an acceptance or refusal by the provider is
+recorded whatever happened to the job since. Any other outcome counts only while the job is out in the release that
+the report names.
 """
 
 import random
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
 
-import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.ledger import (
-    LockedJob,
-    Settled,
-    Settlement,
-    lock_jobs,
-    move_to_new_job,
-    settle,
-    take_from_jobs,
-)
-from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, next_step
-from services.planner.planning import plan, window_of
+from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
+from services.planner.outcomes import FinalStep, OpenMessage, Policy, ReportedOutcome, RetryStep, next_step
+from services.planner.planning import plan_job
+from services.planner.queries import ReportedMessage, find_open_messages
+from services.planner.recorded import PlannedAgain, RecordedReports
 from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
 from shared.database.transactions import transaction
-from shared.ledger.counters import Moves
-from shared.statuses import JobState, MailingState, MessageStatus
-from shared.telemetry.log import NO_MESSAGES, MessageSample, message_fields
+from shared.ledger.attempts import AttemptRow, insert_attempts
+from shared.ledger.counters import StatusMoves
+from shared.ledger.jobs import LockedJob, NewJob, lock_jobs, remove_messages_from_jobs
+from shared.ledger.messages import MessageSettlement, SettledMessages, move_to_new_job, settle_messages
+from shared.statuses import JobState, MessageStatus
 from shared.windows import Window
 
-log = structlog.get_logger()
-
-_FINAL_WORDS = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
-
-_OPEN_MESSAGES = text("""
-    SELECT m.id, m.job_id, m.client_id, m.tries, mailings.expired_at, mailings.state,
-        mailings.window_from, mailings.window_until
-    FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id
-    WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = 'new'
-""")
-
-_ATTEMPTS = text("""
-    INSERT INTO attempts (message_id, at, sender, outcome, provider_status, provider_text, duration_ms)
-    SELECT message_id, to_timestamp(at_ms / 1000.0), sender, outcome, status, left(said, 200), duration_ms
-    FROM unnest(
-        CAST(:message_ids AS bigint[]), CAST(:ats AS bigint[]), CAST(:senders AS text[]),
-        CAST(:outcomes AS text[]), CAST(:statuses AS smallint[]), CAST(:texts AS text[]),
-        CAST(:durations AS integer[])
-    ) AS given(message_id, at_ms, sender, outcome, status, said, duration_ms)
-    ON CONFLICT DO NOTHING
-""")
+_FINAL_ANSWERS = frozenset({Outcome.ACCEPTED, Outcome.REJECTED})
 
 
-class AttemptRow(NamedTuple):
-    """A row of the table `attempts`, as arrays go into it."""
-
-    message_id: int
-    at_ms: int
-    sender: str
-    outcome: str
-    provider_status: int | None
-    provider_text: str | None
-    duration_ms: int
-
-
-class _Open(NamedTuple):
-    """A message that is not settled, and what counts of its mailing."""
-
-    job_id: int
-    client_id: int
-    tries: int
-    expired_at: datetime
-    state: MailingState
-    window: Window | None
-
-
-class _Group(NamedTuple):
-    """Messages with this in common go into the same new job."""
+class _RetryGroup(NamedTuple):
+    """Facts that messages must share to go into the same new job."""
 
     mailing_id: int
     zone: str | None
     window: Window | None
-    step: TryAgain
+    step: RetryStep
 
 
-class _Member(NamedTuple):
+class _RetriedMessage(NamedTuple):
     """A message that is tried again, and the job that it was in."""
 
     job: LockedJob
@@ -98,15 +50,12 @@ class _Member(NamedTuple):
     client_id: int
 
 
-_Again = dict[_Group, list[_Member]]
-
-
 @dataclass(slots=True)
-class Recorded:
-    """What a batch came to."""
+class _Decisions:
+    """Final statuses, and messages that are tried again."""
 
-    settled: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    again: int = 0
+    settlements: list[MessageSettlement] = field(default_factory=list)
+    retries: dict[_RetryGroup, list[_RetriedMessage]] = field(default_factory=lambda: defaultdict(list))
 
 
 async def record(
@@ -116,94 +65,77 @@ async def record(
     now: datetime,
     policy: Policy,
     chunk: int,
-    sample: MessageSample = NO_MESSAGES,
-) -> Recorded:
-    """Records the reports. Doing so again changes nothing."""
+    observer: PlannerObserver = DEFAULT_OBSERVER,
+) -> RecordedReports:
+    """Record the reports. Recording them again changes nothing. `chunk` is the highest number of messages in a
+    job.
+
+    Raises:
+        DatabaseUnavailable: nothing was recorded, or all of it.
+    """
+    began_at = time.time()
     async with transaction(engine) as connection:
         parts = [part for report in reports for part in report.jobs]
         jobs = await lock_jobs(connection, {part.job_id for part in parts})
-        recorded, moves = Recorded(), Moves()
-        settlements, again = await _decide(connection, parts, jobs, now, policy)
-        plain = {word.message_id: word for part in parts for word in part.accepted}
-        settlements.extend(_sent(word) for word in plain.values())
-        settled = await settle(connection, settlements, name_all=sample.is_active)
+        decisions = await _decide(connection, parts, jobs, now, policy)
+        acceptances = {accepted.message_id: accepted for part in parts for accepted in part.accepted}
+        decisions.settlements.extend(map(_sent, acceptances.values()))
+        settled = await settle_messages(connection, decisions.settlements, list_sent=observer.lists_sent_messages)
         jobs |= await lock_jobs(connection, {row.job_id for row in settled} - jobs.keys())
-        taken: dict[int, int] = defaultdict(int)
+        moves, removed = StatusMoves(), Counter[int]()
         for row in settled:
             moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages)
-            taken[row.job_id] += row.messages
-            recorded.settled[row.status] += row.messages
-        for job, *_ in chain.from_iterable(again.values()):
+            removed[row.job_id] += row.messages
+        for job, *_ in chain.from_iterable(decisions.retries.values()):
             moves.add(job.mailing_id, job.status_of_open, MessageStatus.NEW, 1)
-            taken[job.id] += 1
-            recorded.again += 1
-        await _move(connection, again, chunk)
+            removed[job.id] += 1
+        await _move_to_new_jobs(connection, decisions.retries, chunk)
         senders = {part.job_id: report.sender for report in reports for part in report.jobs}
-        await take_from_jobs(connection, taken, now=now, senders=senders)
-        await _write_attempts(connection, [*_attempts(reports), *_late_acceptances(settled, plain, reports)])
+        await remove_messages_from_jobs(connection, removed, now=now, senders=senders)
+        attempts = [*_attempts(reports), *_late_acceptances(settled, acceptances, reports)]
+        await insert_attempts(connection, attempts)
         await moves.apply(connection)
-    _tell(settled, again, {part.mailing_id: part.request_id for part in parts}, sample)
+    recorded = RecordedReports(settled, [_planned_again(*group) for group in decisions.retries.items()])
+    observer.reports_recorded(reports, recorded, began_at)
     return recorded
-
-
-def _tell(
-    settled: Iterable[Settled], again: _Again, request_ids: Mapping[int, str | None], sample: MessageSample
-) -> None:
-    """Of what was not sent, always; of the rest, what is told of one by one."""
-    for row in settled:
-        end = {"mailing_id": row.mailing_id, "job_id": row.job_id, "request_id": request_ids.get(row.mailing_id)}
-        end |= {"status": row.status, "reason": row.reason}
-        ids, client_ids = row.ids or [], row.client_ids or []
-        if row.status != MessageStatus.SENT:
-            log.info("messages_settled", **end, **message_fields(ids, client_ids))
-        elif fields := sample.fields(ids, client_ids):
-            sample.log("messages_settled", **end, **fields)
-    for group, members in again.items() if sample.is_active else ():
-        messages = [member.message_id for member in members], [member.client_id for member in members]
-        if fields := sample.fields(*messages):
-            concerned = {"mailing_id": group.mailing_id, "request_id": request_ids.get(group.mailing_id)}
-            sample.log("messages_planned_again", **concerned, due_at=group.step.due_at.isoformat(), **fields)
 
 
 async def _decide(
     connection: AsyncConnection,
-    parts: Iterable[JobReport],
-    jobs: dict[int, LockedJob],
+    parts: Sequence[JobReport],
+    jobs: Mapping[int, LockedJob],
     now: datetime,
     policy: Policy,
-) -> tuple[list[Settlement], _Again]:
-    """What becomes of all messages that were not plainly accepted."""
-    told = [(part, result) for part in parts for result in part.results]
-    accepted = {word.message_id for part in parts for word in part.accepted}
-    # The provider's last word on a message outweighs what else is said of it in the same batch.
-    told.sort(key=lambda pair: pair[1].outcome not in _FINAL_WORDS)
-    open_messages = await _open_messages(connection, [result.message_id for _, result in told])
-    settlements: list[Settlement] = []
-    again: _Again = defaultdict(list)
+) -> _Decisions:
+    """Decide what becomes of all messages that were not accepted at their first POST."""
+    results = [(part, result) for part in parts for result in part.results]
+    accepted = {acceptance.message_id for part in parts for acceptance in part.accepted}
+    # A final answer of the provider outweighs other results for the same message in the batch.
+    results.sort(key=lambda pair: pair[1].outcome not in _FINAL_ANSWERS)
+    open_messages = await find_open_messages(connection, {result.message_id for _, result in results})
+    decisions = _Decisions()
     jitter = random.random()  # noqa: S311 - one for the batch, so that its messages share jobs
-    for part, result in told:
+    for part, result in results:
         found = open_messages.get(result.message_id)
         if found is None or result.message_id in accepted:
             continue
         job = jobs.get(found.job_id)
-        if result.outcome not in _FINAL_WORDS and not _is_current(part, job):
+        if result.outcome not in _FINAL_ANSWERS and not _is_current(part, job):
             continue
-        message = OpenMessage(found.tries, found.expired_at, found.state, closes_at=job and job.send_before)
-        said = Said(result.outcome, result.retry_after, result.reason)
-        step = next_step(message, said, now=now, policy=policy, jitter=jitter)
-        if isinstance(step, Settle):
-            settlements.append(_settlement(result, step, now))
+        reported = ReportedOutcome(result.outcome, result.retry_after, result.reason)
+        step = next_step(_open_message(found, job), reported, now=now, policy=policy, jitter=jitter)
+        if isinstance(step, FinalStep):
+            decisions.settlements.append(_settlement(result, step, now))
         else:
-            assert job is not None, "only a provider's last word is taken without the job"
-            again[_Group(job.mailing_id, job.zone, found.window, step)].append(
-                _Member(job, result.message_id, found.client_id)
-            )
+            assert job is not None, "only a final answer is recorded without the job"
+            group = _RetryGroup(job.mailing_id, job.zone, found.window, step)
+            decisions.retries[group].append(_RetriedMessage(job, result.message_id, found.client_id))
         del open_messages[result.message_id]
-    return settlements, again
+    return decisions
 
 
 def _is_current(part: JobReport, job: LockedJob | None) -> bool:
-    """Whether the report speaks of the job that the message is in, in the release that is out now."""
+    """Return True if the report names the message's job, in the release that is out now."""
     return (
         job is not None
         and job.id == part.job_id
@@ -212,48 +144,49 @@ def _is_current(part: JobReport, job: LockedJob | None) -> bool:
     )
 
 
-async def _open_messages(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, _Open]:
-    """Those that are not settled, by id."""
-    if not ids:
-        return {}
-    rows = await connection.execute(_OPEN_MESSAGES, {"ids": sorted(set(ids))})
-    return {
-        row.id: _Open(
-            row.job_id,
-            row.client_id,
-            row.tries,
-            row.expired_at,
-            MailingState(row.state),
-            window_of(row.window_from, row.window_until),
-        )
-        for row in rows
-    }
+def _open_message(found: ReportedMessage, job: LockedJob | None) -> OpenMessage:
+    closes_at = None if job is None else job.send_before
+    return OpenMessage(found.tries, found.expired_at, found.mailing_state, closes_at)
 
 
-def _sent(word: Acceptance) -> Settlement:
-    settled_ms = word.at_ms + word.duration_ms
-    return Settlement(word.message_id, MessageStatus.SENT, None, settled_ms, word.duration_ms)
+def _sent(accepted: Acceptance) -> MessageSettlement:
+    settled_at_ms = accepted.at_ms + accepted.duration_ms
+    return MessageSettlement(accepted.message_id, MessageStatus.SENT, None, settled_at_ms, accepted.duration_ms)
 
 
-def _settlement(result: Result, end: Settle, now: datetime) -> Settlement:
+def _settlement(result: Result, step: FinalStep, now: datetime) -> MessageSettlement:
     if not result.attempts:
-        return Settlement(result.message_id, end.status, end.reason, int(now.timestamp() * 1000), None)
+        now_ms = int(now.timestamp() * 1000)
+        return MessageSettlement(result.message_id, step.status, step.reason, now_ms, None)
     last = result.attempts[-1]
-    settled_ms = last.at_ms + last.duration_ms
-    return Settlement(result.message_id, end.status, end.reason, settled_ms, last.duration_ms)
+    settled_at_ms = last.at_ms + last.duration_ms
+    return MessageSettlement(result.message_id, step.status, step.reason, settled_at_ms, last.duration_ms)
 
 
-async def _move(connection: AsyncConnection, again: _Again, chunk: int) -> None:
-    """Puts what is to be tried again into new jobs."""
-    for group, members in again.items():
-        planned = plan(group.window, group.zone, group.step.due_at)
-        for start in range(0, len(members), chunk):
-            ids = [member.message_id for member in members[start : start + chunk]]
-            await move_to_new_job(connection, group.mailing_id, group.zone, planned, ids, counts=group.step.counts)
+async def _move_to_new_jobs(
+    connection: AsyncConnection, retries: Mapping[_RetryGroup, list[_RetriedMessage]], chunk: int
+) -> None:
+    """Move the messages that are tried again into new jobs of up to `chunk` messages."""
+    for group, messages in retries.items():
+        plan = plan_job(group.window, group.zone, group.step.due_at)
+        job = NewJob(group.mailing_id, group.zone, plan.due_at, plan.send_before)
+        ids = [message.message_id for message in messages]
+        for start in range(0, len(ids), chunk):
+            part = ids[start : start + chunk]
+            await move_to_new_job(connection, job, part, is_failed_try=group.step.is_failed_try)
+
+
+def _planned_again(group: _RetryGroup, messages: Sequence[_RetriedMessage]) -> PlannedAgain:
+    return PlannedAgain(
+        group.mailing_id,
+        group.step.due_at,
+        [message.message_id for message in messages],
+        [message.client_id for message in messages],
+    )
 
 
 def _attempts(reports: Iterable[Report]) -> Iterable[AttemptRow]:
-    """Every POST that was not a plain acceptance, and a line for what was given back with a reason."""
+    """Return every POST that was not an acceptance at first, and every return with a reason."""
     for report in reports:
         for part in report.jobs:
             for result in part.results:
@@ -270,35 +203,23 @@ def _attempts(reports: Iterable[Report]) -> Iterable[AttemptRow]:
 
 
 def _late_acceptances(
-    settled: Iterable[Settled], plain: dict[int, Acceptance], reports: Iterable[Report]
+    settled: Iterable[SettledMessages], acceptances: Mapping[int, Acceptance], reports: Iterable[Report]
 ) -> Iterable[AttemptRow]:
-    """Acceptances at the first POST of a later delivery: the message had a story before, so this is its end."""
-    late = {message_id for row in settled for message_id in row.tried_before or ()} & plain.keys()
+    """Return acceptances of messages with earlier attempts: with these, the list of attempts is complete."""
+    late = {message_id for row in settled for message_id in row.ids_tried_before} & acceptances.keys()
     if not late:
         return
     for report in reports:
         for part in report.jobs:
-            for word in part.accepted:
-                if word.message_id in late:
-                    late.remove(word.message_id)
+            for accepted in part.accepted:
+                if accepted.message_id in late:
+                    late.remove(accepted.message_id)
                     yield AttemptRow(
-                        word.message_id,
-                        word.at_ms,
+                        accepted.message_id,
+                        accepted.at_ms,
                         report.sender,
                         Outcome.ACCEPTED,
                         200,
                         None,
-                        word.duration_ms,
+                        accepted.duration_ms,
                     )
-
-
-async def _write_attempts(connection: AsyncConnection, rows: Sequence[AttemptRow]) -> None:
-    if rows:
-        names = ("message_ids", "ats", "senders", "outcomes", "statuses", "texts", "durations")
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        await connection.execute(_ATTEMPTS, dict(zip(names, columns, strict=True)))
-
-
-def describe(recorded: Recorded, reports: int) -> dict[str, int]:
-    """The fields of a batch's log line."""
-    return {"reports": reports, "again": recorded.again, **recorded.settled}

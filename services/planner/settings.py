@@ -1,4 +1,4 @@
-"""The planner's settings."""
+"""Settings of the planner."""
 
 from datetime import timedelta
 
@@ -9,28 +9,30 @@ from shared.settings import BrokerSettings, DatabaseSettings, Duration, MetricsS
 
 
 class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, MetricsSettings):
-    """See the table in README.md."""
+    """Settings of the planner. docs/reference.md describes them."""
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")
     expand_batch: int = Field(10_000, ge=1, le=100_000, description="clients expanded in one transaction")
-    release_ahead: Duration = Field(timedelta(seconds=2), description="work that is with the senders")
-    release_least: int = Field(4, ge=1, description="jobs released when nothing is known of the speed yet")
-    lease: Duration = Field(timedelta(seconds=60), description="how long a sender may work on a job")
+    release_ahead: Duration = Field(timedelta(seconds=2), description="amount of work that is with the senders")
+    release_least: int = Field(4, ge=1, description="jobs released while the senders' speed is unknown")
+    lease: Duration = Field(timedelta(seconds=60), description="time for which a sender may work on a job")
     lease_margin: Duration = Field(
-        timedelta(seconds=15), description="clock skew and one request, before a job is released anew"
+        timedelta(seconds=15),
+        description="allowance for clock skew and one request before a job is released again",
     )
     redelivery_grace: Duration = Field(
-        timedelta(seconds=10), description="time for the reports of a sender that lost its connection"
+        timedelta(seconds=10), description="time allowed for the reports of a sender that lost its connection"
     )
     circuit_pause: Duration = Field(
-        timedelta(seconds=1), description="until what came back because the provider is out is released again"
+        timedelta(seconds=1),
+        description="pause before messages are released again that came back because the provider is out",
     )
     backoff_first: Duration = timedelta(seconds=5)
     backoff_most: Duration = timedelta(minutes=10)
     provider_idempotent: bool = True
 
     def policy(self) -> Policy:
-        """What `next_step` needs of these."""
+        """Return the settings that `outcomes.next_step` needs."""
         return Policy(
             idempotent=self.provider_idempotent,
             backoff_first=self.backoff_first,

@@ -1,14 +1,15 @@
-"""How the room with the senders is shared among the running mailings. Pure."""
+"""Sharing of the senders' capacity among the running mailings. Pure."""
 
 import math
 from collections.abc import Mapping
 
 
 def share_out(room: int, outstanding: Mapping[int, int]) -> dict[int, int]:
-    """How many more messages each mailing may have with the senders, so that all get to the same level.
+    """Return how many more messages of each mailing may go to the senders, so that all reach the same level.
 
-    `outstanding` has the messages of each mailing with due jobs that are with the senders now; `room` is how many
-    more there may be in all. Mailings below the common level are filled up to it; those above wait.
+    `outstanding` has, for each mailing with due jobs, its messages that are with the senders now. `room` is the
+    number of further messages in all. Mailings below the common level are filled up to it, and those above it
+    wait.
     """
     if room <= 0 or not outstanding:
         return {}
@@ -17,7 +18,7 @@ def share_out(room: int, outstanding: Mapping[int, int]) -> dict[int, int]:
 
 
 def share_rate(rate: float, limits: Mapping[int, float | None]) -> dict[int, float]:
-    """Each mailing's part of a rate, so that all have the same but for those whose own limit is below that."""
+    """Return each mailing's part of a rate: the same for all, except for those whose own limit is lower."""
     shares: dict[int, float] = {}
     unlimited = len(limits)
     for limit, mailing in sorted((limit or math.inf, mailing) for mailing, limit in limits.items()):
@@ -28,11 +29,11 @@ def share_rate(rate: float, limits: Mapping[int, float | None]) -> dict[int, flo
 
 
 def _level(room: int, counts: list[int]) -> int:
-    """The level that `room` fills the lowest of the ascending counts to."""
+    """Return the level up to which `room` fills the lowest of the ascending counts."""
     below = 0
     for filled, count in enumerate(counts, start=1):
         below += count
-        level = -(-(room + below) // filled)  # rounded up: the last bit of room is not left unused
+        level = -(-(room + below) // filled)  # rounded up, to use the room completely
         if filled == len(counts) or level <= counts[filled]:
             return level
     raise AssertionError("the last count always ends the loop")

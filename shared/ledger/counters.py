@@ -1,4 +1,4 @@
-"""Moves between statuses in a mailing's counters: what leaves one status enters another, so the sum stays."""
+"""Every statement that writes the table `counters`: numbers of messages by status, which always add up."""
 
 from collections import Counter
 
@@ -19,15 +19,19 @@ _ADD = text(f"""
 """)  # noqa: S608
 
 
-class Moves:
-    """Collects, per mailing, how many messages went from which status to which; `apply` writes them down."""
+class StatusMoves:
+    """Collects how many messages of each mailing change from which status to which, and writes them at once."""
 
     def __init__(self) -> None:
         self._deltas: dict[int, Counter[str]] = {}
         self._settled: Counter[str] = Counter()
 
     def add(self, mailing_id: int, before: MessageStatus | None, after: MessageStatus, count: int) -> None:
-        """`count` messages of the mailing changed status; `before` None: they have just been created."""
+        """Add `count` messages that change from one status to another. `before` is None for new messages.
+
+        Raises:
+            ValueError: `shared.statuses` does not allow this change.
+        """
         if not may_follow(before, after):
             raise ValueError(f"a message of mailing {mailing_id} cannot change from {before} to {after}")
         delta = self._deltas.setdefault(mailing_id, Counter())
@@ -37,7 +41,7 @@ class Moves:
             self._settled[after] += count
 
     async def apply(self, connection: AsyncConnection) -> None:
-        """Locks and changes the counters, by ascending mailing; the last thing that a transaction does."""
+        """Lock and change the counters by ascending mailing. A transaction does this last."""
         for mailing_id, delta in sorted(self._deltas.items()):
             if any(delta.values()):
                 values = {name: delta[name] for name in COUNTERS}

@@ -8,7 +8,7 @@ Rules that hold over all modules that write here:
   expansion, which holds its mailing's row, and a settled message outlives its client.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -261,9 +261,6 @@ class Pace(Table):
     mailing_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     taken_until: Mapped[float] = mapped_column(Double)
     left_over: Mapped[list[float] | None] = mapped_column(ARRAY(Double))
-
-
-KEY_LIFETIME = timedelta(hours=24)
 
 
 class IdempotencyKey(Table):

@@ -76,7 +76,7 @@ async def test_the_whole_story_of_one_message_can_be_picked_out(system: System, 
     events = [str(line["event"]) for line in told]
     in_order = ["mailing_expanded", "job_released", "job_taken", "message_posted", "message_answered"]
     assert [event for event in events if event in in_order] == in_order
-    assert {"request_answered", "event_heard", "results_reported", "messages_settled"} < set(events)
+    assert {"request_answered", "event_received", "results_reported", "messages_settled"} < set(events)
     assert events.index("message_answered") < events.index("messages_settled") < events.index("mailing_finished")
     assert {line["request_id"] for line in told} == {REQUEST}
     assert {line["mailing_id"] for line in told} == {mailing}
@@ -99,7 +99,7 @@ async def test_a_message_sent_on_its_own_has_a_story_too(system: System, logs: P
     message = str(sent.json()["id"])
     told = await until_told(logs, "messages_settled", "--message", message)
     events = {line["event"] for line in told}
-    assert {"request_answered", "event_heard", "job_released", "message_posted", "message_answered"} < events
+    assert {"request_answered", "event_received", "job_released", "message_posted", "message_answered"} < events
     assert [line for line in await story(logs, "--client", str(client)) if line in told] == told
 
 

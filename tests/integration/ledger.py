@@ -76,7 +76,7 @@ async def expand_all(
         )
         assert progress is not None, "nobody else is at it"
         made += progress.messages
-        if progress.complete:
+        if progress.is_complete:
             return made
 
 

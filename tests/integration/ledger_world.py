@@ -19,7 +19,8 @@ from services.api.edge.refusals import Refusal
 from services.api.mailings import commands as mailings
 from services.api.mailings.schemas import MailingFields, MailingIn
 from services.api.messages import queries as messages
-from services.planner import expansion, listening, reaping, recording
+from services.planner import expansion, reaping, recording
+from services.planner.queries import find_due_mailings, find_stops
 from services.planner.release import put_back, release
 from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
@@ -52,7 +53,7 @@ UNTIL_ALL_IS_OVER = (4_000, 80, 80)
 
 Given = ParamSpec("Given")
 Change = Callable[[AsyncConnection, int, str | None], Awaitable[object]]
-Step = Callable[[reaping.Turn], Awaitable[bool]]
+Step = Callable[[reaping.ReapRound], Awaitable[bool]]
 Answered = TypeVar("Answered")
 
 # Quicker than TRUNCATE. Ids begin anew, so that a history can be repeated.
@@ -179,7 +180,8 @@ class World:
 
     async def expand_once(self) -> bool:
         """A batch of every mailing that is due; whether there was anything to do."""
-        due = await expansion.due_mailings(self._engine, self._clock.now)
+        async with transaction(self._engine) as connection:
+            due = await find_due_mailings(connection, self._clock.now)
         for mailing_id in due:
             if mailing_id not in self._audit.audiences:
                 await self.look()
@@ -258,8 +260,8 @@ class World:
                 if run.job.lease_until < before:
                     self._provider.doubtful |= run.untold
 
-    def _turn(self) -> reaping.Turn:
-        return reaping.Turn(self._engine, self._settings, self._clock.now)
+    def _turn(self) -> reaping.ReapRound:
+        return reaping.ReapRound(self._engine, self._settings, self._clock.now)
 
     # The wire
 
@@ -289,8 +291,7 @@ class World:
         """As a planner answers a sender that asks."""
         since = self._clock.now - self._settings.lease - self._settings.lease_margin
         async with autocommitted(self._reading) as connection:
-            rows = (await connection.execute(listening._STOPS, {"since": since})).all()
-        return Stops(revisions={row.id: row.revision for row in rows})
+            return Stops(revisions=await find_stops(connection, since))
 
     def take(self, sender: Sender, waiting: Waiting) -> None:
         self.wire.jobs.remove(waiting)

@@ -130,13 +130,13 @@ async def test_old_keys_are_removed_bit_by_bit(
     engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"))
-    monkeypatch.setattr(reaping, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(reaping, "MAX_ROWS", 2)
     await query(
         engine,
         "INSERT INTO idempotency_keys SELECT n::text, '', '', now() - make_interval(hours => n)"
         " FROM generate_series(22, 27) n RETURNING 1",
     )
-    turn = reaping.Turn(engine, settings, utc_now())
+    turn = reaping.ReapRound(engine, settings, utc_now())
     assert await reaping.reap(turn) is True
     assert await query(engine, "SELECT key FROM idempotency_keys ORDER BY key") == [
         ("22",), ("23",), ("24",), ("25",)

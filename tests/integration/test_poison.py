@@ -17,7 +17,9 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner import listening, recording
+from services.planner import recording
+from services.planner.consumers import Received, ReportConsumer, StopsResponder, consume_events
+from services.planner.observer import DEFAULT_OBSERVER
 from services.planner.settings import PlannerSettings
 from services.sender.delivery import Delivery
 from services.sender.main import run_sender
@@ -180,7 +182,7 @@ class Planner:
             jobs = await claim(connection, {mailing: count}, now + timedelta(minutes=1), now)
         return mailing, jobs
 
-    async def record(self, received: list[listening.Received]) -> None:
+    async def record(self, received: list[Received]) -> None:
         reports = [one for one in received if isinstance(one, Report)]
         self.reclaims += [one for one in received if isinstance(one, Reclaim)]
         self.batches.append(len(reports))
@@ -193,7 +195,8 @@ class Planner:
         self, publisher: Publisher | None = None
     ) -> Callable[[AbstractChannel, asyncio.Event], Awaitable[None]]:
         async def session(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-            await listening.take_reports(channel, self.record, publisher or self.broker.publisher, stopping)
+            reports = ReportConsumer(self.record, publisher or self.broker.publisher, DEFAULT_OBSERVER)
+            await reports.consume(channel, stopping)
 
         return session
 
@@ -370,7 +373,7 @@ async def test_an_event_that_cannot_be_heard_is_set_aside_and_the_next_is_heard(
         heard.append(event.mailing_id)
 
     async def session(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-        await listening.hear_events(channel, hear, broker.publisher, stopping)
+        await consume_events(channel, hear, broker.publisher, stopping)
 
     async def good_ones_are_heard() -> bool:
         return heard == [1, 2]
@@ -381,7 +384,7 @@ async def test_an_event_that_cannot_be_heard_is_set_aside_and_the_next_is_heard(
         b'{"version": 2, "kind": "mailing.created", "mailing_id": 1}': "version: Input should be 1",
         b'{"kind": "mailing.eaten", "mailing_id": 1}': "kind: Input should be",
         b'{"kind": "mailing.created", "mailing_id": 9223372036854775808}': "mailing_id: Input should be less",
-        event(13): "LookupError at listening.py",
+        event(13): "LookupError at consumers.py",
     }
     for body in (event(1), *bad, event(2)):
         await broker.publisher.publish(EVENTS, "mailing.created", body)
@@ -433,8 +436,8 @@ async def sender(broker: Broker, engine: AsyncEngine, sandbox: Sandbox) -> Async
     )
 
     async def answering(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-        memory = timedelta(minutes=1)
-        await listening.answer_questions(channel, engine, broker.publisher, memory, stopping)
+        stops = StopsResponder(engine, broker.publisher, timedelta(minutes=1), DEFAULT_OBSERVER)
+        await stops.consume(channel, stopping)
 
     stopping = asyncio.Event()
     async with broker.session(answering):
@@ -554,9 +557,9 @@ async def refused(broker: Broker, *bodies: bytes) -> list[DeadLetter]:
     """Fills the dead letters of the reports, by reports that a planner refuses."""
 
     async def session(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-        await listening.take_reports(channel, never, broker.publisher, stopping)
+        await ReportConsumer(never, broker.publisher, DEFAULT_OBSERVER).consume(channel, stopping)
 
-    async def never(received: list[listening.Received]) -> None:
+    async def never(received: list[Received]) -> None:
         raise AssertionError("none of them is a report")
 
     await broker.report(*bodies)

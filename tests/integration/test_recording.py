@@ -9,6 +9,7 @@ from structlog.testing import LogCapture
 
 from services.planner import reaping, recording
 from services.planner.expansion import expand_batch
+from services.planner.recorded import RecordedReports
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result, ReturnReason, utc_now
@@ -57,7 +58,7 @@ def result(
     return Result(message_id=message_id, outcome=outcome, attempts=attempts, reason=reason)
 
 
-async def record(engine: AsyncEngine, settings: PlannerSettings, *reports: Report) -> recording.Recorded:
+async def record(engine: AsyncEngine, settings: PlannerSettings, *reports: Report) -> RecordedReports:
     return await recording.record(
         engine, reports, now=utc_now(), policy=settings.policy(), chunk=settings.chunk_size
     )
@@ -116,7 +117,7 @@ async def test_a_client_added_after_the_start_is_not_in_the_audience(
 async def first_batch(engine: AsyncEngine, mailing: int, settings: PlannerSettings) -> int:
     progress = await expand_batch(engine, mailing, chunk=10, batch=1_000, now=utc_now())
     assert progress is not None
-    assert not progress.complete
+    assert not progress.is_complete
     assert progress.messages == 40, "the first batch is small"
     return progress.messages
 
@@ -252,8 +253,8 @@ async def test_a_job_nobody_reported_on_is_released_again_after_its_lease(
     await expand_all(engine, mailing, settings)
     (job,) = await claim(engine, mailing, 10)
     later = utc_now() + timedelta(minutes=5)
-    turn = reaping.Turn(engine, settings, later)
-    assert not await reaping.has_overdue_jobs(reaping.Turn(engine, settings, utc_now()))
+    turn = reaping.ReapRound(engine, settings, later)
+    assert not await reaping.has_overdue_jobs(reaping.ReapRound(engine, settings, utc_now()))
     assert await reaping.has_overdue_jobs(turn)
     await reaping.reclaim(turn, utc_now() - timedelta(minutes=1))
     assert await counters(engine, mailing) == {"active": 10}, "its lease was not over at that instant"
@@ -263,7 +264,7 @@ async def test_a_job_nobody_reported_on_is_released_again_after_its_lease(
     assert (again.job_id, again.release) == (job.job_id, 2)
     *_, told = told_of(mailing, lines)
     assert told == {
-        "event": "lease_ran_out",
+        "event": "lease_expired",
         "log_level": "warning",
         "mailing_id": mailing,
         "job_id": job.job_id,
@@ -281,7 +282,7 @@ async def test_for_a_provider_that_may_not_be_asked_twice_a_lost_job_is_uncertai
     await claim(engine, mailing, 10)
     once = settings.model_copy(update={"provider_idempotent": False})
     later = utc_now() + timedelta(minutes=5)
-    await reaping.reclaim(reaping.Turn(engine, once, later), later)
+    await reaping.reclaim(reaping.ReapRound(engine, once, later), later)
     assert await counters(engine, mailing) == {"uncertain": 10}
 
 
@@ -292,7 +293,7 @@ async def test_at_the_end_what_was_not_released_expires_and_the_mailing_finishes
     mailing = await add_mailing(engine, lasts=timedelta(minutes=1))
     await expand_all(engine, mailing, settings)
     job, *_ = await claim(engine, mailing, 10)
-    turn = reaping.Turn(engine, settings, utc_now() + timedelta(minutes=2))
+    turn = reaping.ReapRound(engine, settings, utc_now() + timedelta(minutes=2))
     await reaping.reap(turn)
     assert await counters(engine, mailing) == {"active": 10, "expired": 20}
     await record(engine, settings, said(job, accepted=all_accepted(job)))
@@ -320,7 +321,7 @@ async def test_a_canceled_mailing_keeps_what_was_sent_and_cancels_the_rest(
     await expand_all(engine, mailing, settings)
     (job,) = await claim(engine, mailing, 10)
     await query_update(engine, "UPDATE mailings SET state = 'canceled'")
-    turn = reaping.Turn(engine, settings, utc_now())
+    turn = reaping.ReapRound(engine, settings, utc_now())
     await reaping.reap(turn)
     assert await counters(engine, mailing) == {"active": 10, "canceled": 20}
     ids = [message.id for message in job.messages]
@@ -337,9 +338,9 @@ async def test_a_deleted_mailing_leaves_no_rows_once_no_sender_can_hold_it(
     mailing = await add_mailing(engine)
     await expand_all(engine, mailing, settings)
     await query_update(engine, "UPDATE mailings SET state = 'deleted', stopped_at = now()")
-    await reaping.reap(reaping.Turn(engine, settings, utc_now()))
+    await reaping.reap(reaping.ReapRound(engine, settings, utc_now()))
     assert await counters(engine, mailing) == {"canceled": 30}
-    later = reaping.Turn(engine, settings, utc_now() + timedelta(minutes=10))
+    later = reaping.ReapRound(engine, settings, utc_now() + timedelta(minutes=10))
     await reaping.reap(later)
     assert await query(engine, "SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM jobs)") == [(0, 0)]
     assert await query(engine, "SELECT count(*) FROM mailings") == [(0,)]

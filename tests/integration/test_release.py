@@ -41,7 +41,7 @@ async def publisher(settings: PlannerSettings) -> AsyncIterator[Publisher]:
     await opened.close()
 
 
-async def free_from(engine: AsyncEngine) -> datetime:
+async def next_slot_at(engine: AsyncEngine) -> datetime:
     """When the provider's next slot is."""
     ((at,),) = await query(engine, "SELECT to_timestamp(taken_until) FROM paces WHERE mailing_id = 0")
     assert isinstance(at, datetime)
@@ -73,7 +73,7 @@ async def test_single_messages_take_no_slots_that_are_far_ahead(
         now = began + timedelta(seconds=turn / 10)
         released += await release(engine, publisher, limited, now=now)
         # One turn's worth beyond, at the most: so no slot comes after its job's lease.
-        assert await free_from(engine) <= now + timedelta(seconds=LEAD + AHEAD + 0.2)
+        assert await next_slot_at(engine) <= now + timedelta(seconds=LEAD + AHEAD + 0.2)
     assert 40 <= released <= 48
 
 

@@ -9,11 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import LogCapture
 
-from services.planner import claiming, planning, reaping, recording, retrying, survey
+from services.planner import claiming, planning, reaping, recording, retrying, survey_queries
 from services.planner.pacing import LEAD, Limit
 from services.planner.planning import HOLD
+from services.planner.queries import find_mailings_to_retry
 from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
+from services.planner.survey_queries import take_survey
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result
 from shared.database.transactions import transaction
 from shared.zones import find_zone
@@ -91,8 +93,8 @@ async def plans(engine: AsyncEngine) -> set[tuple[object, ...]]:
     return set(await query(engine, "SELECT zone, due_at, send_before FROM jobs WHERE state = 'planned'"))
 
 
-def turn(engine: AsyncEngine, settings: PlannerSettings, now: datetime) -> reaping.Turn:
-    return reaping.Turn(engine, settings, now)
+def turn(engine: AsyncEngine, settings: PlannerSettings, now: datetime) -> reaping.ReapRound:
+    return reaping.ReapRound(engine, settings, now)
 
 
 def at(hour: int, *, day: int = 4) -> datetime:
@@ -249,7 +251,7 @@ async def test_what_is_held_for_its_zone_is_told_of_and_goes_out_when_the_zone_i
     for _ in range(3):
         now += HOLD
         assert await claim(engine, mailing, now) == []
-        assert (await survey.take_survey(engine, now)).held == 15
+        assert (await take_survey(engine, now)).held == 15
         lines.entries.clear()
         await reaping.replan(turn(engine, settings, now))
         assert told_of(mailing, lines) == [
@@ -262,10 +264,10 @@ async def test_what_is_held_for_its_zone_is_told_of_and_goes_out_when_the_zone_i
                 "held": 15,
             }
         ], "a line, however many jobs there are"
-    for module in (planning, survey):  # a newer tzdata
+    for module in (planning, survey_queries):  # a newer tzdata
         monkeypatch.setattr(module, "find_zone", lambda name: find_zone(MOSCOW if name == MARS else name))
     await reaping.replan(turn(engine, settings, now + HOLD))
-    assert (await survey.take_survey(engine, now)).held == 0
+    assert (await take_survey(engine, now)).held == 0
     assert sum(len(job.messages) for job in await claim(engine, mailing, now + HOLD)) == 15
 
 
@@ -274,10 +276,10 @@ async def test_where_local_time_does_not_matter_no_zone_holds_anything(
 ) -> None:
     await clients_in(engine, MARS)
     mailing = await mailing_at_noon(engine, settings)
-    assert (await survey.take_survey(engine, NOON)).held == 3
+    assert (await take_survey(engine, NOON)).held == 3
     await execute(engine, "UPDATE mailings SET window_from = NULL, window_until = NULL")
     await reaping.replan(turn(engine, settings, NOON + HOLD))
-    assert (await survey.take_survey(engine, NOON + HOLD)).held == 0
+    assert (await take_survey(engine, NOON + HOLD)).held == 0
     (job,) = await claim(engine, mailing, NOON + HOLD)
     assert len(job.messages) == 3
 
@@ -294,7 +296,7 @@ async def test_what_is_held_for_its_zone_goes_out_when_its_client_is_given_anoth
     assert [message.id for message in job.messages] == [2, 3]
     assert job.send_before == at(18)
     assert await plans(engine) == {(MARS, NOON + 2 * HOLD, NOON + 2 * HOLD)}
-    assert (await survey.take_survey(engine, NOON + HOLD)).held == 1
+    assert (await take_survey(engine, NOON + HOLD)).held == 1
 
 
 async def test_what_never_opened_expires_for_that_reason(engine: AsyncEngine, settings: PlannerSettings) -> None:
@@ -381,9 +383,14 @@ async def ask_to_retry(engine: AsyncEngine, mailing: int, *statuses: str, now: d
     )
 
 
+async def mailings_to_retry(engine: AsyncEngine) -> list[int]:
+    async with transaction(engine) as connection:
+        return await find_mailings_to_retry(connection)
+
+
 async def retry_all(engine: AsyncEngine, mailing: int, now: datetime, batch: int = 4) -> int:
     count = 0
-    while mailing in await retrying.mailings_asked(engine):
+    while mailing in await mailings_to_retry(engine):
         done = await retrying.retry_batch(engine, mailing, chunk=3, batch=batch, now=now)
         assert done is not None
         count += done

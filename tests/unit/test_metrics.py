@@ -15,7 +15,7 @@ from prometheus_client.registry import CollectorRegistry
 
 import services.api.edge.metrics  # noqa: F401 - for what it registers
 from services.planner.metrics import LedgerMetrics
-from services.planner.survey import Due, Lane, RunningMailing, Survey
+from services.planner.survey_queries import Due, DueLane, RunningMailing, Survey
 from services.sender.metrics import Posts
 from shared.contracts import Outcome
 from shared.telemetry.metrics import exposition
@@ -27,7 +27,7 @@ NAME = re.compile(r"\b(?:mailing|rabbitmq)_\w+|\bprocess_\w+")
 
 SURVEY = Survey(
     mailings={"scheduled": 1, "running": 2, "paused": 0},
-    due={Lane.EXPRESS: Due(0, 0.0), Lane.ORDINARY: Due(500, 12.5)},
+    due={DueLane.EXPRESS: Due(0, 0.0), DueLane.ORDINARY: Due(500, 12.5)},
     start_lag=0.0,
     jobs_outstanding=3,
     messages_outstanding=250,

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.planner.outcomes import OpenMessage, Policy, Said, Settle, TryAgain, backoff, next_step
+from services.planner.outcomes import (
+    FinalStep,
+    OpenMessage,
+    Policy,
+    ReportedOutcome,
+    RetryStep,
+    backoff,
+    next_step,
+)
 from shared.contracts import Outcome, ReturnReason
 from shared.statuses import MailingState, MessageStatus, Reason
 
@@ -33,7 +41,7 @@ CANCELED = OpenMessage(tries=0, expired_at=NOW + timedelta(hours=1), mailing_sta
 outcomes = st.sampled_from(Outcome)
 policies = st.sampled_from([POLICY, ONCE_ONLY])
 said = st.builds(
-    Said,
+    ReportedOutcome,
     outcome=outcomes,
     retry_after=st.none() | st.floats(0, 86_400),
     reason=st.sampled_from(ReturnReason) | st.none(),
@@ -47,76 +55,80 @@ messages = st.builds(
 jitters = st.floats(0, 1, exclude_max=True)
 
 
-def step(message: OpenMessage, word: Said, policy: Policy = POLICY) -> Settle | TryAgain:
+def step(message: OpenMessage, word: ReportedOutcome, policy: Policy = POLICY) -> FinalStep | RetryStep:
     return next_step(message, word, now=NOW, policy=policy, jitter=0.0)
 
 
 @pytest.mark.parametrize("message", [RUNNING, OVER, CANCELED])
 def test_the_providers_word_is_final_whatever_the_mailing_does(message: OpenMessage) -> None:
-    assert step(message, Said(Outcome.ACCEPTED)) == Settle(MessageStatus.SENT)
-    assert step(message, Said(Outcome.REJECTED)) == Settle(MessageStatus.FAILED, Reason.ANSWER)
+    assert step(message, ReportedOutcome(Outcome.ACCEPTED)) == FinalStep(MessageStatus.SENT)
+    assert step(message, ReportedOutcome(Outcome.REJECTED)) == FinalStep(MessageStatus.FAILED, Reason.ANSWER)
 
 
 def test_what_was_deferred_is_tried_again_later_and_that_counts() -> None:
-    assert step(RUNNING, Said(Outcome.DEFERRED)) == TryAgain(NOW + timedelta(seconds=5), counts=True)
+    assert step(RUNNING, ReportedOutcome(Outcome.DEFERRED)) == RetryStep(
+        NOW + timedelta(seconds=5), is_failed_try=True
+    )
 
 
 def test_the_provider_may_ask_for_a_longer_wait_but_not_for_a_shorter_one() -> None:
-    assert step(RUNNING, Said(Outcome.DEFERRED, retry_after=90)) == TryAgain(
-        NOW + timedelta(seconds=90), counts=True
+    assert step(RUNNING, ReportedOutcome(Outcome.DEFERRED, retry_after=90)) == RetryStep(
+        NOW + timedelta(seconds=90), is_failed_try=True
     )
-    assert step(RUNNING, Said(Outcome.DEFERRED, retry_after=1)) == TryAgain(
-        NOW + timedelta(seconds=5), counts=True
+    assert step(RUNNING, ReportedOutcome(Outcome.DEFERRED, retry_after=1)) == RetryStep(
+        NOW + timedelta(seconds=5), is_failed_try=True
     )
 
 
 def test_an_unclear_answer_is_repeated_only_if_that_can_do_no_harm() -> None:
-    assert isinstance(step(RUNNING, Said(Outcome.UNCERTAIN)), TryAgain)
-    assert step(RUNNING, Said(Outcome.UNCERTAIN), ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN, Reason.ANSWER)
+    assert isinstance(step(RUNNING, ReportedOutcome(Outcome.UNCERTAIN)), RetryStep)
+    assert step(RUNNING, ReportedOutcome(Outcome.UNCERTAIN), ONCE_ONLY) == FinalStep(
+        MessageStatus.UNCERTAIN, Reason.ANSWER
+    )
 
 
 def test_a_redelivered_job_waits_for_the_reports_of_whoever_had_it() -> None:
-    word = Said(Outcome.RETURNED, reason=ReturnReason.REDELIVERED)
-    assert step(RUNNING, word) == TryAgain(NOW + timedelta(seconds=10), counts=False)
-    assert step(RUNNING, word, ONCE_ONLY) == Settle(MessageStatus.UNCERTAIN, Reason.SILENCE)
+    word = ReportedOutcome(Outcome.RETURNED, reason=ReturnReason.REDELIVERED)
+    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=10), is_failed_try=False)
+    assert step(RUNNING, word, ONCE_ONLY) == FinalStep(MessageStatus.UNCERTAIN, Reason.SILENCE)
 
 
 @pytest.mark.parametrize("reason", [ReturnReason.SHUTDOWN, ReturnReason.STOPPED, ReturnReason.LEASE_OVER])
 def test_what_came_back_untried_is_due_at_once_and_does_not_count(reason: ReturnReason) -> None:
-    assert step(RUNNING, Said(Outcome.RETURNED, reason=reason)) == TryAgain(NOW, counts=False)
+    assert step(RUNNING, ReportedOutcome(Outcome.RETURNED, reason=reason)) == RetryStep(NOW, is_failed_try=False)
 
 
 def test_while_the_provider_is_out_messages_come_back_after_a_pause_that_does_not_count() -> None:
-    word = Said(Outcome.RETURNED, reason=ReturnReason.CIRCUIT_OPEN)
-    assert step(RUNNING, word) == TryAgain(NOW + timedelta(seconds=1), counts=False)
-    assert step(RUNNING, word, ONCE_ONLY) == TryAgain(NOW + timedelta(seconds=1), counts=False)
+    word = ReportedOutcome(Outcome.RETURNED, reason=ReturnReason.CIRCUIT_OPEN)
+    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False)
+    assert step(RUNNING, word, ONCE_ONLY) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False)
 
 
 def test_a_message_whose_end_was_moved_while_it_was_out_is_due_at_once() -> None:
-    assert step(RUNNING, Said(Outcome.EXPIRED)) == TryAgain(NOW, counts=False)
+    assert step(RUNNING, ReportedOutcome(Outcome.EXPIRED)) == RetryStep(NOW, is_failed_try=False)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
 def test_when_the_time_is_over_an_unsent_message_is_expired(outcome: Outcome) -> None:
-    assert step(OVER, Said(outcome)) == Settle(MessageStatus.EXPIRED, Reason.END)
+    assert step(OVER, ReportedOutcome(outcome)) == FinalStep(MessageStatus.EXPIRED, Reason.END)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
 def test_of_a_canceled_mailing_an_unsent_message_is_canceled(outcome: Outcome) -> None:
-    assert step(CANCELED, Said(outcome)) == Settle(MessageStatus.CANCELED, Reason.CANCEL)
+    assert step(CANCELED, ReportedOutcome(outcome)) == FinalStep(MessageStatus.CANCELED, Reason.CANCEL)
 
 
 @given(messages, said, policies, jitters)
 def test_every_step_is_a_final_state_or_a_wait_within_bounds(
-    message: OpenMessage, word: Said, policy: Policy, jitter: float
+    message: OpenMessage, word: ReportedOutcome, policy: Policy, jitter: float
 ) -> None:
     match next_step(message, word, now=NOW, policy=policy, jitter=jitter):
-        case Settle(MessageStatus.SENT, reason):
+        case FinalStep(MessageStatus.SENT, reason):
             assert reason is None
-        case Settle(status, reason):
+        case FinalStep(status, reason):
             assert status.is_final
             assert reason in status.reasons
-        case TryAgain(due_at):
+        case RetryStep(due_at):
             assert NOW <= due_at <= NOW + max(timedelta(minutes=12), timedelta(seconds=word.retry_after or 0))
             assert message.expired_at > NOW, "nothing is tried again after the end"
 
@@ -131,12 +143,12 @@ def test_the_wait_grows_with_the_tries_up_to_its_most(tries: int, jitter: float)
 def test_what_comes_back_as_its_window_closes_is_for_the_next_opening() -> None:
     closes_at = NOW + timedelta(milliseconds=80)
     closing = replace(RUNNING, closes_at=closes_at)
-    assert step(closing, Said(Outcome.EXPIRED)) == TryAgain(closes_at, counts=False)
+    assert step(closing, ReportedOutcome(Outcome.EXPIRED)) == RetryStep(closes_at, is_failed_try=False)
     # The mailing's end had come first, and was moved since: this opening goes on.
-    assert step(replace(RUNNING, closes_at=NOW + timedelta(hours=3)), Said(Outcome.EXPIRED)) == TryAgain(
-        NOW, counts=False
-    )
+    assert step(
+        replace(RUNNING, closes_at=NOW + timedelta(hours=3)), ReportedOutcome(Outcome.EXPIRED)
+    ) == RetryStep(NOW, is_failed_try=False)
     # It was long on its way: not into the past.
-    assert step(replace(RUNNING, closes_at=NOW - timedelta(hours=3)), Said(Outcome.EXPIRED)) == TryAgain(
-        NOW, counts=False
-    )
+    assert step(
+        replace(RUNNING, closes_at=NOW - timedelta(hours=3)), ReportedOutcome(Outcome.EXPIRED)
+    ) == RetryStep(NOW, is_failed_try=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ledger.counters import COUNTERS, Moves
+from shared.ledger.counters import COUNTERS, StatusMoves
 from shared.ledger.tables import Counters
 from shared.statuses import FINAL_STATUSES, RETRYABLE_STATUSES, MessageStatus, Reason, may_follow
 
@@ -33,4 +33,4 @@ def test_every_status_is_described_for_users() -> None:
 
 def test_a_move_that_is_not_allowed_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot change from sent to new"):
-        Moves().add(1, MessageStatus.SENT, MessageStatus.NEW, 1)
+        StatusMoves().add(1, MessageStatus.SENT, MessageStatus.NEW, 1)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.clients import queries
 from services.api.clients.schemas import ClientFields, ClientIn, ClientOut
 from services.api.edge.refusals import NotFound, NumberTaken
-from shared.ledger.counters import Moves
+from shared.ledger.counters import StatusMoves
 from shared.statuses import MessageStatus
 
 _CREATE = text("""
@@ -103,7 +103,7 @@ async def delete(connection: AsyncConnection, client_id: int) -> None:
 
 async def _cancel_messages(connection: AsyncConnection, client_id: int, jobs: list[int]) -> None:
     canceled = await connection.execute(_CANCEL_MESSAGES, {"client_id": client_id, "jobs": jobs})
-    moves = Moves()
+    moves = StatusMoves()
     concerned = []
     for mailing_id, job_id in canceled.all():
         moves.add(mailing_id, MessageStatus.NEW, MessageStatus.CANCELED, 1)

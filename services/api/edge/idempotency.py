@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.edge.refusals import KeyInFlight, KeyReused
-from shared.ledger.tables import KEY_LIFETIME
+from shared.ledger.idempotency_keys import KEY_LIFETIME
 
 Arguments = ParamSpec("Arguments")
 

@@ -1,19 +1,16 @@
-"""Cutting: how a batch of clients becomes jobs, of one zone each if there is a local window."""
+"""Part of a statement that deals the rows of a query out to new jobs, of one zone each if there is a window."""
 
 from collections.abc import Iterable
 from datetime import datetime
-
-from sqlalchemy import text
-
-from services.planner.planning import plan
-from shared.windows import Window
+from typing import NamedTuple
 
 # Rows are dealt out to the chunks like cards. So messages that are settled together stand on many pages, a few on
 # each, and there is room for their second version beside the first: cut in slices, two thirds would have none.
 # `batch` numbers the chunks over all zones, and `numbered` has the job of each: jobs get ascending ids, so the
 # n-th of the inserted ids is the job of the n-th chunk. Without a local window there is one zone, the empty one. A
-# client whose zone has changed since the plans were made finds none: its job is over at once, and planned anew.
-_CUT = """
+# client whose zone has changed since the plans were made finds no plan: its job is over at once, and is planned
+# anew.
+_DEAL = """
     batch AS MATERIALIZED (
         SELECT *, dense_rank() OVER (ORDER BY zone, part) AS chunk
         FROM (
@@ -39,24 +36,28 @@ _CUT = """
 """
 
 
-def cut(source: str, order: str) -> str:
-    """The parts `batch` and `numbered` of a statement that cuts the rows of the query `source` into jobs.
+class ZonePlan(NamedTuple):
+    """Time at which the jobs of one zone are due, and the end of their local window. No window: zone ''."""
 
-    Each row has a `zone`; those of a zone are dealt out by ascending `order`, to as few jobs as can be.
+    zone: str
+    due_at: datetime
+    send_before: datetime | None
+
+
+def deal_into_jobs(source: str, order: str) -> str:
+    """Return the parts `batch` and `numbered` of a statement that deals the rows of the query `source` out to
+    jobs.
+
+    Each row has a `zone`. The rows of a zone go, by ascending `order`, to as few jobs as possible.
     """
-    return _CUT.format(source=source, order=order)
+    return _DEAL.format(source=source, order=order)
 
 
-# PostgreSQL can only guess how many rows there are between the parts of such a statement, and on a young
-# database it guesses few: a nested loop then takes many times as long.
-WITHOUT_NESTED_LOOPS = text("SET LOCAL enable_nestloop = off")
-
-
-def plans_for(window: Window | None, zones: Iterable[str], now: datetime) -> dict[str, list[object]]:
-    """The parameters of such a statement that tell when the jobs of each zone are due."""
-    plans = [(zone, plan(window, zone, now)) for zone in (zones if window else [""])]
+def plan_parameters(plans: Iterable[ZonePlan]) -> dict[str, list[object]]:
+    """Return the parameters of such a statement that say when the jobs of each zone are due."""
+    plans = list(plans)
     return {
-        "zones": [zone for zone, _ in plans],
-        "due_ats": [planned.due_at for _, planned in plans],
-        "send_befores": [planned.send_before for _, planned in plans],
+        "zones": [plan.zone for plan in plans],
+        "due_ats": [plan.due_at for plan in plans],
+        "send_befores": [plan.send_before for plan in plans],
     }
