@@ -51,4 +51,11 @@ def title(manifest: Manifest) -> str:
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
     """True if a selector by labels matches; an empty one matches everything."""
-    return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+    equal = all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+    return equal and all(_holds(expression, labels) for expression in selector.get("matchExpressions", []))
+
+
+def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
+    if expression["operator"] != "In":
+        raise NotImplementedError(f"a selector with {expression['operator']}")
+    return labels.get(expression["key"]) in expression["values"]

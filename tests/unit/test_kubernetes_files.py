@@ -14,6 +14,8 @@ from deploy.kubernetes.pod_rules import SHUTDOWN_SECONDS
 from deploy.kubernetes.rendering import FOLDER, RULES, prometheus_rule
 from deploy.kubernetes.vendor_schemas import close
 from services.api.settings import ApiSettings
+from services.console.main import GRACE
+from services.console.settings import ConsoleSettings
 from services.planner.settings import PlannerSettings
 from services.sender.consumer import DRAIN_TIMEOUT
 from services.sender.settings import SenderSettings
@@ -25,7 +27,7 @@ DEPLOYMENTS = {
     if manifest["kind"] == "Deployment" and "selector" in manifest["spec"]
 }
 MINE = ("", "/kustomization.yaml")  # the overlay that the guide's reader makes
-SETTINGS = (ApiSettings, PlannerSettings, SenderSettings)
+SETTINGS = (ApiSettings, ConsoleSettings, PlannerSettings, SenderSettings)
 
 
 def container(name: str) -> dict[str, Any]:
@@ -39,6 +41,8 @@ def variables() -> set[str]:
     for path in FOLDER.glob("overlays/*/kustomization.yaml"):
         for generated in yaml.safe_load(path.read_text())["configMapGenerator"]:
             lines += generated["literals"]
+    for name in DEPLOYMENTS:
+        lines += [variable["name"] for variable in container(name).get("env", [])]
     return {line.partition("=")[0] for line in lines}
 
 
@@ -67,10 +71,16 @@ def test_a_deployment_runs_a_service_that_there_is(name: str) -> None:
     assert importlib.util.find_spec(f"{module}.__main__")
 
 
+def test_every_service_is_deployed() -> None:
+    services = {path.parent.name for path in (FOLDER.parents[1] / "services").glob("*/__main__.py")}
+    assert services == set(DEPLOYMENTS), "a service needs a file in deploy/kubernetes/base"
+
+
 def test_services_end_within_what_the_grace_periods_allow_for() -> None:
     api_grace = ApiSettings.model_fields["api_grace"].default
     assert api_grace < timedelta(seconds=SHUTDOWN_SECONDS)
     assert DRAIN_TIMEOUT < SHUTDOWN_SECONDS
+    assert GRACE < SHUTDOWN_SECONDS
 
 
 def test_the_alerts_for_the_operator_are_those_of_prometheus() -> None:

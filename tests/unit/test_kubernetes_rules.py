@@ -183,6 +183,15 @@ def test_an_overlay_that_breaks_a_rule_is_found(sentence: str, change: Change) -
     assert [line for line in found(objects) if sentence in line], found(objects)
 
 
+def test_a_policy_for_some_components_concerns_no_other() -> None:
+    objects = good()
+    expression = {"key": "app.kubernetes.io/component", "operator": "In", "values": ["sender"]}
+    spec("NetworkPolicy", objects).update(podSelector={"matchExpressions": [expression]})
+    assert found(objects) == []
+    expression["values"] = ["api"]
+    assert len(found(objects)) == 2
+
+
 def test_secrets_that_operators_make_are_known() -> None:
     objects = good()
     source = pod(objects)["volumes"][0]["projected"]["sources"][0]["secret"]
