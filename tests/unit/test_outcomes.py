@@ -1,4 +1,4 @@
-"""What an outcome means: every row of the table in ARCHITECTURE.md, and the bounds of the retries."""
+"""Meaning of an outcome: every row of the table in docs/delivery.md, and the bounds of the retries."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
