@@ -60,13 +60,13 @@ class DatabaseSettings(LogSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _with_driver(cls, url: SecretStr) -> SecretStr:
+    def _is_postgresql(cls, url: SecretStr) -> SecretStr:
         scheme, separator, rest = url.get_secret_value().partition("://")
         if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"} or not _has_port(url):
             raise ValueError("must look like postgresql://user:password@host:port/database")
         if rest.count("@") > 1:  # a part of the password would be taken for the host, and be logged
             raise ValueError("an @ in the user or the password must be written as %40")
-        return SecretStr(f"postgresql+psycopg://{rest}")
+        return SecretStr(f"postgresql://{rest}")  # psycopg is SQLAlchemy's default
 
 
 def _has_port(url: SecretStr) -> bool:

@@ -50,7 +50,7 @@ class Page(BaseModel):
 @asynccontextmanager
 async def with_sqlalchemy(url: str) -> AsyncIterator[Ask]:
     engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        url,
         pool_size=CONNECTIONS,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,

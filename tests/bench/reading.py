@@ -262,7 +262,7 @@ def main() -> int:
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     with PrivateServers(state / "servers", throwaway=True, environment={}) as servers:
-        migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
+        migrate(SecretStr(servers.database_url))
         return 0 if asyncio.run(run(Servers(servers.database_url, servers.broker_url), logs, messages)) else 1
 
 

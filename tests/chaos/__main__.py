@@ -57,7 +57,7 @@ async def run(options: Options, state: Path) -> bool:
     logs = state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with PrivateServers(state / "servers", throwaway=True, environment={}) as servers:
-        migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
+        migrate(SecretStr(servers.database_url))
         async with running_sandbox() as sandbox:
             await sandbox.control.behave("slow", latency_ms=LATENCY_MS)
             world = World(servers, sandbox, logs, options.concurrency)

@@ -12,7 +12,7 @@ from tests.servers import Servers, own_database
 
 
 def test_the_migrations_make_what_the_tables_say(database_url: str) -> None:
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    engine = create_engine(database_url)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
     engine.dispose()
@@ -34,7 +34,7 @@ def test_the_migrations_store_rows_as_the_tables_say(database_url: str) -> None:
 
 def test_messages_are_as_they_were_after_their_table_was_rewritten(servers: Servers) -> None:
     with own_database(servers, "migration") as url:
-        for_us = SecretStr(url.replace("postgresql://", "postgresql+psycopg://", 1))
+        for_us = SecretStr(url)
         migrate(for_us, to="0002")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("""
