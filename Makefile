@@ -39,7 +39,6 @@ run: $(INSTALLED) ## the whole system here until Ctrl-C (SENDERS=2, MAILING_API_
 
 .PHONY: test
 test: $(INSTALLED) ## all tests, on real servers (TESTS=tests/unit for some of them)
-	@$(BIN)/python -m deploy.local prepare
 	@$(BIN)/pytest $(WORKERS) $(TESTS)
 
 .PHONY: chaos

@@ -1,10 +1,9 @@
-"""The servers that tests run on: real PostgreSQL and RabbitMQ, or the tests fail.
+"""Fixtures of the real servers that tests run on, PostgreSQL and RabbitMQ.
 
-Each is found in this order: `MAILING_DATABASE_URL` or `MAILING_BROKER_URL`, else a container where Docker answers,
-else a private server of `deploy.local`. A database of its own is made on the server, whatever it is; the
-broker's queues of the service are purged.
+`tests.servers` finds them. The tests make their own database on the server, and purge the service's queues.
 """
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,48 +12,64 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database.engine import open_engine
 from shared.ledger.migrations import migrate
-from tests.servers import Servers, empty_queues, empty_tables, found_servers, own_database
+from tests.servers import (
+    Servers,
+    empty_queues,
+    empty_tables,
+    found_servers,
+    own_database,
+    prepare_servers,
+)
 
 pytest_plugins = ["tests.sandbox"]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the servers ready, if a test needs them: `tests/unit` needs none."""
+    needed = any("servers" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and not session.config.option.collectonly:
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            prepare_servers(lambda line: print(line, file=sys.stderr, flush=True))
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    """Both servers, for the whole run."""
+    """Run both servers during the session."""
     with found_servers() as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def database_url(servers: Servers) -> Iterator[str]:
-    """An empty database at the current schema, dropped afterwards."""
+    """Make an empty database at the current schema, and drop it afterwards."""
     with own_database(servers, "test") as url:
-        migrate(SecretStr(url.replace("postgresql://", "postgresql+psycopg://", 1)))
+        migrate(SecretStr(url))
         yield url
 
 
 @pytest.fixture(scope="session")
 def broker_url(servers: Servers) -> str:
-    """An AMQP URL."""
+    """AMQP URL of the broker."""
     return servers.broker_url
 
 
 @pytest.fixture
 def clean_database(database_url: str) -> None:
-    """Empties every table before the test."""
+    """Empty every table before the test."""
     empty_tables(database_url)
 
 
 @pytest.fixture
 async def clean_broker(broker_url: str) -> None:
-    """Empties every queue before the test."""
+    """Empty every queue before the test."""
     await empty_queues(broker_url)
 
 
 @pytest.fixture
 async def engine(database_url: str, clean_database: None) -> AsyncIterator[AsyncEngine]:
-    """An engine on the clean database."""
-    url = SecretStr(database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    """Open an engine on the clean database."""
+    url = SecretStr(database_url)
     opened = open_engine(url, "tests")
     yield opened
     await opened.dispose()

@@ -1,9 +1,10 @@
-"""Finds the servers to test on, and empties them."""
+"""Servers to test on: those that the environment names, else containers, else private ones of `deploy.local`."""
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +12,14 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from deploy.local.rabbitmq_programs import docker_answers
+from deploy.local.rabbitmq_programs import (
+    DOCKER_IMAGE,
+    Notify,
+    docker_answers,
+    docker_image_available,
+    install,
+    installed_programs,
+)
 from deploy.local.stack import BROKER_VARIABLE, DATABASE_VARIABLE
 from deploy.local.stack import Servers as PrivateServers
 from shared.broker.connection import close, connect
@@ -19,43 +27,66 @@ from shared.ledger.tables import Table
 from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
 
 REPOSITORY = Path(__file__).parents[1]
-# Whatever release of these is at hand: CI and deploy/compose.yaml, which must not change by themselves, name one.
-POSTGRES_IMAGE = "postgres:18"
-RABBITMQ_IMAGE = "rabbitmq:4-management"
+POSTGRES_IMAGE = "postgres:18.6"
+RABBITMQ_IMAGE = DOCKER_IMAGE
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where they are. `database_url` is of a database that a fresh one may be created beside."""
+    """Addresses. A new database can be created beside the one of `database_url`."""
 
     database_url: str
     broker_url: str
 
 
+def prepare_servers(notify: Notify) -> None:
+    """Get what `found_servers` needs. This may take minutes, so it is no part of a test with its time limit."""
+    given = _given()
+    if (given.database_url and given.broker_url) or (reason := why_no_containers()) is None:
+        return
+    notify(f"{reason}: the tests run on private servers")
+    if not (given.broker_url or installed_programs()):
+        install(notify, REPOSITORY / ".local" / "install.log")
+
+
 @contextmanager
 def found_servers() -> Iterator[Servers]:
-    """The servers, started if need be and then stopped at the end: each the one that the environment names, else a
-    container where Docker answers, else a private one."""
-    given = Servers(os.environ.get(DATABASE_VARIABLE, ""), os.environ.get(BROKER_VARIABLE, ""))
+    """Start the servers that the environment does not name, and stop them at the end."""
+    given = _given()
     if given.database_url and given.broker_url:
         yield given
         return
-    with _containers_beside(given) if docker_answers() else _private() as servers:
+    with _private() if why_no_containers() else _containers_beside(given) as servers:
         yield servers
+
+
+def _given() -> Servers:
+    return Servers(os.environ.get(DATABASE_VARIABLE, ""), os.environ.get(BROKER_VARIABLE, ""))
+
+
+@cache
+def why_no_containers() -> str | None:
+    """Return None if Docker answers and has both images, or can pull them."""
+    if not docker_answers():
+        return "Docker does not answer"
+    for image in (POSTGRES_IMAGE, RABBITMQ_IMAGE):
+        if not docker_image_available(image, print):
+            return f"Docker has no image {image} and cannot pull it"
+    return None
 
 
 @contextmanager
 def _private() -> Iterator[Servers]:
-    """Of these, too, one that the environment names is used as it is."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "only")  # of several that run tests side by side
+    """Run private servers; a server that the environment names is used as it is."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "only")  # each worker has its own servers
     with PrivateServers(REPOSITORY / ".local" / f"test-{worker}", throwaway=True) as servers:
         yield Servers(servers.database_url, servers.broker_url)
 
 
 @contextmanager
 def _containers_beside(given: Servers) -> Iterator[Servers]:
-    """A container for each that is not given. They end with this block: the reaper image of testcontainers is not
-    needed for that."""
+    """Run a container for each server that is not given."""
+    # The containers end with this block, so that the reaper image of testcontainers is not needed.
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     with ExitStack() as stack:
         yield Servers(
@@ -83,7 +114,7 @@ def _rabbitmq_container() -> Iterator[str]:
 
 @contextmanager
 def own_database(servers: Servers, purpose: str) -> Iterator[str]:
-    """The URL of a new database without a schema, dropped afterwards."""
+    """Create a database without a schema, yield its URL, and drop it afterwards."""
     name = f"mailing_{purpose}_{os.getpid()}"
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute(
@@ -94,14 +125,14 @@ def own_database(servers: Servers, purpose: str) -> Iterator[str]:
 
 
 def empty_tables(database_url: str) -> None:
-    """Removes every row. Ids begin anew."""
+    """Remove every row, and let ids begin at 1."""
     names = sql.SQL(", ").join(sql.Identifier(name) for name in sorted(Table.metadata.tables))
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
 
 
 async def empty_queues(broker_url: str) -> None:
-    """Removes what killed processes left in the queues: it speaks of rows that are gone."""
+    """Remove what killed processes left in the queues, because it refers to rows that are gone."""
     connection = await connect(SecretStr(broker_url), "tests")
     channel = await connection.channel()
     for name, queue in (await declare(channel)).items():

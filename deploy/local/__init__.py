@@ -1,4 +1,4 @@
-"""The whole system on one machine, with servers of its own: `python -m deploy.local --help`.
+"""Local runner: the whole system on one machine with servers of its own. See `python -m deploy.local --help`.
 
-For Linux and macOS; on Windows use WSL or docker compose.
+It works on Linux and macOS. On Windows, use WSL or docker compose.
 """

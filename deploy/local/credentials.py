@@ -1,6 +1,4 @@
-"""Passwords of private servers: random, made once per state folder, readable by their owner alone."""
-
-from __future__ import annotations
+"""Passwords of private servers: random, one per state folder, readable by the owner only."""
 
 import os
 import secrets
@@ -8,7 +6,7 @@ from pathlib import Path
 
 
 def password_in(file: Path) -> str:
-    """The password kept in `file`, which is made if it does not exist."""
+    """Return the password in `file`; make the file if it does not exist."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_private(file, secrets.token_hex(16))
@@ -16,7 +14,7 @@ def password_in(file: Path) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replaces the file in one step: a half-written one is never seen, nor one that others may read."""
+    """Replace the file in one step, so that nobody sees half of it and no other user can read it."""
     draft = file.with_name(f".{file.name}.new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,9 +1,6 @@
-"""`make demo`: 10,000 clients by REST, one mailing to half of them, and a reckoning of every single message."""
-
-from __future__ import annotations
+"""`make demo`: add 10,000 clients by REST, send one mailing to half of them, and account for every message."""
 
 import asyncio
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +12,6 @@ from deploy.local.processes import Processes
 from deploy.local.progress import Progress
 from deploy.local.reckoning import Reckoning
 from deploy.local.scenario import AUDIENCE, CLIENTS, add_clients, send_mailing
-from deploy.local.sinks import FileSink
 from deploy.local.stack import Servers
 from deploy.local.system import Plan, start_system
 
@@ -23,37 +19,34 @@ SENDERS = 2
 
 
 def demo(state: Path) -> int:
-    """The exit status. The last line of output is the reckoning, once everything has been stopped."""
+    """Run the demo and return the exit status. The last line of output is the reckoning."""
     progress = Progress()
+    logs = state / "logs"
     try:
-        reckoning = _on_a_system_of_its_own(state, progress)
+        reckoning = _run(state, logs, progress)
     except (LocalStackError, httpx.HTTPError, psycopg.Error) as error:
-        progress.say(f"the demo failed: {error}")
-        progress.say(f"logs are in {state}")
+        progress.print_line(f"the demo failed: {error}")
+        progress.print_line(f"logs are in {logs}")
         return 1
     problems = reckoning.problems(CLIENTS, AUDIENCE)
     if problems:
-        progress.say(f"logs are in {state}")
-        progress.say(f"it does not add up: {'; '.join(problems)}")
+        progress.print_line(f"logs are in {logs}")
+        progress.print_line(f"the numbers do not add up: {'; '.join(problems)}")
     print(reckoning.line(), flush=True)
     return 1 if problems else 0
 
 
-def _on_a_system_of_its_own(state: Path, progress: Progress) -> Reckoning:
-    progress.say("starting PostgreSQL and RabbitMQ")
-    servers = Servers(state, throwaway=True, say=progress.say)
-    with (
-        servers.launched(),
-        closing(FileSink(state / "services.log")) as sink,
-        Processes(sink) as processes,
-    ):
-        progress.say(f"starting the API, the planner, {SENDERS} senders and the sandbox provider")
-        # A line for each of ten thousand clients would take seconds, and tell nothing.
+def _run(state: Path, logs: Path, progress: Progress) -> Reckoning:
+    progress.print_line("starting PostgreSQL and RabbitMQ")
+    servers = Servers(state, throwaway=True, notify=progress.print_line)
+    with servers.launched(), Processes(logs) as processes:
+        progress.print_line(f"starting the API, the planner, {SENDERS} senders and the sandbox provider")
+        # At level info the API logs a line per request: ten thousand of them would take seconds.
         plan = replace(Plan.on_free_ports(SENDERS), api_log_level="warning")
-        start_system(plan, servers, processes, state / "migrate.log")
-        # RabbitMQ still boots, which the API does not mind.
+        start_system(plan, servers, processes, logs / "migrate.log")
+        # The API takes clients while RabbitMQ still boots.
         asyncio.run(add_clients(plan, servers.database_url, progress))
         servers.await_ready()
         reckoning = asyncio.run(send_mailing(plan, servers.database_url, processes, progress))
-        progress.say("stopping everything")
+        progress.print_line("stopping everything")
     return reckoning

@@ -1,25 +1,25 @@
-"""What goes wrong around the private servers, each with a message that says what to do about it."""
+"""Errors of the local runner. Each message says what to do."""
 
 
 class LocalStackError(Exception):
-    """Base of all of them; `python -m deploy.local` prints the text and ends with status 1."""
+    """Base class. `python -m deploy.local` prints the message and ends with status 1."""
 
 
 class NotInstalledError(LocalStackError):
-    """A program that is needed is neither here nor could be put here."""
+    """Raised when a program is missing and cannot be installed."""
 
 
 class StartError(LocalStackError):
-    """A server or a service did not come up; the text ends with the tail of its log."""
+    """Raised when a server or a service did not start; the message ends with the last lines of its log."""
 
 
 class StoppedError(LocalStackError):
-    """A service that should run has ended."""
+    """Raised when a service has ended that should run."""
 
 
 class InUseError(LocalStackError):
-    """A state folder or a port belongs to somebody else at the moment."""
+    """Raised when another run uses the state folder or the port."""
 
 
 class CommandError(LocalStackError):
-    """A step of the set-up (the migration, say) ended with an error."""
+    """Raised when a step of the set-up failed, as the migration."""

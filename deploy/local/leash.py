@@ -1,13 +1,12 @@
-"""Runs one command that must not outlive whoever started it: `python leash.py [options] -- command…`.
+"""Run a command that must not outlive its starter: `python leash.py [options] -- command…`.
 
-The starter holds the other end of standard input and writes nothing to it. When that closes, because the starter
-asked for the end or because it died, by SIGKILL too, the command gets its stop signal and, after a grace period,
-SIGKILL. The folder that the command works on is locked meanwhile, so that a successor waits for the end of it.
-It is a program of its own, of the standard library alone, because a process killed with SIGKILL cannot tidy up
-after itself, and because the kernel's parent-death signal (used here as a second line) is bound to a *thread*.
+The starter holds the other end of standard input and writes nothing to it. That end closes when the starter asks
+for the end, and also when the starter dies, even by SIGKILL. The command then gets its stop signal and, after a
+grace period, SIGKILL. A lock file is held meanwhile, so that a successor waits for the end of the command.
+
+This is a separate program, because a process that is killed by SIGKILL cannot clean up after itself. The kernel's
+parent-death signal alone does not do, because it is bound to a thread. It is used as a second safety net.
 """
-
-from __future__ import annotations
 
 import argparse
 import contextlib
@@ -29,13 +28,13 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--signal", default="TERM", help="the signal that ends the command in good order")
+    parser.add_argument("--signal", default="TERM", help="signal that stops the command")
     parser.add_argument("--grace", type=float, default=12, help="seconds until SIGKILL follows")
-    parser.add_argument("--lock", type=Path, help="a file to hold locked meanwhile")
+    parser.add_argument("--lock", type=Path, help="file to lock while the command runs")
     parser.add_argument("--lock-wait", type=float, default=60, help="seconds to wait for that lock")
-    parser.add_argument("--remove", type=Path, help="a leftover of a killed predecessor, removed once locked")
-    parser.add_argument("--user", help="uid:gid to run the command as")
-    parser.add_argument("--pid-fd", type=int, help="file descriptor to write the command's process id to")
+    parser.add_argument("--remove", type=Path, help="leftover of a killed predecessor to remove under the lock")
+    parser.add_argument("--user", help="uid:gid of the command")
+    parser.add_argument("--pid-fd", type=int, help="file descriptor for the process id of the command")
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
 
@@ -52,7 +51,7 @@ def main() -> int:
     if options.pid_fd is not None:
         os.write(options.pid_fd, f"{pid}\n".encode())
         os.close(options.pid_fd)
-    _stop_when_let_go(pid, getattr(signal, f"SIG{options.signal}"), options.grace)
+    _stop_at_end_of_input(pid, getattr(signal, f"SIG{options.signal}"), options.grace)
     status = _wait(pid)
     _kill_group(pid)
     _kill_orphans()
@@ -60,14 +59,14 @@ def main() -> int:
 
 
 def _locked(path: Path, patience: float) -> bool:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # let go by the end of this process
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # released at the end of this process
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        let_go, _, _ = select.select([sys.stdin], [], [], 0.1)
-        if let_go:
+        closed, _, _ = select.select([sys.stdin], [], [], 0.1)
+        if closed:
             return False
     return False
 
@@ -88,37 +87,37 @@ def _spawn(command: list[str], user: str | None) -> int:
         user=uid,
         group=gid,
         extra_groups=[] if user else None,
-        # For the case that the leash itself is killed with SIGKILL.
+        # In case that the leash itself is killed by SIGKILL.
         preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 - no thread runs yet
     )
-    child.returncode = 0  # `_wait` will collect it; the handle must not
+    child.returncode = 0  # `_wait` reaps it, so that Popen must not
     return child.pid
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux only; elsewhere the leash does without."""
+    """Call prctl(2) on Linux; do nothing elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value)
 
 
-def _stop_when_let_go(pid: int, stop_signal: int, grace: float) -> None:
+def _stop_at_end_of_input(pid: int, stop_signal: int, grace: float) -> None:
     def stop() -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, stop_signal)
         time.sleep(grace)
         _kill_group(pid)
 
-    def wait_for_the_starter() -> None:
+    def wait_for_end_of_input() -> None:
         while os.read(sys.stdin.fileno(), 1024):
             pass
         stop()
 
-    threading.Thread(target=wait_for_the_starter, daemon=True).start()
+    threading.Thread(target=wait_for_end_of_input, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop, daemon=True).start())
 
 
 def _wait(pid: int) -> int:
-    """As Popen.wait, but reaps on the way what daemons have left to this process as subreaper."""
+    """Wait like Popen.wait, and reap orphans of daemons, which this process inherits as a subreaper."""
     while True:
         ended, status = os.waitpid(-1, 0)
         if ended == pid:
@@ -131,9 +130,9 @@ def _kill_group(group: int) -> None:
 
 
 def _kill_orphans() -> None:
-    """What the command has left behind in sessions of their own, as PostgreSQL's backends are.
+    """Kill processes of the command that have their own sessions, as PostgreSQL's backends have.
 
-    As subreaper this process has inherited them, so they are its children by now.
+    They are children of this process by now, because it is a subreaper.
     """
     while True:
         for pid in _children():

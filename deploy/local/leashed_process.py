@@ -1,6 +1,4 @@
-"""A child process that cannot outlive this one: the handle on a command that runs under `leash.py`."""
-
-from __future__ import annotations
+"""Child process that cannot outlive this one, because it runs under `leash.py`."""
 
 import os
 import signal
@@ -14,22 +12,22 @@ from pathlib import Path
 from typing import IO
 
 LEASH = Path(__file__).with_name("leash.py")
-REAPING = 5.0  # seconds that the leash gets for SIGKILL and its own end, after the command's grace
+REAPING = 5.0  # seconds for SIGKILL and the end of the leash, after the command's grace
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a command is asked to end: the signal's name without SIG, seconds until SIGKILL follows."""
+    """Stop signal without SIG, and the seconds until SIGKILL follows."""
 
     signal: str = "TERM"
     grace: float = 12.0
 
 
 class LeashedProcess:
-    """Starts at once. May be started from any thread; ends with this process at the latest.
+    """Command that starts at once, from any thread, and ends with this process at the latest.
 
-    `lock` is a file that is locked while the command runs; a second command on it waits for the first to end.
-    `leftover`, a file or folder that only a killed predecessor can have left, is removed once that lock is held.
+    lock: a file that is locked while the command runs; a second command with this lock waits for it.
+    leftover: a file or folder that only a killed predecessor leaves; it is removed under the lock.
     """
 
     def __init__(
@@ -64,42 +62,44 @@ class LeashedProcess:
 
     @cached_property
     def pid(self) -> int | None:
-        """The command's own process id, once it has started; None if it never did."""
+        """Process id of the command, after its start; None if it could not start."""
         with os.fdopen(self._pid_end, "rb") as report:
             line = report.read()
         return int(line) if line else None
 
     @property
-    def output(self) -> IO[bytes] | None:
+    def output(self) -> IO[bytes]:
+        """Return the pipe with the command's output; only for `output=subprocess.PIPE`."""
+        assert self._leash.stdout is not None
         return self._leash.stdout
 
     def returncode(self) -> int | None:
-        """None while it runs; 128 + N after signal N."""
+        """Return the exit status, 128 + N after signal N; None while the command runs."""
         return self._leash.poll()
 
     def wait(self, timeout: float) -> int:
-        """Its status, once it has ended by itself."""
+        """Wait until the command ends by itself, and return its exit status."""
         status = self._leash.wait(timeout)
-        self.let_go()
+        self.request_end()
         self.pid  # noqa: B018 - reads and closes its pipe
         return status
 
-    def let_go(self) -> None:
-        """Asks for the end without waiting for it."""
+    def request_end(self) -> None:
+        """Send the stop signal, without waiting for the end."""
         if self._leash.stdin and not self._leash.stdin.closed:
             self._leash.stdin.close()
 
     def stop(self) -> int:
-        self.let_go()
+        self.request_end()
         self.pid  # noqa: B018 - reads and closes its pipe
         try:
             return self._leash.wait(self.ending.grace + REAPING)
         except subprocess.TimeoutExpired:
-            self._leash.kill()  # and with it, on Linux, the command
+            self._leash.kill()  # on Linux, the command ends with it
             raise
 
     def kill(self) -> None:
-        """SIGKILL, as if the power had gone."""
+        """End the command by SIGKILL, as a power failure would."""
         if self.pid is not None and self.returncode() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

@@ -1,7 +1,6 @@
-"""Installs programs with the system's package manager, without letting it start any server."""
+"""Installation of Debian packages, without a start of the servers in them."""
 
-from __future__ import annotations
-
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,14 +13,14 @@ POLICY_MARK = "# of mailing-service, for the time of one installation"
 
 
 def can_apt_install() -> bool:
-    """Whether there is apt-get, and root can be had without asking."""
+    """Return True if there is apt-get, and it can run as root without a password."""
     return shutil.which("apt-get") is not None and _root_prefix() is not None
 
 
 def apt_install(package: str, log: Path, units: Collection[str]) -> None:
-    """Installs a Debian package; apt-get's output goes to `log`. Whether it worked shows in what is there then.
+    """Install a Debian package; apt-get's output goes to `log`. The caller looks whether the programs are there.
 
-    `units` of systemd, which the package would start at the next boot, are switched off if they were not on.
+    `units` are the systemd units that the package enables. Those that were not enabled before are disabled.
     """
     prefix = _root_prefix()
     assert prefix is not None
@@ -30,15 +29,24 @@ def apt_install(package: str, log: Path, units: Collection[str]) -> None:
     install_package = [*apt, "install", "--yes", "--no-install-recommends", package]
     units_before = _enabled(units)
     with _no_service_starts(prefix):
-        # A fresh image has no package lists, or ones too old for what the mirror holds.
+        # A fresh image has no package lists, or lists that are older than the mirror.
         if not run_logged(install_package, log) and run_logged([*apt, "update"], log):
             run_logged(install_package, log)
     for unit in _enabled(units) - units_before:
         run_logged([*prefix, "systemctl", "disable", unit], log)
 
 
+@contextmanager
+def exclusive(log: Path) -> Iterator[None]:
+    """Let one process at a time write this log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def run_logged(command: list[str], log: Path) -> bool:
-    """Whether it succeeded; its output is added to `log`."""
+    """Run a command, append its output to `log`, and return True if it succeeded."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=900, check=False)
@@ -46,7 +54,7 @@ def run_logged(command: list[str], log: Path) -> bool:
 
 
 def succeeds(*command: str, timeout: float) -> bool:
-    """Whether it ended in time, with status 0."""
+    """Return True if the command ended in time with status 0."""
     try:
         return subprocess.run(command, capture_output=True, timeout=timeout, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -54,7 +62,7 @@ def succeeds(*command: str, timeout: float) -> bool:
 
 
 def _root_prefix() -> list[str] | None:
-    """What to put before a command that needs root; None where root cannot be had without asking."""
+    """Return the words before a command that needs root; None if a password would be needed."""
     if os.geteuid() == 0:
         return []
     return ["sudo", "-n"] if shutil.which("sudo") and succeeds("sudo", "-n", "true", timeout=10) else None
@@ -62,8 +70,8 @@ def _root_prefix() -> list[str] | None:
 
 @contextmanager
 def _no_service_starts(prefix: list[str], policy: Path = POLICY_FILE) -> Iterator[None]:
-    """Debian starts a server as soon as it is installed, unless this file forbids it."""
-    # One with our mark was left by an installation that was killed: it must not stay.
+    """Keep Debian from starting servers at their installation, by a policy file."""
+    # A file with our mark is a leftover of a killed installation, and is replaced.
     if policy.exists() and POLICY_MARK not in policy.read_text(errors="replace"):
         yield
         return

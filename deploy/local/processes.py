@@ -1,6 +1,4 @@
-"""Runs Python modules as processes, each line that they write passed on under the process's name."""
-
-from __future__ import annotations
+"""Python modules as processes: each writes a log file of its name, and its lines to a terminal if wanted."""
 
 import subprocess
 import sys
@@ -8,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from deploy.local.errors import StoppedError
 from deploy.local.leashed_process import Ending, LeashedProcess
@@ -16,13 +13,13 @@ from deploy.local.leashed_process import Ending, LeashedProcess
 REPOSITORY = Path(__file__).parents[2]
 ENDING = Ending(signal="TERM", grace=12.0)
 
-# What becomes of a line of output: the name of the process, the line without its end.
+# Takes a line of output: the name of the process, and the line without its end.
 Sink = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
 class Service:
-    """A process as it is to be run: `python -m <module> <arguments>` with these variables added."""
+    """Command of a process: `python -m <module> <arguments>`, with its environment."""
 
     name: str
     module: str
@@ -31,14 +28,16 @@ class Service:
 
 
 class Processes:
-    """Those that run; all of them end with this process at the latest, and within the grace that they have."""
+    """Running processes. They end with this process at the latest, within their grace period."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, logs: Path, sink: Sink | None = None) -> None:
+        """Write a log `<name>.log` per process into `logs`, and pass its lines to `sink` as well."""
+        self._logs = logs
         self._sink = sink
         self._running: dict[str, tuple[Service, LeashedProcess, threading.Thread]] = {}
 
     def start(self, service: Service) -> None:
-        """Also starts again one that has ended."""
+        """Start a process, or start it again after its end."""
         process = LeashedProcess(
             [sys.executable, "-m", service.module, *service.arguments],
             output=subprocess.PIPE,
@@ -46,38 +45,39 @@ class Processes:
             cwd=REPOSITORY,
             ending=ENDING,
         )
-        reader = threading.Thread(target=self._pass_on, args=(service.name, process), daemon=True)
+        reader = threading.Thread(target=self._copy_output, args=(service.name, process), daemon=True)
         reader.start()
         self._running[service.name] = service, process, reader
 
     def ended(self) -> list[tuple[Service, int]]:
-        """Those that have ended, with their status: 128 + N after signal N."""
+        """Return the processes that have ended, with their status; it is 128 + N after signal N."""
         codes = ((service, process.returncode()) for service, process, _ in self._running.values())
         return [(service, code) for service, code in codes if code is not None]
 
     def ensure_running(self) -> None:
-        """Raises StoppedError if one has ended."""
+        """Raise StoppedError if a process has ended."""
         for service, status in self.ended():
-            raise StoppedError(f"{service.name} ended with status {status}")
+            log = self._logs / f"{service.name}.log"
+            raise StoppedError(f"{service.name} ended with status {status}; see {log}")
 
     def stop(self) -> None:
         for _, process, _ in self._running.values():
-            process.let_go()
+            process.request_end()
         for _, process, reader in self._running.values():
             process.stop()
             reader.join(timeout=1)
         self._running.clear()
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> "Processes":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _pass_on(self, name: str, process: LeashedProcess) -> None:
-        if process.output is not None:
-            with process.output as output:
-                for line in output:
+    def _copy_output(self, name: str, process: LeashedProcess) -> None:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with process.output as output, (self._logs / f"{name}.log").open("ab", buffering=0) as log:
+            for line in output:
+                log.write(line)
+                if self._sink:
                     self._sink(name, line.decode(errors="replace").rstrip())

@@ -1,39 +1,44 @@
-"""A private RabbitMQ node with management UI and Prometheus metrics, on ports and in a folder of its own."""
-
-from __future__ import annotations
+"""Private RabbitMQ node with management UI and Prometheus metrics, with its own ports and folder."""
 
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 
 from deploy.local.credentials import password_in
 from deploy.local.errors import StartError
+from deploy.local.lifetime import Startable
 from deploy.local.ports import HOST, free_ports
 from deploy.local.rabbitmq_docker import DockerNode
 from deploy.local.rabbitmq_files import USER, NodePorts
 from deploy.local.rabbitmq_native import NativeNode
-from deploy.local.rabbitmq_programs import Say, docker_answers, docker_image_at_hand, install, installed_programs
+from deploy.local.rabbitmq_programs import (
+    DOCKER_IMAGE,
+    Notify,
+    docker_answers,
+    docker_image_available,
+    install,
+    installed_programs,
+)
 
 START_PATIENCE = 120.0  # seconds: a predecessor that still stops, then a boot on a busy machine
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = b"\x01"
 
 
-class PrivateRabbitMQ:
-    """A node in `folder`, started and stopped at will; it keeps its ports as long as this object lives.
+class PrivateRabbitMQ(Startable):
+    """Node with its data in `folder`. It keeps its ports while this object lives.
 
-    It ends with this process whatever happens, and starts again on what it left behind.
+    It ends with this process, however that ends, and continues with the same data at its next start.
     """
 
-    def __init__(self, folder: Path, say: Say = print) -> None:
+    def __init__(self, folder: Path, notify: Notify = print, ports: NodePorts | None = None) -> None:
         self.folder = folder.resolve()
-        self.ports = NodePorts(*free_ports(5))
+        self.ports = ports or NodePorts(*free_ports(5))
         self.user = USER
         self.password_file = self.folder / "password"
-        self._say = say
+        self._notify = notify
         self._node: NativeNode | DockerNode | None = None
         self._booted = self.folder / "booted"
 
@@ -44,6 +49,10 @@ class PrivateRabbitMQ:
     @property
     def url(self) -> str:
         return f"amqp://{self.user}:{self.password}@{HOST}:{self.ports.amqp}/"
+
+    @property
+    def masked_url(self) -> str:
+        return f"amqp://{self.user}:***@{HOST}:{self.ports.amqp}/"
 
     @property
     def management_url(self) -> str:
@@ -58,7 +67,7 @@ class PrivateRabbitMQ:
         self.await_ready()
 
     def launch(self) -> None:
-        """Starts the boot, which takes seconds, and returns: `await_ready` is the other half of `start`."""
+        """Begin the start, which takes seconds; `await_ready` waits for its end."""
         if self.is_running():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -78,28 +87,19 @@ class PrivateRabbitMQ:
             self._node.stop()
 
     def kill(self) -> None:
-        """SIGKILL, as if the power had gone."""
+        """End the node by SIGKILL, as a power failure would."""
         if self._node:
             self._node.kill()
 
     def is_running(self) -> bool:
         return self._node is not None and self._node.is_running()
 
-    def __enter__(self) -> PrivateRabbitMQ:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _choose_node(self) -> NativeNode | DockerNode:
         if programs := installed_programs():
             return NativeNode(self.folder, programs)
-        if docker_answers() and docker_image_at_hand(self._say):
+        if docker_answers() and docker_image_available(DOCKER_IMAGE, self._notify):
             return DockerNode(self.folder)
-        return NativeNode(self.folder, install(self._say, self.folder / "install.log"))
+        return NativeNode(self.folder, install(self._notify, self.folder / "install.log"))
 
     def _poll_until_ready(self) -> None:
         deadline = time.monotonic() + START_PATIENCE
@@ -125,7 +125,7 @@ class PrivateRabbitMQ:
                 f"{self.management_url}/api/overview",
                 auth=(self.user, self.password),
                 timeout=5,
-                trust_env=False,  # a proxy has no business on the loopback
+                trust_env=False,  # no proxy for the loopback address
             )
         except httpx.HTTPError:
             return False
@@ -134,4 +134,4 @@ class PrivateRabbitMQ:
     def _log_tail(self) -> str:
         logs = [self.folder / "console.log", *sorted((self.folder / "log").glob("*.log"))]
         lines = [line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()]
-        return "\n".join(lines[-20:]) + f"\n(all of it: {self.folder})"
+        return "\n".join(lines[-20:]) + f"\n(all logs: {self.folder})"

@@ -1,6 +1,4 @@
-"""The RabbitMQ node as a container of the official image, its ports published on the loopback address alone."""
-
-from __future__ import annotations
+"""RabbitMQ node as a container of the official image, with its ports on the loopback address only."""
 
 import hashlib
 import os
@@ -21,11 +19,11 @@ AMQP, MANAGEMENT, PROMETHEUS = 5672, 15672, 15692
 
 
 class DockerNode:
-    """Started and stopped like the node from installed programs."""
+    """Container with the same interface as the node from installed programs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # One folder, one name: what a killed run has left behind is found again, and nobody else's is touched.
+        # The name follows from the folder: so the container of a killed run is found, and no other one.
         self._name = f"mailing-rabbitmq-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
         self._container: LeashedProcess | None = None
 
@@ -33,9 +31,9 @@ class DockerNode:
         self._remove_container()
         data = self._folder / "data"
         if fresh and data.exists():
-            shutil.rmtree(data)  # a first boot that was cut cannot be resumed
+            shutil.rmtree(data)  # an interrupted first boot cannot continue
         data.mkdir(exist_ok=True)
-        # By the environment, as arguments are for everybody to see.
+        # Not as arguments, which every user of the machine can read.
         credentials = {"RABBITMQ_DEFAULT_USER": USER, "RABBITMQ_DEFAULT_PASS": password}
         with (self._folder / "console.log").open("wb") as log:
             self._container = LeashedProcess(
@@ -62,8 +60,8 @@ class DockerNode:
         published = {ports.amqp: AMQP, ports.management: MANAGEMENT, ports.prometheus: PROMETHEUS}
         options = [f"--publish={HOST}:{outer}:{inner}" for outer, inner in published.items()]
         if sys.platform == "linux" and os.geteuid() != 0:
-            options.append(f"--user={os.geteuid()}:{os.getegid()}")  # or its files would be nobody's to remove
-        # `z`: where SELinux guards the host's files, let the container at these.
+            options.append(f"--user={os.geteuid()}:{os.getegid()}")  # else its files belong to another user
+        # `z` lets the container read and write these files under SELinux.
         mount = f"--volume={data}:/var/lib/rabbitmq:z"
         return ["docker", "run", "--rm", f"--name={self._name}", "--hostname=mailing", mount, *options]
 

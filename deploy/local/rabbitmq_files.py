@@ -1,6 +1,4 @@
-"""What a private RabbitMQ node is told: its ports, its configuration file and its environment. No I/O."""
-
-from __future__ import annotations
+"""Configuration of a private RabbitMQ node: ports, rabbitmq.conf and environment. No I/O."""
 
 import os
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ class NodePorts:
 
 
 def configuration(ports: NodePorts, password: str) -> str:
-    """rabbitmq.conf; the user and password count at the first boot of an empty data folder."""
+    """Return the text of rabbitmq.conf. User and password take effect at the first boot only."""
     return f"""\
 listeners.tcp.default = {HOST}:{ports.amqp}
 management.tcp.ip = {HOST}
@@ -40,7 +38,7 @@ default_pass = {password}
 
 
 def environment(folder: Path, ports: NodePorts) -> dict[str, str]:
-    """All that the node gets; made from nothing, or any RABBITMQ_* and ERL_* of the user's would reach it."""
+    """Return the whole environment of the node, so that no RABBITMQ_* and ERL_* of the user reaches it."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(folder / "home"),  # where Erlang's cookie is
@@ -52,7 +50,7 @@ def environment(folder: Path, ports: NodePorts) -> dict[str, str]:
         "RABBITMQ_NODE_PORT": str(ports.amqp),
         "RABBITMQ_DIST_PORT": str(ports.distribution),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),  # names no file: hides the system's
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),  # no file: hides the system's file
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
         "RABBITMQ_CONFIG_FILES": str(folder / "conf.d"),
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
@@ -61,7 +59,7 @@ def environment(folder: Path, ports: NodePorts) -> dict[str, str]:
         "RABBITMQ_MNESIA_BASE": str(folder / "data"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_PID_FILE": str(folder / "pid"),
-        "RABBITMQ_SCHEDULER_BIND_TYPE": "u",  # several nodes on a machine would bind themselves to the same cores
-        # Makes the start script become the node instead of waiting for it, so that a signal reaches the node.
+        "RABBITMQ_SCHEDULER_BIND_TYPE": "u",  # several nodes on a machine would bind to the same cores
+        # The start script then becomes the node instead of waiting for it, so that signals reach the node.
         "RUNNING_UNDER_SYSTEMD": "true",
     }

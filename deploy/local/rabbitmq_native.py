@@ -1,6 +1,4 @@
-"""The RabbitMQ node from programs that are installed on this machine, with its own port mapper."""
-
-from __future__ import annotations
+"""RabbitMQ node from programs of this machine, with its own port mapper (epmd)."""
 
 import secrets
 import subprocess
@@ -19,7 +17,7 @@ EPMD_PATIENCE = 10.0  # seconds
 
 
 class NativeNode:
-    """The node, and the port mapper (epmd) that it would otherwise start, and leave behind, as a daemon."""
+    """Node and port mapper. Without the latter, the node would start one as a daemon and leave it behind."""
 
     def __init__(self, folder: Path, programs: Programs) -> None:
         self._folder = folder
@@ -28,7 +26,7 @@ class NativeNode:
         self._server: LeashedProcess | None = None
 
     def launch(self, ports: NodePorts, password: str, fresh: bool) -> None:
-        self.stop()  # the port mapper of a node that ended by itself
+        self.stop()  # the port mapper of a node that has ended by itself
         self._write_files(ports, password)
         self._epmd = self._port_mapper(ports)
         with (self._folder / "console.log").open("wb") as log:
@@ -39,7 +37,7 @@ class NativeNode:
                 cwd=self._folder,
                 ending=NODE_ENDING,
                 lock=self._folder / "lock",
-                leftover=self._folder / "data" if fresh else None,  # a first boot that was cut cannot be resumed
+                leftover=self._folder / "data" if fresh else None,  # an interrupted first boot cannot continue
             )
 
     def stop(self) -> None:
@@ -69,12 +67,12 @@ class NativeNode:
         (self._folder / "enabled_plugins").write_text(PLUGINS)
 
     def _port_mapper(self, ports: NodePorts) -> LeashedProcess | None:
-        """This node's own, if it is to have one."""
+        """Start the port mapper of this node."""
         return launch_port_mapper(self._programs, ports.epmd)
 
 
 def launch_port_mapper(programs: Programs, port: int) -> LeashedProcess:
-    """epmd, up when this returns."""
+    """Start epmd and return when it accepts connections."""
     epmd = LeashedProcess(
         [str(programs.epmd), "-port", str(port), "-address", HOST],
         output=subprocess.DEVNULL,

@@ -1,9 +1,7 @@
-"""Finds the programs of a RabbitMQ node, and installs them where that is possible.
+"""Programs of a RabbitMQ node: find them, or install them where that is possible.
 
-Only programs are looked for here; a node that the system may be running already is never touched.
+A node that the system already runs is never touched.
 """
-
-from __future__ import annotations
 
 import os
 import shutil
@@ -13,25 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.errors import NotInstalledError
-from deploy.local.packages import apt_install, can_apt_install, run_logged, succeeds
+from deploy.local.packages import apt_install, can_apt_install, exclusive, run_logged, succeeds
 
-DOCKER_IMAGE = "rabbitmq:4-management"
-# What Debian's packages would start by themselves, on the standard ports, at the next boot.
+DOCKER_IMAGE = "rabbitmq:4.2.9-management"
+# Debian's packages enable these, so that they would start on the standard ports at the next boot.
 DEBIAN_UNITS = ("rabbitmq-server.service", "epmd.socket", "epmd.service")
 HOW_TO_INSTALL = """RabbitMQ is not installed, Docker does not answer, and it cannot be installed from here.
-One of these will do:
+Choose one of these:
   Debian, Ubuntu   sudo apt-get install rabbitmq-server
   Fedora           sudo dnf install rabbitmq-server
   macOS            brew install rabbitmq
   Docker           start it, so that `docker info` answers
   another broker   MAILING_BROKER_URL=amqp://user:password@host:5672/"""
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]  # takes a line for the person who waits
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The node's start script and the port mapper that it needs."""
+    """Start script of the node, and the port mapper that it needs."""
 
     server: Path
     epmd: Path
@@ -47,34 +45,44 @@ def docker_answers() -> bool:
     return shutil.which("docker") is not None and succeeds("docker", "info", timeout=10)
 
 
-def docker_image_at_hand(say: Say) -> bool:
-    """Whether the image is here or could be pulled; a machine may have Docker and no registry."""
-    if succeeds("docker", "image", "inspect", DOCKER_IMAGE, timeout=10):
+def docker_image_available(image: str, notify: Notify) -> bool:
+    """Return True if the image is here or could be pulled; a machine may have Docker and no registry."""
+    if succeeds("docker", "image", "inspect", image, timeout=10):
         return True
-    say(f"RabbitMQ is not installed: pulling the Docker image {DOCKER_IMAGE}")
-    return succeeds("docker", "pull", "--quiet", DOCKER_IMAGE, timeout=300)
+    notify(f"pulling the Docker image {image}")
+    return succeeds("docker", "pull", "--quiet", image, timeout=300)
 
 
-def install(say: Say, log: Path) -> Programs:
-    """Installs with the system's package manager.
+def install(notify: Notify, log: Path) -> Programs:
+    """Install RabbitMQ with the system's package manager, whose output goes to `log`.
 
-    The manager's output goes to `log`. Raises NotInstalledError, which says what to install.
+    Of several processes that call this at the same time, one installs and the others wait.
+
+    Raises:
+        NotInstalledError: that failed; the message says what to install by hand.
     """
-    if can_apt_install():
-        say(
-            "RabbitMQ is not installed: installing the package rabbitmq-server with apt-get (some minutes at most)"
-        )
-        apt_install("rabbitmq-server", log, DEBIAN_UNITS)
-    elif shutil.which("brew"):
-        say("RabbitMQ is not installed: installing it with Homebrew (some minutes)")
-        run_logged(["brew", "install", "rabbitmq"], log)
+    with exclusive(log):
+        if programs := installed_programs():
+            return programs
+        _install(notify, log)
     if (programs := installed_programs()) is None:
         raise NotInstalledError(HOW_TO_INSTALL)
     return programs
 
 
+def _install(notify: Notify, log: Path) -> None:
+    if can_apt_install():
+        notify(
+            "RabbitMQ is not installed: installing the package rabbitmq-server with apt-get (some minutes at most)"
+        )
+        apt_install("rabbitmq-server", log, DEBIAN_UNITS)
+    elif shutil.which("brew"):
+        notify("RabbitMQ is not installed: installing it with Homebrew (some minutes)")
+        run_logged(["brew", "install", "rabbitmq"], log)
+
+
 def _server_candidates() -> Iterator[Path]:
-    # Debian's /usr/sbin/rabbitmq-server switches to a system user of its own: take what it wraps.
+    # Debian's /usr/sbin/rabbitmq-server switches to its own system user, and then runs this one.
     yield Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
     yield from _homebrew_files("sbin/rabbitmq-server")
     if found := shutil.which("rabbitmq-server"):

@@ -1,6 +1,4 @@
-"""`make run`: the whole system until Ctrl-C, with addresses to look at and every log line on the terminal."""
-
-from __future__ import annotations
+"""`make run`: the whole system until Ctrl-C, with its addresses and every log line on the terminal."""
 
 import os
 import time
@@ -11,30 +9,38 @@ from typing import NoReturn
 from deploy.local.errors import CommandError, InUseError, StoppedError
 from deploy.local.ports import HOST, is_free
 from deploy.local.processes import Processes
-from deploy.local.sinks import TerminalSink
 from deploy.local.stack import Servers
 from deploy.local.system import Plan, start_system
+from deploy.local.terminal import TerminalSink
 
 API_PORT_VARIABLE = "MAILING_API_PORT"
 API_PORT = 8000
-RESTARTS = 5  # of one service, until it is taken for broken
+RESTARTS = 5  # of one service, before the run ends
 RESTART_PAUSE = 1.0  # seconds
 
 
-def run(state: Path, senders: int) -> NoReturn:
-    """Returns only by an exception: Ctrl-C, SIGTERM, or a service that does not stay up."""
-    plan = Plan.on_free_ports(senders, _api_port())
+def run(state: Path, senders: int) -> None:
+    """Run the system until Ctrl-C, SIGTERM, or the failure of a service that does not stay up."""
+    logs = state / "logs"
+    plan = Plan.on_same_ports(state / "ports.json", senders, _api_port())
     print("starting PostgreSQL and RabbitMQ …", flush=True)
-    with Servers(state) as servers, Processes(TerminalSink()) as processes:
-        start_system(plan, servers, processes, state / "migrate.log")
-        print(banner(plan, servers), flush=True)
-        try:
-            _supervise(processes)
-        finally:
-            print("stopping …", flush=True)
+    try:
+        with (
+            Servers(state, ports=state / "ports.json") as servers,
+            Processes(logs, TerminalSink()) as processes,
+        ):
+            start_system(plan, servers, processes, logs / "migrate.log")
+            print(banner(plan, servers, logs), flush=True)
+            try:
+                _supervise(processes)
+            finally:
+                print("stopping …", flush=True)
+    except KeyboardInterrupt:  # the ordinary end
+        return
 
 
-def banner(plan: Plan, servers: Servers) -> str:
+def banner(plan: Plan, servers: Servers, logs: Path) -> str:
+    """Return the addresses of everything that a person may want to look at."""
     lines = [
         "",
         f"  API and its docs    {plan.api_url}/docs/",
@@ -43,15 +49,16 @@ def banner(plan: Plan, servers: Servers) -> str:
     lines += [f"  {name + ' metrics':<18}  {url}" for name, url in plan.metrics_urls.items()]
     if rabbitmq := servers.rabbitmq:
         lines += [
+            f"  RabbitMQ            {rabbitmq.masked_url}",
             f"  RabbitMQ UI         {rabbitmq.management_url}",
-            f"                      user {rabbitmq.user}, password {rabbitmq.password}",
+            f"                      user {rabbitmq.user}, password in {rabbitmq.password_file}",
         ]
     if postgres := servers.postgres:
         lines += [
             f"  PostgreSQL          {postgres.masked_url}",
             f"                      password in {postgres.password_file}",
         ]
-    return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
+    return "\n".join([*lines, f"  logs                {logs}/*.log", "", "  Ctrl-C stops everything.", ""])
 
 
 def _api_port() -> int:
@@ -68,7 +75,7 @@ def _api_port() -> int:
 
 
 def _supervise(processes: Processes) -> NoReturn:
-    """A service that ends is started again: killing one is a fair thing to try here."""
+    """Start again each service that ends: whoever tries the system out may kill one."""
     restarts: Counter[str] = Counter()
     while True:
         for service, status in processes.ended():

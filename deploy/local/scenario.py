@@ -1,6 +1,4 @@
-"""The demo's part on stage: it uses the system as a caller would, then asks both sides what happened."""
-
-from __future__ import annotations
+"""Scenario of the demo: add clients and a mailing by REST, and wait until all messages are final."""
 
 import asyncio
 import time
@@ -9,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
-from psycopg.rows import class_row
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
 from deploy.local.errors import CommandError
+from deploy.local.ledger_comparison import compare
 from deploy.local.processes import Processes
-from deploy.local.progress import Counting, Progress
-from deploy.local.reckoning import Arrival, Message, Reckoning, reckon
+from deploy.local.progress import Progress
+from deploy.local.reckoning import Reckoning
 from deploy.local.system import Plan
 
 CLIENTS = 10_000
@@ -26,38 +24,36 @@ FIRST_NUMBER = 7905_000_0000
 AT_ONCE = 32  # requests
 LEAD = timedelta(seconds=3)
 LIFE = timedelta(minutes=10)
-STANDSTILL = 30.0  # seconds without any change, after which waiting is given up
-PAGE = 10_000
+STANDSTILL = 30.0  # seconds without any change, after which the demo gives up
 
 
 async def add_clients(plan: Plan, database_url: str, progress: Progress) -> None:
-    """One POST a client. Raises CommandError in a database that holds something already."""
+    """Add CLIENTS clients, one POST each. Raise CommandError if the database has clients already."""
     _refuse_a_database_in_use(database_url)
     began = time.monotonic()
     bodies = _client_bodies()
-    # Not over httpx, whose cost for a request is half of the API's: the two share what cores there are.
-    with progress.counting("adding clients by REST", CLIENTS) as counting:
-        async with ClientBuilder().no_proxy().build() as http:
-            await _all_of(_add_some(http, plan.api_url, bodies, counting) for _ in range(AT_ONCE))
+    # Not over httpx: a request costs it half of what it costs the API, and they share the machine's cores.
+    async with ClientBuilder().no_proxy().build() as http:
+        await _run_all(_add_some(http, plan.api_url, bodies, progress) for _ in range(AT_ONCE))
     took = time.monotonic() - began
-    progress.say(f"added {CLIENTS} clients by REST in {took:.1f} s, {AUDIENCE} of them with the tag {TAG}")
+    progress.print_line(f"added {CLIENTS} clients by REST in {took:.1f} s, {AUDIENCE} of them with the tag {TAG}")
 
 
 async def _add_some(
-    http: Client, api_url: str, bodies: Iterator[dict[str, int | str]], counting: Counting
+    http: Client, api_url: str, bodies: Iterator[tuple[int, dict[str, int | str]]], progress: Progress
 ) -> None:
-    for body in bodies:
+    for position, body in bodies:
         try:
             answer = await http.post(f"{api_url}/api/client/").body_json(body).build().send()
         except PyreqwestError as error:
             raise CommandError(f"POST /api/client/: {error}") from error
         if answer.status != httpx.codes.CREATED:
             raise CommandError(f"POST /api/client/: {answer.status}: {(await answer.text())[:500]}")
-        counting.advance()
+        progress.print_now_and_then(f"adding clients by REST: {position} of {CLIENTS}")
 
 
-async def _all_of(coroutines: Iterable[Coroutine[None, None, None]]) -> None:
-    """Runs them at once; the first error ends them all and is raised."""
+async def _run_all(coroutines: Iterable[Coroutine[None, None, None]]) -> None:
+    """Run the coroutines at the same time. The first error ends all of them and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for coroutine in coroutines:
@@ -67,25 +63,20 @@ async def _all_of(coroutines: Iterable[Coroutine[None, None, None]]) -> None:
 
 
 async def send_mailing(plan: Plan, database_url: str, processes: Processes, progress: Progress) -> Reckoning:
-    """Creates the mailing, watches it to its end, and asks both sides what happened."""
-    async with _http(plan.api_url) as api, _http(plan.control_url) as sandbox:
+    """Create the mailing, wait for its end, and compare the database with what the sandbox received."""
+    async with httpx.AsyncClient(base_url=plan.api_url, timeout=30, trust_env=False) as api:
         starts_at = datetime.now(UTC) + LEAD
         mailing_id = await _add_mailing(api, starts_at)
-        progress.say(f"mailing {mailing_id} starts in {LEAD.seconds} s")
+        progress.print_line(f"mailing {mailing_id} starts in {LEAD.seconds} s")
         await _watch(api, mailing_id, starts_at, processes, progress)
-        arrivals = await _arrivals(sandbox)
-    progress.say("comparing the database with what the provider received")
-    return _compare(database_url, mailing_id, arrivals, starts_at)
+    progress.print_line("comparing the database with what the provider received")
+    return await compare(plan.control_url, database_url, mailing_id, TAG)
 
 
-def _http(url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
-
-
-def _client_bodies() -> Iterator[dict[str, int | str]]:
+def _client_bodies() -> Iterator[tuple[int, dict[str, int | str]]]:
     for position in range(CLIENTS):
         tag = TAG if position % 2 == 0 else OTHER_TAG
-        yield {"number": FIRST_NUMBER + position, "tag": tag, "zone": "Europe/Moscow"}
+        yield position, {"number": FIRST_NUMBER + position, "tag": tag, "zone": "Europe/Moscow"}
 
 
 async def _add_mailing(api: httpx.AsyncClient, starts_at: datetime) -> int:
@@ -105,58 +96,29 @@ async def _add_mailing(api: httpx.AsyncClient, starts_at: datetime) -> int:
 async def _watch(
     api: httpx.AsyncClient, mailing_id: int, starts_at: datetime, processes: Processes, progress: Progress
 ) -> None:
-    """Until the whole audience has a final state, or nothing moves any more: the reckoning tells what is owed."""
+    """Wait until every message is final, or nothing has changed for STANDSTILL: the reckoning shows the rest."""
     last_counts: dict[str, int] = {}
     deadline = time.monotonic() + LEAD.total_seconds() + STANDSTILL
-    with progress.table():
-        while time.monotonic() < deadline:
-            processes.ensure_running()
-            answer = await api.get(f"/api/mailing/{mailing_id}/")
-            _expect(answer, httpx.codes.OK)
-            counts: dict[str, int] = answer.json()["messages_status"]
-            progress.show(counts, starts_at - datetime.now(UTC))
-            if counts["total"] >= AUDIENCE and counts["new"] == counts["active"] == 0:
-                return
-            if counts != last_counts and datetime.now(UTC) > starts_at:
-                last_counts, deadline = counts, time.monotonic() + STANDSTILL
-            await asyncio.sleep(0.2)
-
-
-async def _arrivals(sandbox: httpx.AsyncClient) -> dict[int, Arrival]:
-    found: dict[int, Arrival] = {}
-    after: int | None = 0
-    while after is not None:
-        answer = await sandbox.get("/sandbox/messages", params={"after": after, "limit": PAGE})
+    while time.monotonic() < deadline:
+        processes.ensure_running()
+        answer = await api.get(f"/api/mailing/{mailing_id}/")
         _expect(answer, httpx.codes.OK)
-        page = answer.json()
-        found |= {item["id"]: Arrival(item["count"], item["first_at"], item["last_at"]) for item in page["items"]}
-        after = page["next"]
-    return found
+        counts: dict[str, int] = answer.json()["messages_status"]
+        progress.print_counts(counts)
+        if counts["total"] >= AUDIENCE and counts["new"] == counts["active"] == 0:
+            return
+        if counts != last_counts and datetime.now(UTC) > starts_at:
+            last_counts, deadline = counts, time.monotonic() + STANDSTILL
+        await asyncio.sleep(0.2)
 
 
 def _refuse_a_database_in_use(database_url: str) -> None:
-    """One that MAILING_DATABASE_URL names may hold what is dear to somebody."""
+    """Raise CommandError if MAILING_DATABASE_URL names a database with somebody's data."""
     with psycopg.connect(database_url) as connection:
         if connection.execute("SELECT 1 FROM clients UNION ALL SELECT 1 FROM mailings LIMIT 1").fetchone():
             raise CommandError(
                 "the database given by MAILING_DATABASE_URL holds clients or mailings: give an empty one"
             )
-
-
-def _compare(database_url: str, mailing_id: int, arrivals: dict[int, Arrival], starts_at: datetime) -> Reckoning:
-    with psycopg.connect(database_url) as connection:
-        clients = connection.execute("SELECT id, tag FROM clients").fetchall()
-        with connection.cursor(row_factory=class_row(Message)) as cursor:
-            messages = cursor.execute(
-                "SELECT id, client_id, status FROM messages WHERE mailing_id = %s", (mailing_id,)
-            ).fetchall()
-    return reckon(
-        clients=len(clients),
-        audience=[client_id for client_id, tag in clients if tag == TAG],
-        messages=messages,
-        arrivals=arrivals,
-        starts_at=starts_at,
-    )
 
 
 def _expect(answer: httpx.Response, status: int) -> None:

@@ -1,27 +1,28 @@
-"""The two servers that the service stands on, private ones unless the environment names others."""
-
-from __future__ import annotations
+"""PostgreSQL and RabbitMQ for the services: private servers unless the environment names others."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
+from deploy.local.lifetime import Startable
+from deploy.local.ports import same_ports
 from deploy.local.postgres import PrivatePostgres
 from deploy.local.rabbitmq import PrivateRabbitMQ
-from deploy.local.rabbitmq_programs import Say
+from deploy.local.rabbitmq_files import NodePorts
+from deploy.local.rabbitmq_programs import Notify
 from deploy.local.state_folder import StateFolder
 
 DATABASE_VARIABLE = "MAILING_DATABASE_URL"
 BROKER_VARIABLE = "MAILING_BROKER_URL"
+RABBITMQ_PORTS = ("amqp", "rabbitmq-ui", "rabbitmq-metrics", "rabbitmq-distribution", "epmd")
 
 
-class Servers:
-    """PostgreSQL and RabbitMQ, up between `start` and `stop`, with their state in one folder.
+class Servers(Startable):
+    """PostgreSQL and RabbitMQ, with their state in one folder.
 
-    A server that the environment names by its URL is used as it is: neither started nor stopped,
-    and `postgres` or `rabbitmq` is None.
+    A server that the environment names by its URL is used as it is. It is neither started nor stopped, and
+    `postgres` or `rabbitmq` is None.
     """
 
     def __init__(
@@ -29,16 +30,25 @@ class Servers:
         state: Path,
         *,
         throwaway: bool = False,
+        ports: Path | None = None,
         environment: Mapping[str, str] = os.environ,
-        say: Say = print,
+        notify: Notify = print,
     ) -> None:
-        """`throwaway`: what an earlier run left is removed, and RabbitMQ is killed, not stopped for seconds."""
+        """Prepare the servers.
+
+        throwaway: begin without the data of an earlier run, and kill RabbitMQ at the end, as it stops slowly.
+        ports: a file that keeps the servers' ports from one run to the next.
+        """
         given = {name: environment.get(name) for name in (DATABASE_VARIABLE, BROKER_VARIABLE)}
         self._given_database, self._given_broker = given[DATABASE_VARIABLE], given[BROKER_VARIABLE]
         self._folder = StateFolder(state)
         self._throwaway = throwaway
-        self.postgres = None if self._given_database else PrivatePostgres(self._folder.path / "postgres")
-        self.rabbitmq = None if self._given_broker else PrivateRabbitMQ(self._folder.path / "rabbitmq", say)
+        folder, database_port, node_ports = self._folder.path, None, None
+        if ports:
+            database_port, *others = same_ports(ports, ["postgres", *RABBITMQ_PORTS])
+            node_ports = NodePorts(*others)
+        self.postgres = None if self._given_database else PrivatePostgres(folder / "postgres", database_port)
+        self.rabbitmq = None if self._given_broker else PrivateRabbitMQ(folder / "rabbitmq", notify, node_ports)
 
     @property
     def state(self) -> Path:
@@ -54,7 +64,7 @@ class Servers:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the services need to find them."""
+        """Return the variables with which the services find the servers."""
         return {DATABASE_VARIABLE: self.database_url, BROKER_VARIABLE: self.broker_url}
 
     def start(self) -> None:
@@ -62,7 +72,7 @@ class Servers:
         self.await_ready()
 
     def launch(self) -> None:
-        """Returns when PostgreSQL is up; RabbitMQ boots for some seconds more, see `await_ready`."""
+        """Start both servers and return when PostgreSQL is ready. RabbitMQ needs some seconds more."""
         self._folder.acquire()
         try:
             if self._throwaway:
@@ -76,6 +86,7 @@ class Servers:
             raise
 
     def await_ready(self) -> None:
+        """Return when RabbitMQ is ready."""
         try:
             if self.rabbitmq:
                 self.rabbitmq.await_ready()
@@ -84,7 +95,7 @@ class Servers:
             raise
 
     def stop(self) -> None:
-        """Also where nothing was started, or only the half of it."""
+        """Stop what was started."""
         try:
             if self.postgres:
                 self.postgres.stop()
@@ -94,19 +105,10 @@ class Servers:
             self._folder.release()
 
     @contextmanager
-    def launched(self) -> Iterator[Servers]:
-        """As `with servers`, but from `launch` on: for those who have something to do until RabbitMQ is up."""
+    def launched(self) -> Iterator[None]:
+        """Run the servers like `with servers`, but enter before RabbitMQ is ready."""
         self.launch()
         try:
-            yield self
+            yield
         finally:
             self.stop()
-
-    def __enter__(self) -> Servers:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

@@ -1,6 +1,4 @@
-"""The folder that holds a private stack's data, passwords and logs, used by one run at a time."""
-
-from __future__ import annotations
+"""Folder with the data, passwords and logs of private servers, used by one run at a time."""
 
 import fcntl
 import os
@@ -11,18 +9,18 @@ from pathlib import Path
 
 from deploy.local.errors import InUseError
 
-PREDECESSOR_PATIENCE = 60.0  # seconds for the servers of a killed run to stop, as leash.py makes them
+PREDECESSOR_PATIENCE = 60.0  # seconds for the servers of a killed run to stop
 
 
 class StateFolder:
-    """Locked between `acquire` and `release`; the lock goes with the process, however that ends."""
+    """Folder that is locked between `acquire` and `release`. The lock ends with the process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Raises InUseError when another run has it."""
+        """Lock the folder, or raise InUseError if another run has locked it."""
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -43,7 +41,7 @@ class StateFolder:
             self._descriptor = None
 
     def clear(self) -> None:
-        """Removes everything but the lock, once the servers of a run that was killed have ended."""
+        """Wait for the end of servers of a killed run, and remove everything but the lock."""
         for entry in self.path.iterdir():
             if entry.is_dir():
                 _await_unlocked(entry / "lock")
@@ -62,4 +60,4 @@ def _await_unlocked(lock: Path) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             time.sleep(0.1)
-    raise InUseError(f"a server of an earlier run still works in {lock.parent}")
+    raise InUseError(f"a server of an earlier run still uses {lock.parent}")

@@ -1,6 +1,4 @@
-"""The whole system on one machine: servers, API, planner, senders and the stand-in provider."""
-
-from __future__ import annotations
+"""The whole system on one machine: API, planner, senders and the sandbox provider."""
 
 import os
 import secrets
@@ -10,11 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 
 from deploy.local.errors import CommandError, StartError
-from deploy.local.ports import HOST, free_ports
+from deploy.local.ports import HOST, free_ports, same_ports
 from deploy.local.processes import REPOSITORY, Processes, Service
 from deploy.local.stack import Servers
 
@@ -24,7 +23,7 @@ MIGRATION_PATIENCE = 300.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Who runs, and where. Ports not given are free ones."""
+    """Ports of all services."""
 
     api_port: int
     provider_port: int
@@ -35,9 +34,17 @@ class Plan:
     provider_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @classmethod
-    def on_free_ports(cls, senders: int, api_port: int | None = None) -> Plan:
-        free_api, provider, control, planner, *each_sender = free_ports(4 + senders)
-        return cls(api_port or free_api, provider, control, planner, each_sender)
+    def on_free_ports(cls, senders: int) -> Self:
+        """Plan with ports that nobody uses."""
+        api, provider, control, planner, *each_sender = free_ports(4 + senders)
+        return cls(api, provider, control, planner, each_sender)
+
+    @classmethod
+    def on_same_ports(cls, file: Path, senders: int, api_port: int) -> Self:
+        """Plan with the ports of the last run where they are free; for `api_port` 0, the API's as well."""
+        names = ["api", "sandbox", "sandbox-control", "planner", *(f"sender-{n}" for n in range(1, senders + 1))]
+        api, provider, control, planner, *each_sender = same_ports(file, names)
+        return cls(api_port or api, provider, control, planner, each_sender)
 
     @property
     def api_url(self) -> str:
@@ -49,14 +56,14 @@ class Plan:
 
     @property
     def metrics_urls(self) -> dict[str, str]:
-        """By the service's name."""
+        """Return the addresses of metrics by the service's name."""
         senders = {f"sender-{number}": port for number, port in enumerate(self.sender_ports, 1)}
         ports = {"api": self.api_port, "planner": self.planner_port, **senders}
         return {name: f"http://{HOST}:{port}/metrics" for name, port in ports.items()}
 
     def services(self, servers: Servers) -> Iterator[Service]:
         common = {**os.environ, **servers.environment}
-        common.setdefault("MAILING_LOG_FORMAT", "console" if sys.stdout.isatty() else "json")
+        common.setdefault("MAILING_LOG_FORMAT", "json")  # for `mailing logs`
         yield Service(
             "sandbox",
             "deploy.sandbox",
@@ -67,22 +74,24 @@ class Plan:
         if self.api_log_level:
             api["MAILING_LOG_LEVEL"] = self.api_log_level
         yield Service("api", "services.api", {**common, **api})
-        yield Service("planner", "services.planner", {**common, **_watched(self.planner_port)})
+        yield Service("planner", "services.planner", {**common, **_metrics_environment(self.planner_port)})
         provider = {
             "MAILING_PROVIDER_URL": f"http://{HOST}:{self.provider_port}",
             "MAILING_PROVIDER_TOKEN": self.provider_token,
         }
         for number, port in enumerate(self.sender_ports, 1):
-            yield Service(f"sender-{number}", "services.sender", {**common, **provider, **_watched(port)})
+            yield Service(
+                f"sender-{number}", "services.sender", {**common, **provider, **_metrics_environment(port)}
+            )
 
 
-def _watched(port: int) -> dict[str, str]:
-    """One of its own, whatever the environment says: that would be one for all."""
+def _metrics_environment(port: int) -> dict[str, str]:
+    """Return settings with a port per service; a port in the environment would be the same for all."""
     return {"MAILING_METRICS_HOST": HOST, "MAILING_METRICS_PORT": str(port)}
 
 
 def start_system(plan: Plan, servers: Servers, processes: Processes, log: Path) -> None:
-    """Brings the database to the current schema, starts all services and returns once they are ready."""
+    """Bring the database to the current schema, start all services, and return when they are ready."""
     migrate(servers, log)
     for service in plan.services(servers):
         processes.start(service)

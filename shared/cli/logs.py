@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         found = story(_lines(arguments.files), kind, wanted)
         for fields in found:
-            print(json.dumps(fields) if arguments.json else _readable(fields))
+            print(json.dumps(fields) if arguments.json else readable(fields))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, `head` say, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports the pipe at its end
@@ -75,7 +75,7 @@ def _texts(files: list[Path]) -> Iterator[str]:
             yield from opened
 
 
-def _readable(fields: Fields) -> str:
+def readable(fields: Fields) -> str:
     columns = [str(fields.get(name, "-")).ljust(width) for name, width in _COLUMNS]
     first = {name for name, _ in _COLUMNS}
     rest = [f"{name}={_value(value)}" for name, value in fields.items() if name not in first]

@@ -88,10 +88,10 @@ def main() -> int:
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     with (
-        PrivateServers(state / "servers", throwaway=True, environment={}, say=tell) as servers,
+        PrivateServers(state / "servers", throwaway=True, environment={}, notify=tell) as servers,
         Nginx(state / "nginx") as nginx,
     ):
-        migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
+        migrate(SecretStr(servers.database_url))
         world = World(Servers(servers.database_url, servers.broker_url), nginx, logs, tell)
         used = versions(servers, LOCK, nginx.version)
         tell(f"{machine()}; {used}")

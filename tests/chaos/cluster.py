@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deploy.local.rabbitmq_cluster import PrivateCluster
 from deploy.local.stack import Servers as PrivateServers
 from shared.ledger.migrations import migrate
 from shared.topology import QUEUES
 from tests.chaos.__main__ import REPOSITORY, TAG, Options, add_clients, all_is_quiet, is_settled, reckon, within
+from tests.chaos.rabbitmq_cluster import PrivateCluster
 from tests.chaos.schedule import SERVICES
 from tests.chaos.verdict import read_ledger
 from tests.chaos.world import ENVIRONMENT, LATENCY_MS, World
@@ -49,7 +49,7 @@ async def run(options: Options, state: Path) -> bool:
     with PrivateCluster(state / "cluster") as cluster:
         environment = {"MAILING_BROKER_URL": cluster.url}
         with PrivateServers(state / "servers", throwaway=True, environment=environment) as servers:
-            migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
+            migrate(SecretStr(servers.database_url))
             async with running_sandbox() as sandbox:
                 await sandbox.control.behave("slow", latency_ms=LATENCY_MS)
                 world = ClusterWorld(servers, sandbox, logs, options.concurrency)
@@ -84,7 +84,7 @@ async def kill_and_bring_back(world: ClusterWorld, cluster: PrivateCluster, name
     await asyncio.to_thread(cluster.kill, name)
     world.kills += 1
     await asyncio.sleep(DOWN_FOR)
-    await asyncio.to_thread(cluster.start, name)
+    await asyncio.to_thread(cluster.start_node, name)
     await asyncio.to_thread(cluster.await_whole)
     world.restarts += 1
 

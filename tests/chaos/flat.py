@@ -68,8 +68,8 @@ async def run(options: Options, state: Path) -> bool:
     """Runs it and prints the findings; whether all is flat. Raises AssertionError when a message was not sent."""
     logs = state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with PrivateServers(state / "servers", throwaway=True, environment={}, say=tell) as servers:
-        migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
+    with PrivateServers(state / "servers", throwaway=True, environment={}, notify=tell) as servers:
+        migrate(SecretStr(servers.database_url))
         async with running_sandbox() as sandbox:
             async with fresh_system(servers, sandbox, logs) as (system, broker):
                 growth = await many(system, broker, servers.database_url, options.mailings)

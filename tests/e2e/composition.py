@@ -1,9 +1,7 @@
-"""What `compose.sh` wants done inside the composition's network: a mailing, and the reckoning of it.
+"""Part of `compose.sh` inside the composition's network: create a mailing, and compare both sides at its end.
 
-Runs in the service's image: it imports nothing that is not there, but for what is pure.
+It runs in the service's image with this checkout mounted, so that it imports only packages of the image.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -14,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import psycopg
-from psycopg.rows import class_row
 
-from deploy.local.reckoning import Arrival, Message, Reckoning, reckon
+from deploy.local.ledger_comparison import compare
 from deploy.sandbox.client import SandboxControl
 
 API = "http://api:8000"
@@ -31,7 +28,7 @@ STANDSTILL = 120.0  # seconds without any change, after which waiting is given u
 
 
 async def begin() -> None:
-    """Makes the provider slow, adds the clients, and creates the mailing; prints its id."""
+    """Make the provider slow, add the clients, create the mailing, and print its id."""
     async with SandboxControl(CONTROL) as sandbox:
         await sandbox.behave("slow", latency_ms=LATENCY_MS)
     with _connected() as connection:
@@ -54,9 +51,9 @@ async def begin() -> None:
 
 
 async def end(mailing_id: int) -> int:
-    """The exit status, once the mailing is over or nothing moves any more; the last line is the reckoning."""
+    """Wait until every message is final or nothing changes; print the reckoning and return the exit status."""
     await _settled(mailing_id)
-    reckoning = await _reckoned(mailing_id)
+    reckoning = await compare(CONTROL, os.environ["MAILING_DATABASE_URL"], mailing_id, TAG)
     problems = reckoning.problems(CLIENTS, AUDIENCE)
     if problems:
         print(f"it does not add up: {'; '.join(problems)}", file=sys.stderr)
@@ -78,25 +75,6 @@ async def _settled(mailing_id: int) -> None:
         if counts != last:
             last, deadline = counts, time.monotonic() + STANDSTILL
         await asyncio.sleep(0.5)
-
-
-async def _reckoned(mailing_id: int) -> Reckoning:
-    async with SandboxControl(CONTROL) as sandbox:
-        received = await sandbox.messages()
-    with _connected() as connection:
-        clients = connection.execute("SELECT id, tag FROM clients").fetchall()
-        starts = connection.execute("SELECT starts_at FROM mailings WHERE id = %s", (mailing_id,)).fetchall()
-        with connection.cursor(row_factory=class_row(Message)) as cursor:
-            messages = cursor.execute(
-                "SELECT id, client_id, status FROM messages WHERE mailing_id = %s", (mailing_id,)
-            ).fetchall()
-    return reckon(
-        clients=len(clients),
-        audience=[client_id for client_id, tag in clients if tag == TAG],
-        messages=messages,
-        arrivals={item.id: Arrival(item.count, item.first_at, item.last_at) for item in received},
-        starts_at=starts[0][0],
-    )
 
 
 def _connected() -> psycopg.Connection:

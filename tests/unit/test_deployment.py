@@ -1,5 +1,6 @@
 """What must hold of the files that deploy the system, and can be read off them."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,26 @@ def test_a_service_of_ours_has_no_rights_and_nothing_to_write_on(name: str) -> N
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in OURS])
 def test_another_image_is_pinned_to_a_release(name: str) -> None:
     assert SERVICES[name]["image"].count(".") >= 1
+
+
+@pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
+def test_compose_ci_and_tests_use_the_same_release_of_a_server(server: str) -> None:
+    files = ("deploy/compose.yaml", *CI, "tests/servers.py", "deploy/local/rabbitmq_programs.py")
+    tags = {
+        tag
+        for file in files
+        for tag in re.findall(rf"\b{server}:(\d+\.\d[\w.-]*)", (REPOSITORY / file).read_text())
+    }
+    assert len(tags) == 1, tags
+
+
+@pytest.mark.parametrize("file", CI)
+def test_ci_tests_every_python_that_we_name(file: str) -> None:
+    named = re.search(r"Python (3\.\d+)\D+(3\.\d+)", (REPOSITORY / "pyproject.toml").read_text())
+    assert named
+    first, last = (int(version.partition(".")[2]) for version in named.groups())
+    text = (REPOSITORY / file).read_text()
+    assert [minor for minor in range(first, last + 1) if f'"3.{minor}"' not in text] == []
 
 
 @pytest.mark.parametrize(("file", "schema"), CI.items())

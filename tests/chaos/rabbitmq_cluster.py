@@ -1,28 +1,26 @@
-"""A private RabbitMQ cluster of several nodes on one machine, for tests that kill its nodes."""
-
-from __future__ import annotations
+"""Private RabbitMQ cluster on one machine, for tests that kill its nodes."""
 
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 import httpx
 
 from deploy.local.errors import StartError
 from deploy.local.leashed_process import LeashedProcess
+from deploy.local.lifetime import Startable
 from deploy.local.ports import HOST, free_ports
 from deploy.local.rabbitmq_files import USER, NodePorts
 from deploy.local.rabbitmq_native import NativeNode, launch_port_mapper
-from deploy.local.rabbitmq_programs import Programs, Say, install, installed_programs
+from deploy.local.rabbitmq_programs import Notify, Programs, install, installed_programs
 
 PATIENCE = 120.0  # seconds, for the cluster to form and for a node to come back
 NAMES = ("c1", "c2", "c3")
 
 
 class ClusterNode(NativeNode):
-    """One of the nodes. The port mapper is the cluster's: it must outlive each of them."""
+    """Node without a port mapper of its own: the cluster's outlives each node."""
 
     def __init__(self, folder: Path, programs: Programs, name: str, cookie: str, peers: tuple[str, ...]) -> None:
         super().__init__(folder, programs)
@@ -50,15 +48,15 @@ class ClusterNode(NativeNode):
             configuration.write("\n".join(lines))
 
     def _port_mapper(self, ports: NodePorts) -> None:
-        del ports  # there is one already
+        del ports  # the cluster has one
 
 
-class PrivateCluster:
-    """The nodes, up as long as the block lasts. Begins anew each time: `folder` must not have been used before."""
+class PrivateCluster(Startable):
+    """Three nodes that run inside the `with` block. `folder` must be new."""
 
-    def __init__(self, folder: Path, say: Say = print) -> None:
+    def __init__(self, folder: Path, notify: Notify = print) -> None:
         self._folder = folder
-        programs = installed_programs() or install(say, folder / "install.log")
+        programs = installed_programs() or install(notify, folder / "install.log")
         self._password, cookie = secrets.token_hex(16), secrets.token_hex(16)
         epmd, *ports = free_ports(1 + 4 * len(NAMES))
         self._ports = {}
@@ -78,61 +76,57 @@ class PrivateCluster:
 
     @property
     def url(self) -> str:
-        """All nodes, with commas between, as MAILING_BROKER_URL takes them."""
+        """Return the URLs of all nodes, separated by commas, as MAILING_BROKER_URL takes them."""
         ports = (ports.amqp for ports in self._ports.values())
         return ",".join(f"amqp://{USER}:{self._password}@{HOST}:{port}/" for port in ports)
 
-    def start(self, name: str) -> None:
-        """Starts a node; `await_whole` waits for it."""
+    def start_node(self, name: str) -> None:
+        """Begin the start of a node; `await_whole` waits for its end."""
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True)
         self._nodes[name].launch(self._ports[name], self._password, fresh=False)
 
     def kill(self, name: str) -> None:
-        """SIGKILL."""
+        """End a node by SIGKILL."""
         self._nodes[name].kill()
 
     def await_whole(self) -> None:
-        """Returns when every node says that every node runs."""
-        _until(lambda: all(self._running_by(name) == len(self._nodes) for name in self._nodes), "a whole cluster")
+        """Return when every node reports that all nodes run."""
+        _until(
+            lambda: all(self._running_nodes(name) == len(self._nodes) for name in self._nodes), "a whole cluster"
+        )
 
     def leader(self, queue: str) -> str:
-        """The node that leads the quorum queue; asked of whichever node answers."""
+        """Return the node that leads the quorum queue, as the first node that answers reports it."""
         for name in self._nodes:
-            found = self._ask(name, f"/api/queues/%2F/{queue}")
+            found = self._get(name, f"/api/queues/%2F/{queue}")
             if isinstance(found, dict) and isinstance(found.get("leader"), str):
                 return str(found["leader"]).partition("@")[0]
         raise StartError(f"no node knows the leader of {queue}")
 
-    def __enter__(self) -> PrivateCluster:
+    def start(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             self._epmd = launch_port_mapper(self._programs, self._epmd_port)
             for name in self._nodes:
-                self.start(name)
+                self.start_node(name)
             self.await_whole()
         except BaseException:
             self.stop()
             raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def stop(self) -> None:
-        """Ends all nodes at once; nothing is kept."""
+        """Kill all nodes."""
         for node in self._nodes.values():
             node.kill()
         if self._epmd is not None:
             self._epmd.stop()
 
-    def _running_by(self, name: str) -> int:
-        nodes = self._ask(name, "/api/nodes")
+    def _running_nodes(self, name: str) -> int:
+        nodes = self._get(name, "/api/nodes")
         return sum(1 for node in nodes if node.get("running")) if isinstance(nodes, list) else 0
 
-    def _ask(self, name: str, path: str) -> object:
+    def _get(self, name: str, path: str) -> object:
         url = f"http://{HOST}:{self._ports[name].management}{path}"
         try:
             answer = httpx.get(url, auth=(USER, self._password), timeout=5, trust_env=False)

@@ -1,0 +1,59 @@
+"""`make run`: what a person meets who starts the whole system on this machine."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.system import REPOSITORY
+from tests.servers import Servers
+
+
+async def start(servers: Servers, state: Path) -> tuple[Process, str]:
+    """Start the system with one sender and return what it has printed until its addresses are complete."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.local", "run", "--senders", "1", "--state", str(state)),
+        cwd=REPOSITORY,
+        env=os.environ
+        | {"MAILING_DATABASE_URL": servers.database_url, "MAILING_BROKER_URL": servers.broker_url}
+        | {"MAILING_API_PORT": "0"},
+        stdout=PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    printed = (await process.stdout.readuntil(b"Ctrl-C stops everything")).decode()
+    return process, printed
+
+
+async def interrupt(process: Process) -> int:
+    """Send what Ctrl-C sends and return the exit status."""
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0
+
+
+async def test_a_run_ends_with_ctrl_c_in_order_and_the_next_has_its_addresses_and_logs(
+    own_servers: Servers, tmp_path: Path
+) -> None:
+    process, printed = await start(own_servers, tmp_path)
+    addresses = re.findall(r"^  .* (http://\S+)$", printed, re.MULTILINE)
+    assert len(addresses) == 5, printed  # API, sandbox, and the metrics of three services
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for address in addresses:
+            assert (await http.get(address, follow_redirects=True)).status_code == 200
+    assert await interrupt(process) == 0
+
+    again, printed = await start(own_servers, tmp_path)
+    assert re.findall(r"^  .* (http://\S+)$", printed, re.MULTILINE) == addresses
+    assert await interrupt(again) == 0
+
+    logs = sorted(file.name for file in (tmp_path / "logs").glob("*.log"))
+    assert logs == ["api.log", "migrate.log", "planner.log", "sandbox.log", "sender-1.log"]
+    lines = (tmp_path / "logs" / "planner.log").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines].count("planner_started") == 2
