@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # its stubs would be one more dependency
 
+from deploy.kubernetes.custom_resources import find_schema, schema_problems
+from deploy.kubernetes.manifests import title
 from deploy.kubernetes.pod_rules import SHUTDOWN_SECONDS
 from deploy.kubernetes.rendering import FOLDER, RULES, prometheus_rule
 from deploy.kubernetes.vendor_schemas import close
@@ -108,6 +110,28 @@ def test_a_schema_is_closed_where_its_fields_are_known() -> None:
     }
     opened = {"type": "object", "properties": {}, "x-kubernetes-preserve-unknown-fields": True}
     assert close(opened) == opened
+
+
+CUSTOM_RESOURCES = [
+    manifest
+    for path in sorted(FOLDER.glob("components/*/*.yaml"))
+    for manifest in yaml.safe_load_all(path.read_text())
+    if find_schema(manifest)
+]
+
+
+def test_every_schema_is_of_a_custom_resource_that_there_is() -> None:
+    kinds = {manifest["kind"] for manifest in CUSTOM_RESOURCES}
+    assert kinds == {path.name.partition(".")[0] for path in FOLDER.glob("schemas/*.json")}
+
+
+@pytest.mark.parametrize("manifest", CUSTOM_RESOURCES, ids=title)
+def test_a_custom_resource_is_valid_and_a_misspelt_field_is_found(manifest: dict[str, Any]) -> None:
+    schema = find_schema(manifest)
+    assert schema
+    assert list(schema_problems(manifest, schema)) == []
+    misspelt = {f"{name}s": value for name, value in manifest["spec"].items()}
+    assert list(schema_problems(manifest | {"spec": misspelt}, schema))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("schemas/*.json")), ids=lambda path: path.stem)
