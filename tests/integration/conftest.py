@@ -1,6 +1,8 @@
 """What the tests have in common."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 import pytest
@@ -26,3 +28,14 @@ def lines() -> Iterator[LogCapture]:
     )
     yield capture
     structlog.configure(**before)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop of production, where there is one."""
+    if sys.platform == "win32":
+        return {"asyncio": asyncio.SelectorEventLoop}
+    import uvloop
+
+    return {"uvloop": uvloop.new_event_loop}

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,11 +42,18 @@ def answer(status: int, body: bytes = OK_BODY, *headers: str) -> Play:
 
 
 @asynccontextmanager
-async def scripted(play: Play) -> AsyncIterator[ScriptedServer]:
-    """Serves on a free port: plays for every request of a connection, until the play closes it."""
+async def scripted(
+    play: Play, tls: ssl.SSLContext | None = None, trusting: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
+    """Serves on a free port: plays for every request of a connection, until the play closes it.
+
+    With `tls` it speaks TLS; `trusting` is then a context that trusts it.
+    """
     conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
     all_accepted = asyncio.Event()
     last = socket.socket()
+    last.bind(("127.0.0.1", 0))
+    last_name = last.getsockname()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
@@ -61,21 +69,33 @@ async def scripted(play: Play) -> AsyncIterator[ScriptedServer]:
             writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if writer.get_extra_info("peername") == last.getsockname():
+        if writer.get_extra_info("peername") == last_name:
             writer.close()
             all_accepted.set()
         else:
             conversations[asyncio.create_task(converse(reader, writer))] = writer
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
-    server = ScriptedServer("http://127.0.0.1:{1}".format(*listener.sockets[0].getsockname()))
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    port = listener.sockets[0].getsockname()[1]
+    server = ScriptedServer(f"{'https' if tls else 'http'}://127.0.0.1:{port}")
     async with listener:
-        yield server
+        try:
+            yield server
+        except BaseException:
+            last.close()
+            raise
         # asyncio loses the socket of a connection that it accepts while it stops listening. The backlog is first
         # in, first out: once our own connection is in, so are all others.
-        with last:
-            last.connect(listener.sockets[0].getsockname())
-            await all_accepted.wait()
+        loop = asyncio.get_running_loop()
+        last.setblocking(False)
+        await loop.sock_connect(last, ("127.0.0.1", port))
+        # A server that speaks TLS accepts nobody before the handshake.
+        name = "127.0.0.1" if trusting else None
+        transport, _ = await loop.create_connection(
+            asyncio.Protocol, sock=last, ssl=trusting, server_hostname=name
+        )
+        await all_accepted.wait()
+        transport.abort()
         listener.close()
         for conversation, writer in conversations.items():
             conversation.cancel()

@@ -212,7 +212,8 @@ async def _drip(url: httpx.URL, begin: bytes, drip: bytes) -> bytes:
     listening = asyncio.create_task(listen())
     while not listening.done():
         await asyncio.wait([listening], timeout=0.05)
-        writer.write(drip)
+        if not writer.is_closing():
+            writer.write(drip)
     writer.close()
     return bytes(answer)
 

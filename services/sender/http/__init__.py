@@ -1,0 +1,1 @@
+"""HTTP to the provider: for each request, the transport knows whether a byte of it may have left the socket."""
