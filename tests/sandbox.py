@@ -40,10 +40,10 @@ class Sandbox:
 
 
 @asynccontextmanager
-async def running_sandbox() -> AsyncIterator[Sandbox]:
+async def running_sandbox(*arguments: str) -> AsyncIterator[Sandbox]:
     """A stand-in provider of one's own, stopped with SIGTERM in the end."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.sandbox", "--port", "0", "--control-port", "0"),
+        *(sys.executable, "-m", "deploy.sandbox", "--port", "0", "--control-port", "0", *arguments),
         cwd=REPOSITORY,
         env={**os.environ, "MAILING_SANDBOX_TOKEN": TOKEN},
         stdout=PIPE,

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import ssl
 import sys
 
 import uvicorn
@@ -27,12 +28,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--control-port", type=int, default=8091, help="control and statistics (default: %(default)s; 0: any)"
     )
+    parser.add_argument("--certificate", help="speak TLS with this file: a private key and its certificates, PEM")
     return parser.parse_args()
 
 
 async def serve(options: argparse.Namespace, token: str, stopping: asyncio.Event) -> None:
     """Serve both ports until `stopping` is set. Print their addresses once they answer."""
-    provider = SandboxProvider(options.host, options.port, token)
+    tls = None
+    if options.certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(options.certificate)
+    provider = SandboxProvider(options.host, options.port, token, tls)
     control_socket = bound(options.host, options.control_port)
     control_socket.listen()
     config = uvicorn.Config(control_app(provider), log_level="warning", access_log=False, lifespan="off")
@@ -41,7 +47,8 @@ async def serve(options: argparse.Namespace, token: str, stopping: asyncio.Event
     await provider.open()
     control_port = control_socket.getsockname()[1]
     print(
-        f"provider http://{options.host}:{provider.port} control http://{options.host}:{control_port}/docs",
+        f"provider {'https' if tls else 'http'}://{options.host}:{provider.port}"
+        f" control http://{options.host}:{control_port}/docs",
         flush=True,
     )
     await stopping.wait()

@@ -5,6 +5,7 @@ late an answer is, follows from a hash of seed, message id and attempt: the same
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -90,40 +91,55 @@ def answer(status: int, body: bytes, *, retry_after: int | None = None) -> bytes
     )
 
 
-ACCEPTED = answer(200, b'{"code": 0, "message": "OK"}')
+BODIES = {
+    200: b'{"code": 0, "message": "OK"}',
+    400: b'{"code": 1, "message": "Bad request"}',
+    401: b'{"code": 2, "message": "Bad token"}',
+    429: b'{"code": 3, "message": "Too many requests"}',
+    500: b'{"code": 5, "message": "Internal error"}',
+    503: b'{"code": 4, "message": "Unavailable"}',
+}
+# An API's answer for what this status means in the first API, with a Retry-After.
+Speech = Callable[[int, int | None], bytes]
+
+
+def speak(status: int, retry_after: int | None = None) -> bytes:
+    """Answer as the first API does."""
+    return answer(status, BODIES[status], retry_after=retry_after)
+
+
+ACCEPTED = speak(200)
 PLAIN = Reaction(ACCEPTED, taken=True)
 
 
-def react(behaviour: Behaviour, message_id: int, attempt: int) -> Reaction:
-    """What to do with this arrival of a message; `attempt` counts its arrivals from 1."""
+def react(behaviour: Behaviour, message_id: int, attempt: int, speech: Speech = speak) -> Reaction:
+    """Return what to do with this arrival of a message. `attempt` counts its arrivals from 1."""
     if behaviour.share < 1 and _chance(behaviour.seed, "share", message_id, attempt) >= behaviour.share:
-        return PLAIN
-    reply, ending = _reply(behaviour)
+        return PLAIN if speech is speak else Reaction(speech(200, None), taken=True)
+    reply, ending = _reply(behaviour, speech)
     return Reaction(reply, ending, _delay(behaviour, message_id, attempt), behaviour.mode in TAKING)
 
 
-def _reply(behaviour: Behaviour) -> tuple[bytes, Ending]:
+def _reply(behaviour: Behaviour, speech: Speech) -> tuple[bytes, Ending]:
     match behaviour.mode:
         case Mode.OK | Mode.SLOW:
-            return ACCEPTED, Ending.KEEP
+            return speech(200, None), Ending.KEEP
         case Mode.REJECT:
-            return answer(400, b'{"code": 1, "message": "Bad request"}'), Ending.KEEP
+            return speech(400, None), Ending.KEEP
         case Mode.UNAUTHORIZED:
-            return answer(401, b'{"code": 2, "message": "Bad token"}'), Ending.KEEP
+            return speech(401, None), Ending.KEEP
         case Mode.THROTTLE:
-            wait = 1 if behaviour.retry_after is None else behaviour.retry_after
-            return answer(429, b'{"code": 3, "message": "Too many requests"}', retry_after=wait), Ending.KEEP
+            return speech(429, 1 if behaviour.retry_after is None else behaviour.retry_after), Ending.KEEP
         case Mode.UNAVAILABLE:
-            body = b'{"code": 4, "message": "Unavailable"}'
-            return answer(503, body, retry_after=behaviour.retry_after), Ending.KEEP
+            return speech(503, behaviour.retry_after), Ending.KEEP
         case Mode.ERROR:
-            return answer(500, b'{"code": 5, "message": "Internal error"}'), Ending.KEEP
+            return speech(500, None), Ending.KEEP
         case Mode.GARBAGE:
             return answer(200, b"<html>\x00\xff it works!"), Ending.KEEP
         case Mode.HALF:
-            return ACCEPTED[:-10], Ending.CLOSE
+            return speech(200, None)[:-10], Ending.CLOSE
         case Mode.HANG:
-            return ACCEPTED, Ending.HANG
+            return speech(200, None), Ending.HANG
         case Mode.RESET | Mode.DOWN:  # `down`: a request that was read just before
             return b"", Ending.RESET
 

@@ -2,32 +2,29 @@
 
 import asyncio
 import socket
+import ssl
 import sys
 import time
 from functools import partial
 
-import orjson
-
+from deploy.sandbox.apis import PROBE, Api, WrongToken, find_api
 from deploy.sandbox.behaviour import PLAIN, Behaviour, Mode, Reaction, answer, react
 from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.wire import Connection
 
-SEND = b"/v1/send/"
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-WRONG_TOKEN = Reaction(answer(401, b'{"code": 2, "message": "Bad token"}'))
 NO_SUCH_PATH = Reaction(answer(404, b'{"code": 1, "message": "No such path"}'))
-BAD_REQUEST = Reaction(answer(400, b'{"code": 1, "message": "Bad request"}'))
 
 
 class SandboxProvider:
     """Listens on `host:port` (0: any free port) between `open` and `close`, except while it plays dead."""
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int, token: str, tls: ssl.SSLContext | None = None) -> None:
         self.host, self.port = host, port
         self.ledger = Ledger()
         self.behaviour = Behaviour()
         self.behaviour_ends_at: float | None = None
-        self._authorization = b"Bearer " + token.encode()
+        self._token = token
+        self._tls = tls
         self._plain = True
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -46,7 +43,9 @@ class SandboxProvider:
             listener = self._reserved or self._bind()
             self._reserved = None
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(partial(Connection, self), sock=listener, backlog=4096)
+            self._server = await loop.create_server(
+                partial(Connection, self), sock=listener, backlog=4096, ssl=self._tls
+            )
 
     async def close(self) -> None:
         """Reset what is connected and refuse what comes. Idempotent."""
@@ -109,24 +108,29 @@ class SandboxProvider:
         self._connections.discard(connection)
 
     def receive(self, method: bytes, path: bytes, authorization: bytes, body: bytes) -> Reaction:
-        """Record one complete request and say what becomes of it."""
-        if authorization != self._authorization:
-            return self._refuse(WRONG_TOKEN)
-        if method != b"POST" or not path.startswith(SEND):
-            return self._refuse(NO_SUCH_PATH)
-        sms = _parsed(path[len(SEND) :], body)
+        """Record one complete request, and return what becomes of it."""
+        api = find_api(method, path)
+        try:
+            sms = (api or PROBE).read(path, authorization, body, self._token)
+        except WrongToken:
+            return self._refuse(api or PROBE, 401)
+        if api is None:
+            self.ledger.invalid += 1
+            return NO_SUCH_PATH
         if sms is None:
-            return self._refuse(BAD_REQUEST)
-        message_id, phone = sms
-        attempt = self.ledger.arrive(message_id, phone, time.time())
-        reaction = PLAIN if self._plain else react(self.behaviour, message_id, attempt)
+            return self._refuse(api, 400)
+        attempt = self.ledger.arrive(*sms, time.time())
+        if self._plain and api is PROBE:
+            reaction = PLAIN
+        else:
+            reaction = react(self.behaviour, sms.id, attempt, api.speech(sms.id))
         if reaction.taken:
-            self.ledger.accept(message_id)
+            self.ledger.accept(sms.id)
         return reaction
 
-    def _refuse(self, reaction: Reaction) -> Reaction:
+    def _refuse(self, api: Api, status: int) -> Reaction:
         self.ledger.invalid += 1
-        return reaction
+        return Reaction(api.speech(0)(status, None))
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -136,19 +140,3 @@ def bound(host: str, port: int) -> socket.socket:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind((host, port))
     return held
-
-
-def _parsed(message_id: bytes, body: bytes) -> tuple[int, int] | None:
-    """Id and phone of a body `{"id": <the id of the path>, "phone": <int64>, "text": <string>}`, if it is one."""
-    try:
-        sms = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if type(sms) is not dict or type(sms.get("text")) is not str:
-        return None
-    id_, phone = sms.get("id"), sms.get("phone")
-    if type(id_) is not int or type(phone) is not int:  # a bool is an int to isinstance
-        return None
-    if not (0 <= id_ <= INT64_MAX and INT64_MIN <= phone <= INT64_MAX) or message_id != b"%d" % id_:
-        return None
-    return id_, phone

@@ -1,0 +1,60 @@
+"""Adapters: one for each API of a provider. A new one is a module in `services.sender.providers`."""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from services.sender import providers
+from services.sender.http.endpoint import Endpoint
+from services.sender.http.exchange import Reply, Request
+from services.sender.verdict import Verdict
+
+
+class Sms(NamedTuple):
+    """One message, as a provider gets it."""
+
+    id: int
+    number: int
+    text: str
+    seconds_valid: int = 86_400  # how long the provider may try to deliver it
+    traceparent: str | None = None  # a header of that name lets the provider continue the trace
+
+
+class Adapter(Protocol):
+    """The API of one provider."""
+
+    def encode(self, sms: Sms) -> Request:
+        """Return the request that sends the message."""
+        ...
+
+    def judge(self, reply: Reply, now: float) -> Verdict:
+        """Return the verdict on a reply that came at `now`, in seconds since the epoch. Must not raise."""
+        ...
+
+    def is_outage(self, verdict: Verdict) -> bool:
+        """Return True if the verdict speaks against the provider as a whole, not against one message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where a provider is, and what it has given us."""
+
+    endpoint: Endpoint
+    token: str
+    description: Path | None = None  # the file that the adapter `http` reads
+
+
+class AdapterError(Exception):
+    """Raised for an adapter that is unknown, or a description that is wrong. The text is for the operator."""
+
+
+def load_adapter(name: str, access: Access) -> Adapter:
+    """Return the adapter of this name. Raise AdapterError."""
+    known = sorted(found.name for found in pkgutil.iter_modules(providers.__path__))
+    if name not in known:
+        raise AdapterError(f"there is no provider adapter {name!r}, only {', '.join(known)}")
+    module = importlib.import_module(f"{providers.__name__}.{name}")
+    return cast(Adapter, module.open_adapter(access))
