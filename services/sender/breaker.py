@@ -1,7 +1,7 @@
-"""The circuit breaker: while the provider is out, nothing is POSTed to it but a probe now and then. Pure.
+"""Circuit breaker: while the provider is out, only a probe is POSTed now and then. Pure.
 
-Our own, as the libraries of this kind wrap calls and raise; here it is one more thing to ask before a POST, and a
-message that may not go now is handed back rather than failed.
+Libraries of this kind wrap a call and raise an error. Here the breaker is one more check before a POST, and a
+message that may not go now is returned. So we have our own.
 """
 
 from services.sender.judging import Verdict
@@ -9,8 +9,11 @@ from shared.contracts import Outcome
 
 
 class Breaker:
-    """Closed: everything goes. After `threshold` failures in a row: open, one probe every `probe_every` seconds,
-    until something succeeds. Instants are of a monotonic clock, in seconds."""
+    """Circuit breaker, closed at first: every POST may begin.
+
+    It opens after `threshold` failures in a row. While it is open, one probe may begin every `probe_every`
+    seconds. It closes with the first success. Instants are seconds of a monotonic clock.
+    """
 
     def __init__(self, threshold: int, probe_every: float) -> None:
         self._threshold = threshold
@@ -20,10 +23,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
+        """Return True while only probes may begin."""
         return self._failures >= self._threshold
 
     def admits(self, now: float) -> bool:
-        """Whether a POST may begin now. While open, one that is admitted is the probe."""
+        """Return True if a POST may begin now. While the breaker is open, that POST is the probe."""
         if not self.is_open:
             return True
         if now < self._next_probe:
@@ -32,11 +36,11 @@ class Breaker:
         return True
 
     def until_probe(self, now: float) -> float:
-        """Seconds until the next probe is admitted, while it is open."""
+        """Return the seconds until the next probe may begin, while the breaker is open."""
         return max(0.0, self._next_probe - now)
 
     def learn(self, verdict: Verdict, now: float) -> bool:
-        """Takes note of how a POST ended; whether the breaker has opened or closed by that."""
+        """Count the end of a POST. Return True if that opened or closed the breaker."""
         was_open = self.is_open
         if verdict.outcome in {Outcome.ACCEPTED, Outcome.REJECTED}:
             self._failures = 0
@@ -48,7 +52,7 @@ class Breaker:
 
 
 def is_failure(verdict: Verdict) -> bool:
-    """Whether it speaks against the provider, or our access to it, as a whole. 429 does not: it is only busy."""
+    """Return True if the provider as a whole, or our access to it, has failed. 429 only means that it is busy."""
     return verdict.outcome is Outcome.UNCERTAIN or (
         verdict.outcome is Outcome.DEFERRED and verdict.provider_status in {None, 401, 503}
     )

@@ -1,6 +1,7 @@
-"""Whether a message may be POSTed at this instant. Pure; asked immediately before every POST."""
+"""Rules that are checked immediately before every POST: may the message be sent now? Pure."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.contracts import Job, Outcome, ReturnReason
@@ -8,22 +9,10 @@ from shared.contracts import Job, Outcome, ReturnReason
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a message may not be POSTed: it comes back as this outcome."""
+    """Reason against a POST. The message is reported with this outcome."""
 
     outcome: Outcome
     reason: ReturnReason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The instants of a job, in seconds since the epoch, as they are compared before every POST."""
-
-    send_before: float
-    lease_until: float
-
-    @classmethod
-    def of(cls, job: Job) -> "Bounds":
-        return cls(job.send_before.timestamp(), job.lease_until.timestamp())
 
 
 EXPIRED = Obstacle(Outcome.EXPIRED)
@@ -34,40 +23,67 @@ LATE = Obstacle(Outcome.RETURNED, ReturnReason.LATE)
 SHUTDOWN = Obstacle(Outcome.RETURNED, ReturnReason.SHUTDOWN)
 
 
-def obstacle(
-    bounds: Bounds,
+@dataclass(frozen=True, slots=True)
+class JobDeadlines:
+    """Deadlines of a job, in seconds since the epoch, as they are compared before every POST."""
+
+    send_before: float
+    lease_until: float
+
+    @classmethod
+    def of(cls, job: Job) -> "JobDeadlines":
+        """Return the deadlines of the job."""
+        return cls(job.send_before.timestamp(), job.lease_until.timestamp())
+
+
+class StoppedMailings:
+    """Mailings that were paused, canceled or deleted, each with its revision since then."""
+
+    def __init__(self) -> None:
+        self._revisions: dict[int, int] = {}
+
+    def add(self, revisions: Mapping[int, int]) -> None:
+        """Stop these mailings. A stop may come late, twice or out of order."""
+        for mailing_id, revision in revisions.items():
+            self._revisions[mailing_id] = max(revision, self._revisions.get(mailing_id, 0))
+
+    def includes(self, job: Job) -> bool:
+        """Return True if the job was released before its mailing was stopped."""
+        return job.revision < self._revisions.get(job.mailing_id, 0)
+
+
+def find_obstacle(
+    deadlines: JobDeadlines,
     *,
     now: float,
     guard: float,
-    revision: int,
-    least_revision: int,
-    stopping: bool,
+    is_stopped: bool,
+    is_shutdown: bool,
     latest: float = math.inf,
 ) -> Obstacle | None:
-    """What speaks against a POST that begins now; None: nothing.
+    """Return the reason against a POST that begins now, or None.
 
-    `latest` is the end of the message's slot, if it has one. `guard` seconds are kept to the deadline, as a
-    request takes time to arrive. A job of a `revision` below `least_revision` was released before its mailing
-    was paused, canceled or deleted.
+    A request takes time to arrive, so no POST begins within `guard` seconds before the deadline. `is_stopped`
+    says that the mailing was stopped after the job's release. `latest` is the end of the message's slot.
     """
-    if revision < least_revision:
+    if is_stopped:
         return STOPPED
-    if now >= bounds.send_before - guard:
+    if now >= deadlines.send_before - guard:
         return EXPIRED
-    if now >= bounds.lease_until:
+    if now >= deadlines.lease_until:
         return LEASE_OVER
-    if stopping:
+    if is_shutdown:
         return SHUTDOWN
     if now > latest:
         return LATE
     return None
 
 
-def time_allowed(bounds: Bounds, *, now: float, request_timeout: float, connect_timeout: float) -> float:
-    """How many seconds a request that begins now may take.
+def time_allowed(deadlines: JobDeadlines, *, now: float, request_timeout: float, connect_timeout: float) -> float:
+    """Return the number of seconds that a request may take if it begins now.
 
-    One that is still connecting when the deadline passes must not be written after it. So within a connect
-    time-out of the deadline, the request as a whole ends there.
+    A request that is still connecting at the deadline must not be written after it. So a request that begins
+    within a connect time-out of the deadline ends at the deadline.
     """
-    remaining = bounds.send_before - now
+    remaining = deadlines.send_before - now
     return request_timeout if remaining > connect_timeout else min(request_timeout, remaining)

@@ -1,4 +1,4 @@
-"""The reference engine: httpx, over reqwest's connections (httpx's own pool slows down with their number)."""
+"""Reference engine: httpx over reqwest's connections. The pool of httpx is slow with many connections."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from services.sender.wire import LEAST_TIMEOUT, encode, no_answer, open_client, 
 
 
 class HttpxProvider:
-    """A `Provider`."""
+    """A `Provider` that uses httpx."""
 
     def __init__(self, base_url: str, token: SecretStr, connections: int, connect_timeout: timedelta) -> None:
         transport = HttpxTransport(open_client(token, connections, connect_timeout))
@@ -28,7 +28,7 @@ class HttpxProvider:
             f"{self._url}{message_id}",
             content=encode(message_id, number, text),
             headers={} if traceparent is None else {"traceparent": traceparent},
-            # The transport adds up httpx's four time-outs and takes the sum as the total; 0 would mean none.
+            # The transport takes the sum of httpx's four time-outs as the total. 0 would mean no time-out.
             timeout=httpx.Timeout(None, read=max(timeout, LEAST_TIMEOUT)),
         )
         try:
@@ -46,7 +46,7 @@ class HttpxProvider:
 
 
 async def _beginning(response: httpx.Response) -> bytes:
-    """The body, or as much of it as anybody wants."""
+    """Read the body, at most `BODY_LIMIT` bytes of it."""
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk

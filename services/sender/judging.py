@@ -1,12 +1,12 @@
-"""What a reply of the provider says about a message: the pure rules behind the table "Outcomes" of the design.
+"""Verdict on a reply of the provider: the rules that turn it into the outcome of a message. Pure.
 
 Some of them are decisions:
 
-- 200 with `{"code": 0}` is the only acceptance. 200 with anything else, another code included, is an answer whose
-  meaning nobody documented: uncertain, so that a provider that may not be asked twice is not.
-- 401 speaks of our token, not of this message. It would refuse every message alike, so it is deferred: the
-  operator mends the token, and the mailing goes on. Any other 4xx refuses the message.
-- 408 and 425 say that the request was not taken in whole, or not yet: deferred, as 429 and 503 are.
+- 200 with `{"code": 0}` is the only acceptance. The meaning of 200 with anything else, another code included, is
+  not documented. It is uncertain, so that a provider that is not idempotent gets no second POST.
+- 401 refuses our token, not this message, and would refuse every message. It is deferred: the operator corrects
+  the token, and the mailing continues. Any other 4xx refuses the message.
+- 408 and 425 mean that the provider has not taken the request, or not yet. They are deferred, like 429 and 503.
 """
 
 import re
@@ -22,20 +22,20 @@ from services.sender.replies import Answer, NoAnswer
 from shared.contracts import Outcome
 
 TEXT_LIMIT = 200  # characters of `provider_text`
-LONGEST_WAIT = 86_400.0  # seconds; what a Retry-After beyond it is taken for
+LONGEST_WAIT = 86_400.0  # seconds; a longer Retry-After is cut to it
 
-# The documented body, as it is usually encoded: nearly every answer is one of them and needs no parser.
+# The documented body in its usual encodings. Nearly every answer is one of them, and needs no parser.
 PLAIN_BODIES = frozenset({b'{"code": 0, "message": "OK"}', b'{"code":0,"message":"OK"}'})
 LATER = frozenset({401, 408, 425, 429, 503})
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome, and what is kept of the reply."""
+    """Outcome of a POST, and the parts of the reply that are kept."""
 
     outcome: Outcome
     provider_status: int | None
-    provider_text: str | None  # at most `TEXT_LIMIT` printable characters; nothing for an acceptance
+    provider_text: str | None  # at most `TEXT_LIMIT` printable characters; none for an acceptance
     retry_after: float | None = None  # seconds from now, 0 … `LONGEST_WAIT`
 
 
@@ -43,7 +43,7 @@ ACCEPTED: Final = Verdict(Outcome.ACCEPTED, 200, None)
 
 
 def judge(reply: Answer | NoAnswer, now: float) -> Verdict:
-    """The verdict on one reply that came at `now`, in seconds since the epoch. Never raises, whatever it says."""
+    """Return the verdict on a reply that came at `now`, in seconds since the epoch. Never raises."""
     match reply:
         case Answer(status=200, body=body):
             return ACCEPTED if body in PLAIN_BODIES else _judge_ok(reply)
@@ -56,12 +56,12 @@ def judge(reply: Answer | NoAnswer, now: float) -> Verdict:
 
 
 def _judge_ok(answer: Answer) -> Verdict:
-    """200 with a body that has to be looked at."""
+    """Judge a 200 whose body must be parsed."""
     return ACCEPTED if _code(answer.body) == 0 else Verdict(Outcome.UNCERTAIN, 200, _text(answer))
 
 
 def _judge_refusal(answer: Answer, now: float) -> Verdict:
-    """Any status but 200."""
+    """Judge any status but 200."""
     if answer.status in LATER:
         outcome = Outcome.DEFERRED
     elif 400 <= answer.status < 500:
@@ -72,17 +72,17 @@ def _judge_refusal(answer: Answer, now: float) -> Verdict:
 
 
 def _code(body: bytes) -> int | None:
-    """The integer `code` of a JSON object, if the body is one and has one."""
+    """Return the integer `code` of the body, if that is a JSON object with one."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
     code = content.get("code") if isinstance(content, dict) else None
-    return code if type(code) is int else None  # a bool is no code
+    return code if type(code) is int else None  # a bool is not a code
 
 
 def seconds_to_wait(header: str | None, now: float) -> float | None:
-    """A Retry-After, in seconds or as an HTTP date, as seconds from `now`; None if it says nothing."""
+    """Parse a Retry-After, given in seconds or as an HTTP date. Return seconds from `now`, or None."""
     if header is None:
         return None
     header = header.strip()
@@ -99,8 +99,8 @@ def seconds_to_wait(header: str | None, now: float) -> float | None:
 
 
 def _text(answer: Answer) -> str | None:
-    """The body as text, or else what the status means."""
-    beginning = answer.body[: 8 * TEXT_LIMIT]  # more than 200 characters, save for odd ones
+    """Return the body as text. Without one, return the phrase of the status."""
+    beginning = answer.body[: 8 * TEXT_LIMIT]  # enough for the limit, unless nearly all of it is unprintable
     return _printable(beginning.decode(errors="replace")) or _phrase(answer.status)
 
 
@@ -112,6 +112,6 @@ def _phrase(status: int) -> str | None:
 
 
 def _printable(text: str) -> str:
-    """One line, without NULs and other control characters (PostgreSQL takes none of the former)."""
+    """Return one line without control characters. PostgreSQL takes no NUL."""
     line = " ".join(text.split())
     return "".join(character for character in line if character.isprintable())[:TEXT_LIMIT]

@@ -1,8 +1,8 @@
-"""The external provider as the sender sees it: one POST, one reply; two HTTP engines that do it alike.
+"""The external provider, as the sender sees it: one POST, one reply. Two HTTP engines implement it.
 
-`tests/integration/test_provider_conformance.py` holds both to the same behaviour: no redirect is followed, no
-proxy is taken from the environment, a POST that may have left is never repeated, and network trouble is a
-`NoAnswer` and never an exception.
+`tests/integration/test_provider_conformance.py` checks that both behave in the same way: they follow no redirect,
+take no proxy from the environment, and never repeat a POST that may have left. A network failure is a `NoAnswer`,
+and never an exception.
 """
 
 from datetime import timedelta
@@ -16,22 +16,22 @@ from services.sender.reqwest_engine import ReqwestProvider
 
 
 class Provider(Protocol):
-    """Where messages are delivered to."""
+    """Service that takes messages and delivers them as SMS."""
 
     async def send(
         self, message_id: int, number: int, text: str, *, timeout: float, traceparent: str | None = None
     ) -> Answer | NoAnswer:
-        """POST one message; everything, connecting and the body included, takes at most `timeout` seconds.
+        """POST one message. All of it, from connecting to the end of the body, takes at most `timeout` seconds.
 
-        A `traceparent` goes into the header of that name, so that the provider can continue the trace.
+        A request that is still connecting when `timeout` is over counts as sent, because it cannot be
+        distinguished from one that waits for its answer. It can be when `connect_timeout` is over first.
 
-        A request that is still connecting when `timeout` is over counts as sent: it cannot be told apart from
-        one that is waiting for its answer. `connect_timeout` can, as long as it is the shorter one.
+        A `traceparent` becomes the header of that name, so that the provider can continue the trace.
         """
         ...
 
     async def close(self) -> None:
-        """Close all connections. What is in flight ends as `NoAnswer(sent=True)`."""
+        """Close all connections. A request in flight ends as `NoAnswer(sent=True)`."""
         ...
 
 
@@ -42,9 +42,9 @@ def open_provider(
     connections: int,
     connect_timeout: timedelta,
 ) -> Provider:
-    """A provider at `base_url`; up to `connections` idle connections are kept for the next requests.
+    """Return the provider at `base_url`. It keeps up to `connections` idle connections for the next requests.
 
-    Needs a running event loop only when it sends. Nothing is connected yet.
+    Nothing is connected yet. Only `send` needs a running event loop.
     """
     match engine:
         case "reqwest":

@@ -1,161 +1,130 @@
-"""Reporting: results go back in batches; a job is acknowledged when the broker has all of its results."""
+"""Reporting: publish results in batches, and acknowledge a job when the broker has all of its results."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import repeat
 
-import structlog
-from aio_pika.abc import AbstractIncomingMessage
-
-from services.sender.gating import Bounds
-from services.sender.metrics import count_reported
+from services.sender.held_job import HeldJob
+from services.sender.observer import SenderObserver
 from shared.broker.connection import CONNECTION_ERRORS
 from shared.broker.publisher import Publisher
-from shared.contracts import Acceptance, Job, JobReport, Report, Result
+from shared.contracts import Acceptance, JobReport, Report, Result
 from shared.errors import NotPublished, PublishUnknown
-from shared.telemetry import tracing
-from shared.telemetry.log import MessageSample
+from shared.telemetry.tracing import traceparent_of
 from shared.topology import REPORTS
-
-log = structlog.get_logger()
 
 PAUSE_AFTER_FAILURE = 0.5  # seconds
 
 
-@dataclass(slots=True, eq=False)
-class Run:
-    """A job in this sender's hands."""
-
-    job: Job
-    delivery: AbstractIncomingMessage
-    bounds: Bounds
-    unconfirmed: int  # messages whose result the broker does not have yet
-    express: bool = False
-    lost: bool = False  # the connection it came over is gone, so the broker hands the job out again
-    span: tracing.Span | None = None  # if the job is traced
-
-    @property
-    def ids(self) -> dict[str, object]:
-        """What a line of the log about the job says of it."""
-        job = self.job
-        return {"mailing_id": job.mailing_id, "job_id": job.job_id, "request_id": job.request_id}
-
-    def clients_of(self, message_ids: Collection[int]) -> dict[int, int]:
-        """The clients of some of the job's messages, by message; 0 where none is known."""
-        clients = self.job.client_ids or repeat(0)
-        pairs = zip(self.job.messages, clients, strict=False)
-        return {message.id: client_id for message, client_id in pairs if message.id in message_ids}
-
-
 @dataclass(slots=True)
-class _Results:
+class _JobResults:
+    """Results of a job that are not published yet."""
+
     accepted: list[Acceptance] = field(default_factory=list)
     others: list[Result] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.accepted) + len(self.others)
 
-    def message_ids(self) -> list[int]:
-        return [*(word.message_id for word in self.accepted), *(result.message_id for result in self.others)]
+    def extend(self, newer: "_JobResults") -> None:
+        self.accepted.extend(newer.accepted)
+        self.others.extend(newer.others)
+
+
+_Batch = dict[HeldJob, _JobResults]
 
 
 class Reporter:
-    """Collects results and publishes them every `interval` seconds. What cannot go out waits here: no more than
-    the jobs held, as the broker gives no further ones before these are acknowledged."""
+    """Collects results, and publishes them every `interval` seconds.
 
-    def __init__(self, publisher: Publisher, sender: str, interval: float, sample: MessageSample) -> None:
+    A result that cannot be published stays here. The broker delivers no further jobs before those held are
+    acknowledged, so there are never more results than messages of the jobs held.
+    """
+
+    def __init__(self, publisher: Publisher, observer: SenderObserver, *, sender: str, interval: float) -> None:
         self._publisher = publisher
+        self._observer = observer
         self._sender = sender
         self._interval = interval
-        self._sample = sample
-        self._waiting: dict[Run, _Results] = {}
+        self._unpublished: _Batch = {}
         self._flushing = asyncio.Lock()
 
-    def accept(self, run: Run, word: Acceptance) -> None:
-        """A plain acceptance at the first POST."""
-        self._results(run).accepted.append(word)
+    def add_acceptance(self, held_job: HeldJob, acceptance: Acceptance) -> None:
+        """Add a plain acceptance at the first POST."""
+        self._results_of(held_job).accepted.append(acceptance)
 
-    def tell(self, run: Run, results: Iterable[Result]) -> None:
-        """Any other results."""
-        self._results(run).others.extend(results)
+    def add_results(self, held_job: HeldJob, results: Iterable[Result]) -> None:
+        """Add other results."""
+        self._results_of(held_job).others.extend(results)
 
-    def count_waiting(self) -> int:
-        """How many results have not been published."""
-        return sum(map(len, self._waiting.values()))
+    def count_unpublished(self) -> int:
+        """Return the number of results that are not published yet."""
+        return sum(map(len, self._unpublished.values()))
 
     async def run(self) -> None:
-        """Publishes what is there, again and again, until cancelled."""
+        """Publish results until cancelled."""
         while True:
             await asyncio.sleep(self._interval)
             await self.flush_all()
 
     async def flush(self) -> bool:
-        """Publishes all there is now; whether that went well. What did not go out is kept."""
+        """Publish all results that there are now. Return False if that failed; then they are kept."""
         async with self._flushing:
-            batch, self._waiting = self._waiting, {}
+            batch, self._unpublished = self._unpublished, {}
             if not batch:
                 return True
             try:
                 await self._publisher.publish(REPORTS, "report", self._body(batch))
             except (NotPublished, PublishUnknown) as error:
-                log.warning("report_not_published", waiting_for="RabbitMQ", error=str(error))
+                self._observer.report_not_published(error)
                 self._keep(batch)
                 return False
-            for run, results in batch.items():
-                count_reported(len(results.accepted), results.others)
-                if self._sample.is_active:
-                    self._tell(run, results)
-                await _confirm(run, len(results))
+            for held_job, results in batch.items():
+                self._observer.results_reported(held_job, results.accepted, results.others)
+                await self._acknowledge(held_job, len(results))
             return True
 
     async def flush_all(self) -> None:
-        """Publishes until nothing is left; the caller sets a time-out."""
-        while self._waiting:
+        """Publish until nothing is left. The caller sets a time-out."""
+        while self._unpublished:
             if not await self.flush():
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
 
-    def _results(self, run: Run) -> _Results:
-        found = self._waiting.get(run)
+    def _results_of(self, held_job: HeldJob) -> _JobResults:
+        found = self._unpublished.get(held_job)
         if found is None:
-            found = self._waiting[run] = _Results()
+            found = self._unpublished[held_job] = _JobResults()
         return found
 
-    def _body(self, batch: dict[Run, _Results]) -> bytes:
+    def _body(self, batch: _Batch) -> bytes:
         jobs = tuple(
             JobReport(
-                job_id=run.job.job_id,
-                release=run.job.release,
-                mailing_id=run.job.mailing_id,
-                request_id=run.job.request_id,
-                traceparent=tracing.traceparent_of(run.span) or run.job.traceparent,
+                job_id=held_job.job.job_id,
+                release=held_job.job.release,
+                mailing_id=held_job.job.mailing_id,
+                request_id=held_job.job.request_id,
+                traceparent=traceparent_of(held_job.span) or held_job.job.traceparent,
                 accepted=tuple(results.accepted),
                 results=tuple(results.others),
             )
-            for run, results in batch.items()
+            for held_job, results in batch.items()
         )
         return Report(sender=self._sender, jobs=jobs).model_dump_json(exclude_defaults=True).encode()
 
-    def _tell(self, run: Run, results: _Results) -> None:
-        clients = run.clients_of(set(results.message_ids()))
-        if fields := self._sample.fields(list(clients), list(clients.values())):
-            self._sample.log("results_reported", **run.ids, **fields)
+    def _keep(self, batch: _Batch) -> None:
+        """Put the batch back in front of the results that came meanwhile."""
+        newer, self._unpublished = self._unpublished, batch
+        for held_job, results in newer.items():
+            self._results_of(held_job).extend(results)
 
-    def _keep(self, batch: dict[Run, _Results]) -> None:
-        """Puts the batch back in front of what came meanwhile."""
-        newer, self._waiting = self._waiting, batch
-        for run, results in newer.items():
-            kept = self._results(run)
-            kept.accepted.extend(results.accepted)
-            kept.others.extend(results.others)
-
-
-async def _confirm(run: Run, count: int) -> None:
-    run.unconfirmed -= count
-    if run.unconfirmed == 0:
-        tracing.end_span(run.span)
-    if run.unconfirmed == 0 and not run.lost:
-        # If the connection went away just now the job comes again, and its results are known by then.
-        with suppress(*CONNECTION_ERRORS):
-            await run.delivery.ack()
+    async def _acknowledge(self, held_job: HeldJob, reported: int) -> None:
+        """Count reported results. Acknowledge the job with the last of them."""
+        held_job.unreported -= reported
+        if held_job.unreported:
+            return
+        self._observer.job_reported(held_job)
+        if not held_job.is_lost:
+            # If the connection is lost just now, the job comes again. By then its results are recorded.
+            with suppress(*CONNECTION_ERRORS):
+                await held_job.amqp_message.ack()

@@ -1,4 +1,4 @@
-"""The default engine: reqwest, natively. Nearly all of a request's work happens outside of Python."""
+"""Default engine: reqwest, natively. Nearly all of a request's work happens outside of Python."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from services.sender.wire import LEAST_TIMEOUT, encode, no_answer, open_client, 
 
 
 class ReqwestProvider:
-    """A `Provider`."""
+    """A `Provider` that uses reqwest."""
 
     def __init__(self, base_url: str, token: SecretStr, connections: int, connect_timeout: timedelta) -> None:
         self._client = open_client(token, connections, connect_timeout)
@@ -24,7 +24,7 @@ class ReqwestProvider:
             self._client.post(f"{self._url}{message_id}")
             .body_bytes(encode(message_id, number, text))
             .timeout(timedelta(seconds=max(timeout, LEAST_TIMEOUT)))
-            # Up to here the body comes with the answer's head, in one step; the rest is dropped unread.
+            # Up to this size, the body comes together with the answer's head. The rest is dropped unread.
             .streamed_read_buffer_limit(BODY_LIMIT)
         )
         if traceparent is not None:

@@ -1,4 +1,4 @@
-"""The sender's settings."""
+"""Settings of the sender."""
 
 from datetime import timedelta
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What the two HTTP engines share: the client underneath, the request on the wire, and the reading of failures.
+"""Parts that the two HTTP engines share: the client underneath, the request, and the reading of failures.
 
 Both stand on reqwest (Rust), the httpx engine through `pyreqwest.compatibility.httpx`.
 """
@@ -12,18 +12,18 @@ from pyreqwest.exceptions import RequestError
 
 from services.sender.replies import NoAnswer
 
-# Below what servers keep an idle connection for (nginx: 75 s), so that it is rarely they who close it first.
+# Servers keep an idle connection for longer (nginx: 75 s), so they rarely close it first.
 IDLE_LIMIT = timedelta(seconds=30)
-LEAST_TIMEOUT = 0.001  # seconds; none at all would be no time-out
+LEAST_TIMEOUT = 0.001  # seconds; 0 would mean that there is no time-out
 
-# The exception classes do not tell whether a request left: a connection that is reset after the POST is a
-# `ConnectError` too, and any time-out a `ConnectTimeoutError`. The kind of hyper-util's error does: `Connect` is
-# a connection that never stood, `Canceled` a request that was handed back unwritten.
+# The exception's class does not show whether a request left. A connection that is reset after the POST is a
+# `ConnectError`, too, and every time-out is a `ConnectTimeoutError`. The kind of hyper-util's error shows it:
+# `Connect` means that there was never a connection, `Canceled` that the request was given back unwritten.
 UNSENT = {"client error (Connect)", "client error (Canceled)"}
 
 
 def open_client(token: SecretStr, connections: int, connect_timeout: timedelta) -> Client:
-    """A client that does what it is told and nothing else: no redirects, proxies, cookies or decompression."""
+    """Open a client that sends each request as it is: no redirects, proxies, cookies or decompression."""
     return (
         ClientBuilder()
         .default_headers(
@@ -46,17 +46,17 @@ def open_client(token: SecretStr, connections: int, connect_timeout: timedelta) 
 
 
 def send_url(base_url: str) -> str:
-    """What a message id is appended to."""
+    """Return the URL to which a message id is appended."""
     return f"{base_url.rstrip('/')}/v1/send/"
 
 
 def encode(message_id: int, number: int, text: str) -> bytes:
-    """The request's body."""
+    """Return the body of a request."""
     return orjson.dumps({"id": message_id, "phone": number, "text": text})
 
 
 def no_answer(error: RequestError) -> NoAnswer:
-    """What a failed request means for its message."""
+    """Return the reply that stands for a failed request."""
     causes = [cause["message"] for cause in error.details["causes"] or ()]
     sent = UNSENT.isdisjoint(causes)
     reason = causes[-1] if causes else error.message

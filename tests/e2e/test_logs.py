@@ -74,7 +74,7 @@ async def test_the_whole_story_of_one_message_can_be_picked_out(system: System, 
 
     told = await until_told(logs, "mailing_finished", "--message", str(message["id"]))
     events = [str(line["event"]) for line in told]
-    in_order = ["mailing_expanded", "job_released", "job_taken", "message_posted", "message_answered"]
+    in_order = ["mailing_expanded", "job_released", "job_received", "message_posted", "message_answered"]
     assert [event for event in events if event in in_order] == in_order
     assert {"request_answered", "event_received", "results_reported", "messages_settled"} < set(events)
     assert events.index("message_answered") < events.index("messages_settled") < events.index("mailing_finished")

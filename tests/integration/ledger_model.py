@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
-from services.sender.gating import Bounds, obstacle
+from services.sender.gating import JobDeadlines, StoppedMailings, find_obstacle
 from shared.contracts import (
     JOB,
     RECLAIM,
@@ -165,12 +165,11 @@ class Sender:
         self.stopping = False
         self._clock = clock
         self._provider = provider
-        self._least_revision: dict[int, int] = {}
+        self._stopped_mailings = StoppedMailings()
         self.hear(stops)
 
     def hear(self, stops: Stops) -> None:
-        for mailing_id, revision in stops.revisions.items():
-            self._least_revision[mailing_id] = max(revision, self._least_revision.get(mailing_id, 0))
+        self._stopped_mailings.add(stops.revisions)
 
     def hear_all(self) -> None:
         while self.inbox:
@@ -239,13 +238,12 @@ class Sender:
         return Report(sender=self.name, jobs=parts) if parts else None
 
     def _obstacle(self, run: Run) -> tuple[Outcome, ReturnReason | None] | None:
-        found = obstacle(
-            Bounds.of(run.job),
+        found = find_obstacle(
+            JobDeadlines.of(run.job),
             now=self._clock.now.timestamp(),
             guard=GUARD,
-            revision=run.job.revision,
-            least_revision=self._least_revision.get(run.job.mailing_id, 0),
-            stopping=self.stopping,
+            is_stopped=self._stopped_mailings.includes(run.job),
+            is_shutdown=self.stopping,
         )
         return None if found is None else (found.outcome, found.reason)
 

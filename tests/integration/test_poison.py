@@ -5,7 +5,7 @@ import os
 import pty
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,10 +21,10 @@ from services.planner import recording
 from services.planner.consumers import Received, ReportConsumer, StopsResponder, consume_events
 from services.planner.observer import DEFAULT_OBSERVER
 from services.planner.settings import PlannerSettings
-from services.sender.delivery import Delivery
+from services.sender.held_job import HeldJob
 from services.sender.main import run_sender
-from services.sender.reporting import Run
 from services.sender.settings import SenderSettings
+from services.sender.worker_pool import WorkerPool
 from shared.broker.connection import close, connect
 from shared.broker.dead_letter_admin import Action, Choice, attend
 from shared.broker.dead_letters import DeadLetter
@@ -485,17 +485,17 @@ async def test_a_job_that_cannot_be_taken_is_set_aside_and_the_next_is_sent(
     assert await broker.take_all(SENDER_JOBS) == []
 
 
-async def test_a_job_whose_taking_fails_is_set_aside_and_nothing_of_it_is_sent(
+async def test_a_job_that_fails_on_arrival_is_set_aside_and_nothing_of_it_is_sent(
     broker: Broker, engine: AsyncEngine, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = Delivery.take
+    add_job = WorkerPool.add_job
 
-    def take_most(self: Delivery, run: Run) -> None:
-        take(self, run)
-        if run.job.mailing_id == 13:
+    def add_most(self: WorkerPool, held_job: HeldJob) -> None:
+        add_job(self, held_job)
+        if held_job.job.mailing_id == 13:
             raise RuntimeError("a fault")
 
-    monkeypatch.setattr(Delivery, "take", take_most)
+    monkeypatch.setattr(WorkerPool, "add_job", add_most)
     await broker.publisher.publish(JOBS, "job", job(13, NUMBER + 13))
     await broker.publisher.publish(JOBS, "job", job(1, NUMBER + 1))
     async with sender(broker, engine, sandbox):
@@ -505,29 +505,29 @@ async def test_a_job_whose_taking_fails_is_set_aside_and_nothing_of_it_is_sent(
     assert [message.phone for message in await sandbox.control.messages()] == [NUMBER + 1]
 
 
-async def test_a_stop_that_cannot_be_read_is_skipped_and_the_next_is_heard(
+async def test_a_stop_that_cannot_be_parsed_is_skipped_and_the_next_is_in_force(
     broker: Broker, engine: AsyncEngine, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[dict[int, int]] = []
-    stop_mailings = Delivery.stop_mailings
+    stops: list[Mapping[int, int]] = []
+    stop_mailings = WorkerPool.stop_mailings
 
-    def stop(self: Delivery, revisions: dict[int, int]) -> None:
-        heard.append(revisions)
+    def stop(self: WorkerPool, revisions: Mapping[int, int]) -> None:
+        stops.append(revisions)
         stop_mailings(self, revisions)
 
     async def began() -> bool:
-        return heard == [{}]
+        return stops == [{}]
 
     async def stopped() -> bool:
-        return heard == [{}, {1: 5}]
+        return stops == [{}, {1: 5}]
 
-    monkeypatch.setattr(Delivery, "stop_mailings", stop)
+    monkeypatch.setattr(WorkerPool, "stop_mailings", stop)
     async with sender(broker, engine, sandbox):
         await until(began, timeout=20, what="the sender knows the stops")
         for body in (GARBAGE[0], b'{"version": 2, "revisions": {}}', b'{"revisions": {"1": 99999999999}}'):
             await broker.publisher.publish(CONTROL, "", body, mandatory=False)
         await broker.publisher.publish(CONTROL, "", Stops(revisions={1: 5}).model_dump_json().encode())
-        await until(stopped, timeout=20, what="the good stop is heard")
+        await until(stopped, timeout=20, what="the good stop is in force")
         await broker.publisher.publish(JOBS, "job", job(1, NUMBER + 1, revision=4))
         await broker.publisher.publish(JOBS, "job", job(2, NUMBER + 2))
         await until_received(sandbox, NUMBER + 2)

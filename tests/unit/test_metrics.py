@@ -172,8 +172,8 @@ def test_a_histogram_of_posts_adds_up() -> None:
     posts, registry = Posts(), CollectorRegistry()
     registry.register(posts)
     for seconds in (0.005, 0.0051, 0.3, 31.0, -1.0):
-        posts.ended(Outcome.ACCEPTED, seconds)
-    posts.ended(Outcome.REJECTED, 0.02)
+        posts.observe(Outcome.ACCEPTED, seconds)
+    posts.observe(Outcome.REJECTED, 0.02)
     name = "mailing_provider_request_duration_seconds"
 
     def below(bound: str) -> float | None:

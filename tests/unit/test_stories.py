@@ -19,7 +19,7 @@ LOG: dict[str, dict[str, object]] = {
     "expanded": {"timestamp": "03", "event": "mailing_expanded", "mailing_id": 7, "request_id": "r7"},
     "released": {"timestamp": "04", "mailing_id": 7, "job_id": 5, "request_id": "r7"}
     | {"message_ids": [11, 12], "client_ids": [101, 102]},
-    "redelivered": {"timestamp": "05", "event": "job_was_redelivered", "job_id": 5, "mailing_id": 7},
+    "redelivered": {"timestamp": "05", "event": "job_redelivered", "job_id": 5, "mailing_id": 7},
     "dead": {"timestamp": "05", "event": "message_dead_lettered", "job_id": 5},
     "posted": {"timestamp": "06", "mailing_id": 7, "job_id": 5, "message_id": 11, "client_id": 101},
     "posted too": {"timestamp": "06", "mailing_id": 7, "job_id": 5, "message_id": 12, "client_id": 102},
