@@ -9,7 +9,7 @@ from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderS
 
 
 class SenderSettings(BrokerSettings, ProviderSettings, MetricsSettings):
-    """See the table in README.md."""
+    """Settings of the sender. docs/reference.md describes them."""
 
     provider_engine: Literal["reqwest", "httpx"] = "reqwest"
     provider_idempotent: bool = True
