@@ -15,6 +15,8 @@ from deploy.local.terminal import TerminalSink
 
 API_PORT_VARIABLE = "MAILING_API_PORT"
 API_PORT = 8000
+CONSOLE_PORT_VARIABLE = "MAILING_CONSOLE_PORT"
+CONSOLE_PORT = 8080
 RESTARTS = 5  # of one service, before the run ends
 RESTART_PAUSE = 1.0  # seconds
 
@@ -22,7 +24,7 @@ RESTART_PAUSE = 1.0  # seconds
 def run(state: Path, senders: int) -> None:
     """Run the system until Ctrl-C, SIGTERM, or the failure of a service that does not stay up."""
     logs = state / "logs"
-    plan = Plan.on_same_ports(state / "ports.json", senders, _api_port())
+    plan = Plan.on_same_ports(state / "ports.json", senders, _api_port(), _console_port())
     print("starting PostgreSQL and RabbitMQ …", flush=True)
     try:
         with (
@@ -43,6 +45,7 @@ def banner(plan: Plan, servers: Servers, logs: Path) -> str:
     """Return the addresses of everything that a person may want to look at."""
     lines = [
         "",
+        f"  console             {plan.console_url}/",
         f"  API and its docs    {plan.api_url}/docs/",
         f"  sandbox provider    {plan.control_url}/docs",
     ]
@@ -62,15 +65,22 @@ def banner(plan: Plan, servers: Servers, logs: Path) -> str:
 
 
 def _api_port() -> int:
-    text = os.environ.get(API_PORT_VARIABLE, str(API_PORT))
+    return _port(API_PORT_VARIABLE, os.environ.get(API_PORT_VARIABLE, str(API_PORT)))
+
+
+def _console_port() -> int:
+    """Return the port of the environment, else the usual one if it is free; 0 stands for any other."""
+    if (text := os.environ.get(CONSOLE_PORT_VARIABLE)) is not None:
+        return _port(CONSOLE_PORT_VARIABLE, text)
+    return CONSOLE_PORT if is_free(CONSOLE_PORT) else 0
+
+
+def _port(variable: str, text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise CommandError(f"{API_PORT_VARIABLE} must be a port number, not {text!r}")
+        raise CommandError(f"{variable} must be a port number, not {text!r}")
     port = int(text)  # 0: a free one
     if port and not is_free(port):
-        raise InUseError(
-            f"port {port} on {HOST} is taken; choose another one for the API: "
-            f"{API_PORT_VARIABLE}={port + 1} make run"
-        )
+        raise InUseError(f"port {port} on {HOST} is taken; choose another one: {variable}={port + 1} make run")
     return port
 
 

@@ -26,6 +26,7 @@ class Plan:
     """Ports of all services."""
 
     api_port: int
+    console_port: int
     provider_port: int
     control_port: int
     planner_port: int  # for its metrics, as those of the senders
@@ -36,19 +37,26 @@ class Plan:
     @classmethod
     def on_free_ports(cls, senders: int) -> Self:
         """Plan with ports that nobody uses."""
-        api, provider, control, planner, *each_sender = free_ports(4 + senders)
-        return cls(api, provider, control, planner, each_sender)
+        api, console, provider, control, planner, *each_sender = free_ports(5 + senders)
+        return cls(api, console, provider, control, planner, each_sender)
 
     @classmethod
-    def on_same_ports(cls, file: Path, senders: int, api_port: int) -> Self:
-        """Plan with the ports of the last run where they are free; for `api_port` 0, the API's as well."""
-        names = ["api", "sandbox", "sandbox-control", "planner", *(f"sender-{n}" for n in range(1, senders + 1))]
-        api, provider, control, planner, *each_sender = same_ports(file, names)
-        return cls(api_port or api, provider, control, planner, each_sender)
+    def on_same_ports(cls, file: Path, senders: int, api_port: int, console_port: int) -> Self:
+        """Plan with the ports of the last run where they are free; for a port of 0, the service's as well."""
+        names = [
+            *("api", "console", "sandbox", "sandbox-control", "planner"),
+            *(f"sender-{number}" for number in range(1, senders + 1)),
+        ]
+        api, console, provider, control, planner, *each_sender = same_ports(file, names)
+        return cls(api_port or api, console_port or console, provider, control, planner, each_sender)
 
     @property
     def api_url(self) -> str:
         return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def console_url(self) -> str:
+        return f"http://{HOST}:{self.console_port}"
 
     @property
     def control_url(self) -> str:
@@ -74,6 +82,12 @@ class Plan:
         if self.api_log_level:
             api["MAILING_LOG_LEVEL"] = self.api_log_level
         yield Service("api", "services.api", {**common, **api})
+        console = {
+            "MAILING_CONSOLE_HOST": HOST,
+            "MAILING_CONSOLE_PORT": str(self.console_port),
+            "MAILING_API_URL": self.api_url,
+        }
+        yield Service("console", "services.console", {**common, **console})
         yield Service("planner", "services.planner", {**common, **_metrics_environment(self.planner_port)})
         provider = {
             "MAILING_PROVIDER_URL": f"http://{HOST}:{self.provider_port}",
@@ -95,7 +109,7 @@ def start_system(plan: Plan, servers: Servers, processes: Processes, log: Path) 
     migrate(servers, log)
     for service in plan.services(servers):
         processes.start(service)
-    for url in (f"{plan.control_url}/sandbox/totals", f"{plan.api_url}/readyz"):
+    for url in (f"{plan.control_url}/sandbox/totals", f"{plan.api_url}/readyz", f"{plan.console_url}/readyz"):
         _await_ok(url, processes)
 
 
