@@ -22,13 +22,14 @@ def install(app: Starlette) -> None:
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiUnavailable)
     log.warning("api_unavailable", error=str(error))
     return _page(
         request,
         503,
         N_("The service does not answer"),
         N_("Nothing was lost. This page tries again by itself every few seconds."),
-        detail=str(error),
+        detail=error.explanation,
         retry=request.method == "GET",
     )
 

@@ -199,7 +199,7 @@ def _check(answer: httpx.Response) -> httpx.Response:
     except ValidationError:  # of a proxy in between
         problem = Problem(detail=f"{answer.status_code} {answer.reason_phrase}")
     if answer.status_code >= 500:
-        raise ApiUnavailable(problem.detail)
+        raise ApiUnavailable(problem.detail, problem.detail)
     raise REFUSALS.get(answer.status_code, Refused)(answer.status_code, problem)
 
 

@@ -10,7 +10,14 @@ class ApiError(Exception):
 
 
 class ApiUnavailable(ApiError):
-    """The API did not answer, or answered that it cannot work now. The same call may succeed later."""
+    """The API did not answer, or answered that it cannot work now. The same call may succeed later.
+
+    `explanation` is what the API said, if it said anything.
+    """
+
+    def __init__(self, cause: str, explanation: str = "") -> None:
+        super().__init__(cause)
+        self.explanation = explanation
 
 
 class Refused(ApiError):

@@ -48,6 +48,20 @@
   for (const name of ["htmx:sseError", "htmx:sendError"]) document.body.addEventListener(name, () => isAway(true));
   for (const name of ["htmx:sseOpen", "htmx:afterOnLoad"]) document.body.addEventListener(name, () => isAway(false));
 
+  // A page that waits for something asks again, and shows the answer once there is one.
+  const again = document.querySelector("[data-again]");
+  if (again) {
+    setInterval(async () => {
+      try {
+        const answer = await fetch(location.href);
+        isAway(false);
+        if (answer.status !== 503) location.reload();
+      } catch {
+        isAway(true);
+      }
+    }, 1000 * Number(again.dataset.again));
+  }
+
   // The CSV goes up as it is, so that a file of any size streams through.
   const upload = document.getElementById("upload");
   if (upload) {
