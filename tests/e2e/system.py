@@ -74,13 +74,20 @@ class System:
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=30)
 
-    async def start(self, service: str, name: str | None = None, environment: Environment | None = None) -> str:
-        """Starts `python -m services.<service>`; returns the name that it goes by here."""
+    async def start(
+        self,
+        service: str,
+        name: str | None = None,
+        environment: Environment | None = None,
+        *,
+        folder: Path = REPOSITORY,
+    ) -> str:
+        """Start `python -m services.<service>` of the release in `folder`; return its name here."""
         name = name or service
         with (self._logs / f"{name}.log").open("ab") as log:
             self.processes[name] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", f"services.{service}"),
-                cwd=REPOSITORY,
+                cwd=folder,
                 env=self._environment | (environment or {}),
                 stdout=log,
                 stderr=log,
