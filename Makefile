@@ -77,6 +77,10 @@ bench-scale: $(INSTALLED) ## 1, 2, 4 and 8 senders at a slow provider, and a mai
 bench-api: $(INSTALLED) ## how soon the API answers with five million messages, and its CRUD against bare FastAPI
 	@$(BIN)/python -m tests.bench.reading $(ARGS)
 
+.PHONY: bench-growth
+bench-growth: $(INSTALLED) ## release, recording and API with 1, 10 and 100 million messages (ARGS='--messages 1000000 10000000')
+	@$(BIN)/python -m tests.bench.growth $(ARGS)
+
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, the borders between packages, and the manifests for Kubernetes
 	$(BIN)/ruff format --check $(CODE)
