@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -25,6 +24,7 @@ from deploy.local.stack import Servers as PrivateServers
 from shared.broker.connection import close, connect
 from shared.ledger.tables import Table
 from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
+from tests.urls import with_database
 
 REPOSITORY = Path(__file__).parents[1]
 POSTGRES_IMAGE = "postgres:18.6"
@@ -120,7 +120,7 @@ def own_database(servers: Servers, purpose: str) -> Iterator[str]:
         connection.execute(
             sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(name))
         )
-        yield urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
+        yield with_database(servers.database_url, name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

@@ -12,7 +12,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString, Protocol
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -21,8 +20,10 @@ from deploy.local.leashed_process import LeashedProcess
 from shared.ledger.tables import Client, Table
 from tests.bench.commanded import Commanded, commanded
 from tests.bench.nginx import Nginx
+from tests.directory import add_clients
 from tests.e2e.system import System, running_system
 from tests.servers import Servers
+from tests.urls import with_database
 
 REPOSITORY = Path(__file__).parents[2]
 BASELINES = Path(__file__).parent / "baselines"
@@ -59,7 +60,7 @@ class World:
     @property
     def baselines_url(self) -> str:
         """Their own database, in the same PostgreSQL."""
-        return urlsplit(self.servers.database_url)._replace(path=f"/{BASELINES_DATABASE}").geturl()
+        return with_database(self.servers.database_url, BASELINES_DATABASE)
 
 
 class Contestant(Protocol):
@@ -249,11 +250,7 @@ def have_clients(database_url: str, audiences: Mapping[str, int]) -> None:
             return
         connection.execute("TRUNCATE clients RESTART IDENTITY")
         for tag, count in audiences.items():
-            connection.execute(
-                "INSERT INTO clients (number, tag, zone) SELECT %s + known + n, %s, 'Europe/Moscow'"
-                " FROM (SELECT count(*) AS known FROM clients) AS directory, generate_series(1, %s) AS n",
-                (FIRST_NUMBER, tag, count),
-            )
+            add_clients(database_url, tag, count, first=FIRST_NUMBER)
         connection.execute("VACUUM (ANALYZE) clients")
 
 

@@ -25,6 +25,7 @@ from shared.topology import declare
 from tests.chaos.schedule import schedule
 from tests.chaos.verdict import Ledger, read_ledger, unexcused
 from tests.chaos.world import LATENCY_MS, World
+from tests.directory import add_clients
 from tests.e2e.system import until
 from tests.sandbox import running_sandbox
 
@@ -71,7 +72,7 @@ async def run(options: Options, state: Path) -> bool:
 async def disturb_and_reckon(world: World, options: Options) -> bool:
     """The mailing, the deeds, and the reckoning."""
     await until(world.system.is_ready, timeout=60, what="the API is ready")
-    add_clients(world.servers.database_url, options.messages)
+    add_clients(world.servers.database_url, TAG, options.messages)
     mailing = await world.system.add_mailing(TAG)
     began = time.monotonic()
     deadline = began + options.minutes * 60
@@ -152,16 +153,6 @@ async def all_is_quiet(world: World) -> bool:
     finally:
         await close(connection)
     return row == (0, 0) and not any(waiting)
-
-
-def add_clients(database_url: str, count: int) -> None:
-    """The audience, straight into the directory."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "INSERT INTO clients (number, tag, zone)"
-            " SELECT 79050000000 + n, %s, 'Europe/Moscow' FROM generate_series(1, %s) AS n",
-            (TAG, count),
-        )
 
 
 if __name__ == "__main__":

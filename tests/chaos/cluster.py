@@ -14,11 +14,12 @@ from pydantic import SecretStr
 from deploy.local.stack import Servers as PrivateServers
 from shared.ledger.migrations import migrate
 from shared.topology import QUEUES
-from tests.chaos.__main__ import REPOSITORY, TAG, Options, add_clients, all_is_quiet, is_settled, reckon, within
+from tests.chaos.__main__ import REPOSITORY, TAG, Options, all_is_quiet, is_settled, reckon, within
 from tests.chaos.rabbitmq_cluster import PrivateCluster
 from tests.chaos.schedule import SERVICES
 from tests.chaos.verdict import read_ledger
 from tests.chaos.world import ENVIRONMENT, LATENCY_MS, World
+from tests.directory import add_clients
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox
 from tests.servers import Servers
@@ -62,7 +63,7 @@ async def run(options: Options, state: Path) -> bool:
 
 async def disturb_and_reckon(world: ClusterWorld, cluster: PrivateCluster, options: Options) -> bool:
     await until(world.system.is_ready, timeout=60, what="the API is ready")
-    add_clients(world.servers.database_url, options.messages)
+    add_clients(world.servers.database_url, TAG, options.messages)
     mailing = await world.system.add_mailing(TAG)
     deadline = time.monotonic() + options.minutes * 60
     for name in cluster.names:

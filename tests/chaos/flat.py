@@ -25,6 +25,7 @@ from deploy.local.stack import Servers as PrivateServers
 from services.planner.settings import PlannerSettings
 from shared.ledger.migrations import migrate
 from tests.chaos.gauges import Broker, Figures, forget_peak, peak, ratios, resident
+from tests.directory import add_clients
 from tests.e2e.system import System, running_system
 from tests.sandbox import Sandbox, running_sandbox
 from tests.servers import Servers
@@ -184,18 +185,6 @@ def jobs_ahead(database_url: str, mailing: int) -> int:
         ).fetchone()
     assert row is not None
     return math.ceil(int(row[0]) / settings.chunk_size) + settings.release_least + 1
-
-
-def add_clients(database_url: str, tag: str, count: int) -> None:
-    """More clients, straight into the directory: importing is not what is looked at."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO clients (number, tag, zone)"
-            " SELECT 79000000000 + known + n, %s, 'Europe/Moscow'"
-            " FROM (SELECT count(*) AS known FROM clients) AS directory, generate_series(1, %s) AS n",
-            (tag, count),
-        )
-        connection.execute("ANALYZE clients")
 
 
 def conclude(options: Options, small: Stress, large: Stress, growth: dict[str, float]) -> bool:

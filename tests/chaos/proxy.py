@@ -12,6 +12,7 @@ class Line:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         (self.port,) = free_ports(1)
+        self.address = f"{HOST}:{self.port}"
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()

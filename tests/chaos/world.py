@@ -6,9 +6,8 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from deploy.local.ports import HOST
 from deploy.local.stack import Servers as PrivateServers
 from tests.chaos.proxy import Line
 from tests.chaos.schedule import SERVICES, Deed, Step
@@ -16,6 +15,7 @@ from tests.chaos.verdict import Disruption
 from tests.e2e.system import System
 from tests.sandbox import Sandbox
 from tests.servers import Servers
+from tests.urls import with_address
 
 LATENCY_MS = 20
 # Everything that waits waits less than in earnest, so that minutes show what else takes hours.
@@ -69,9 +69,11 @@ class World:
     async def start(self, name: str) -> None:
         """Starts a service behind its lines; the first API keeps the port that the test speaks to."""
         environment = {
-            "MAILING_DATABASE_URL": _by(self.servers.database_url, self.lines[f"{name}>postgres"]),
-            "MAILING_BROKER_URL": _by(self.servers.broker_url, self.lines[f"{name}>rabbitmq"]),
-            "MAILING_PROVIDER_URL": _by(self.sandbox.url, self.lines[f"{name}>provider"]),
+            "MAILING_DATABASE_URL": with_address(
+                self.servers.database_url, self.lines[f"{name}>postgres"].address
+            ),
+            "MAILING_BROKER_URL": with_address(self.servers.broker_url, self.lines[f"{name}>rabbitmq"].address),
+            "MAILING_PROVIDER_URL": with_address(self.sandbox.url, self.lines[f"{name}>provider"].address),
         }
         if name == "api-1":
             environment["MAILING_API_PORT"] = "0"
@@ -161,10 +163,3 @@ class World:
         task = asyncio.create_task(put_right())
         self._mending.add(task)
         task.add_done_callback(self._mending.discard)
-
-
-def _by(url: str, line: Line) -> str:
-    """The same URL, over the line."""
-    parts = urlsplit(url)
-    login, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{login}{at}{HOST}:{line.port}"))

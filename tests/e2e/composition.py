@@ -15,6 +15,7 @@ import psycopg
 
 from deploy.local.ledger_comparison import compare
 from deploy.sandbox.client import SandboxControl
+from tests.directory import add_clients
 
 API = "http://api:8000"
 CONTROL = "http://sandbox:8091"
@@ -31,13 +32,8 @@ async def begin() -> None:
     """Make the provider slow, add the clients, create the mailing, and print its id."""
     async with SandboxControl(CONTROL) as sandbox:
         await sandbox.behave("slow", latency_ms=LATENCY_MS)
-    with _connected() as connection:
-        connection.execute(
-            "INSERT INTO clients (number, tag, zone)"
-            " SELECT 79050000000 + n, CASE n %% 2 WHEN 0 THEN %s ELSE %s END, 'Europe/Moscow'"
-            " FROM generate_series(1, %s) AS n",
-            (TAG, OTHER_TAG, CLIENTS),
-        )
+    for tag in (TAG, OTHER_TAG):
+        add_clients(os.environ["MAILING_DATABASE_URL"], tag, CLIENTS // 2)
     starts_at = datetime.now(UTC) + LEAD
     mailing = {
         "starts_at": starts_at.isoformat(),

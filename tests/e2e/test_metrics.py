@@ -18,9 +18,10 @@ from shared import __version__
 from shared.contracts import utc_now
 from tests.e2e.conftest import QUICK
 from tests.e2e.system import Environment, System, running_system, until
-from tests.integration.calling import NOWHERE, address_of_database, by_way_of, wire_to
+from tests.integration.calling import NOWHERE, address_of_database, wire_to
 from tests.sandbox import Sandbox
 from tests.servers import Servers
+from tests.urls import with_address
 
 Numbers = dict[str, float]
 
@@ -247,7 +248,7 @@ async def test_a_database_that_is_frozen_holds_up_nobody_who_looks(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with wire_to(address_of_database(own_servers.database_url)) as wire:
-        through = {"MAILING_DATABASE_URL": by_way_of(own_servers.database_url, wire.port)}
+        through = {"MAILING_DATABASE_URL": with_address(own_servers.database_url, wire.address)}
         async with watched_system(own_servers, sandbox, tmp_path, senders=0, planner=through) as watched:
             planner = watched.planner
 

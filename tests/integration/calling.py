@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -73,13 +73,6 @@ def address_of_broker(url: str) -> Address:
     return Address(parts.hostname or "127.0.0.1", parts.port or 5672)
 
 
-def by_way_of(url: str, port: int) -> str:
-    """The URL, with a port of this host for its address."""
-    parts = urlsplit(url)
-    user = parts.netloc.rpartition("@")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}@127.0.0.1:{port}", query=""))
-
-
 class Wire:
     """A TCP forwarder that can be cut, and frozen: connected, but nothing goes through."""
 
@@ -90,6 +83,11 @@ class Wire:
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
         self.port = 0
+
+    @property
+    def address(self) -> str:
+        """Address to connect to, as `host:port`."""
+        return f"127.0.0.1:{self.port}"
 
     async def connect(self) -> None:
         """Listens; on the same port as before."""

@@ -1,4 +1,4 @@
-"""What the tests have in common."""
+"""Fixtures of the integration tests."""
 
 import asyncio
 import sys
@@ -7,9 +7,25 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 import pytest
 import structlog
+from pydantic import SecretStr
 from structlog.testing import LogCapture
 
+from services.planner.settings import PlannerSettings
 from tests.integration.calling import NOWHERE, api_on
+
+
+@pytest.fixture
+def chunk_size() -> int:
+    """Messages in a job; a module that needs another number overrides this."""
+    return 10
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str, chunk_size: int) -> PlannerSettings:
+    """Settings of a planner on the servers of the session."""
+    return PlannerSettings(
+        database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), chunk_size=chunk_size
+    )
 
 
 @pytest.fixture
@@ -20,7 +36,7 @@ async def api(database_url: str, clean_database: None) -> AsyncIterator[httpx.As
 
 @pytest.fixture
 def lines() -> Iterator[LogCapture]:
-    """What is logged."""
+    """Capture the log lines of the test."""
     capture = LogCapture()
     before = structlog.get_config()
     structlog.configure(

@@ -4,13 +4,11 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database.transactions import transaction
-from tests.integration.calling import NOWHERE
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 ANNA = {"number": 79057003050, "tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
@@ -181,11 +179,9 @@ async def test_a_wrong_parameter_is_refused(api: httpx.AsyncClient, query: str, 
 
 
 async def test_deleting_a_client_cancels_what_no_sender_has_and_keeps_the_rest(
-    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
-    settings = PlannerSettings(
-        database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"), chunk_size=1
-    )
+    settings = settings.model_copy(update={"chunk_size": 1})
     await add_clients(engine, 2)
     released, planned, settled = [await add_mailing(engine) for _ in range(3)]
     for mailing_id in (released, planned, settled):
@@ -212,9 +208,8 @@ async def test_deleting_a_client_cancels_what_no_sender_has_and_keeps_the_rest(
 
 
 async def test_a_job_that_loses_one_of_its_messages_stays_planned(
-    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
-    settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"))
     await add_clients(engine, 3)
     mailing_id = await add_mailing(engine)
     await expand_all(engine, mailing_id, settings)

@@ -2,19 +2,12 @@
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.settings import PlannerSettings
-from tests.integration.calling import NOWHERE
 from tests.integration.ledger import add_clients, add_mailing, expand_all, query
 
 ANNA, STRANGER = 79050000000, 79990000000
-
-
-@pytest.fixture
-def settings(database_url: str) -> PlannerSettings:
-    return PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"))
 
 
 async def send(api: httpx.AsyncClient, number: int, text: str = "hello") -> int:

@@ -6,13 +6,12 @@ from datetime import timedelta
 import httpx
 import psycopg
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import reaping
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
-from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
+from tests.integration.calling import eventually, waits_for_a_lock
 from tests.integration.ledger import query
 
 KEY = {"Idempotency-Key": "order 1234"}
@@ -127,9 +126,8 @@ async def test_a_key_of_255_characters_is_kept(api: httpx.AsyncClient, engine: A
 
 
 async def test_old_keys_are_removed_bit_by_bit(
-    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, settings: PlannerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"))
     monkeypatch.setattr(reaping, "MAX_ROWS", 2)
     await query(
         engine,

@@ -8,14 +8,13 @@ import httpx
 import orjson
 import psycopg
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database.transactions import transaction
 from shared.statuses import MessageStatus
-from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
+from tests.integration.calling import eventually, waits_for_a_lock
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 HELLO = {
@@ -28,10 +27,8 @@ NO_MESSAGES = dict.fromkeys([*MessageStatus, "total"], 0)
 
 
 @pytest.fixture
-def settings(database_url: str) -> PlannerSettings:
-    return PlannerSettings(
-        database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"), chunk_size=2
-    )
+def chunk_size() -> int:
+    return 2
 
 
 async def create(api: httpx.AsyncClient, **fields: object) -> int:

@@ -21,12 +21,12 @@ from tests.integration.calling import (
     address_of_broker,
     address_of_database,
     api_on,
-    by_way_of,
     eventually,
     waits_for_a_lock,
     wire_to,
 )
 from tests.integration.ledger import query
+from tests.urls import with_address
 
 ANNA = {"number": 79057003050, "tag": "#x", "zone": "Europe/Moscow"}
 HELLO = {
@@ -72,7 +72,7 @@ async def test_without_a_database_whatever_needs_it_says_when_to_come_back(
 async def test_a_frozen_database_holds_nobody_up_for_long(database_url: str, clean_database: None) -> None:
     async with (
         wire_to(address_of_database(database_url)) as wire,
-        api_on(by_way_of(database_url, wire.port), NO_BROKER, patience=timedelta(seconds=0.5)) as api,
+        api_on(with_address(database_url, wire.address), NO_BROKER, patience=timedelta(seconds=0.5)) as api,
     ):
         assert (await api.post("/api/client/", json=ANNA)).status_code == 201
         mailing = await api.post("/api/mailing/", json=HELLO)
@@ -92,7 +92,7 @@ async def test_a_frozen_database_holds_nobody_up_for_long(database_url: str, cle
 async def test_a_database_that_comes_back_is_used_again(database_url: str, clean_database: None) -> None:
     async with (
         wire_to(address_of_database(database_url)) as wire,
-        api_on(by_way_of(database_url, wire.port), NO_BROKER) as api,
+        api_on(with_address(database_url, wire.address), NO_BROKER) as api,
     ):
         client = (await api.post("/api/client/", json=ANNA)).json()
         await wire.cut()
@@ -187,7 +187,7 @@ async def test_requests_are_accepted_while_rabbitmq_is_away_and_it_hears_of_them
 ) -> None:
     async with (
         wire_to(address_of_broker(broker_url)) as wire,
-        api_on(database_url, by_way_of(broker_url, wire.port)) as api,
+        api_on(database_url, with_address(broker_url, wire.address)) as api,
     ):
         await api.post("/api/mailing/", json=HELLO)
         assert EVENT.validate_json(await _next(heard[EVENTS])).mailing_id == 1

@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import ClientDisconnect
 
 from services.planner.settings import PlannerSettings
-from tests.integration.calling import NOWHERE
 from tests.integration.ledger import add_clients, add_mailing, expand_all, query
 
 MOSCOW = "Europe/Moscow"
@@ -156,11 +154,9 @@ async def test_what_is_no_csv_of_clients_is_refused(api: httpx.AsyncClient, cont
 
 
 async def test_a_mailings_messages_are_exported_as_they_stand(
-    api: httpx.AsyncClient, engine: AsyncEngine, database_url: str
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
-    settings = PlannerSettings(
-        database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"), chunk_size=1
-    )
+    settings = settings.model_copy(update={"chunk_size": 1})
     await add_clients(engine, 5)
     mailing_id = await add_mailing(engine)
     await expand_all(engine, mailing_id, settings)

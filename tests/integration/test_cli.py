@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from shared.ledger.migrations import newest_revision
 from tests.sandbox import Sandbox
 from tests.servers import Servers, own_database
+from tests.urls import with_address, with_password
 
 REPOSITORY = Path(__file__).parents[2]
 NOWHERE = "127.0.0.1:1"
@@ -52,14 +52,12 @@ def mailing(environment: dict[str, str], *words: str) -> subprocess.CompletedPro
     )
 
 
-def with_wrong_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.username}:{WRONG}@{parts.hostname}:{parts.port}").geturl()
+def wrong_password(url: str) -> str:
+    return with_password(url, WRONG)
 
 
-def with_nobody_there(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.username}:{WRONG}@{NOWHERE}").geturl()
+def no_server(url: str) -> str:
+    return with_address(url, NOWHERE)
 
 
 def test_check_finds_nothing_wrong_where_everything_is_well(environment: dict[str, str]) -> None:
@@ -73,8 +71,8 @@ def test_check_finds_nothing_wrong_where_everything_is_well(environment: dict[st
 
 def test_check_says_what_is_wrong_and_what_to_do(environment: dict[str, str]) -> None:
     wrong = {
-        "MAILING_DATABASE_URL": with_wrong_password(environment["MAILING_DATABASE_URL"]),
-        "MAILING_BROKER_URL": with_wrong_password(environment["MAILING_BROKER_URL"]),
+        "MAILING_DATABASE_URL": wrong_password(environment["MAILING_DATABASE_URL"]),
+        "MAILING_BROKER_URL": wrong_password(environment["MAILING_BROKER_URL"]),
         "MAILING_PROVIDER_URL": f"http://{NOWHERE}",
         "MAILING_LEASE": "soon",
         "MAILING_PROVIDER_RAT": "100",
@@ -123,7 +121,7 @@ def test_check_sees_a_token_that_the_provider_refuses(environment: dict[str, str
     assert "401: check MAILING_PROVIDER_TOKEN" in done.stdout
 
 
-@pytest.mark.parametrize("change", [with_wrong_password, with_nobody_there])
+@pytest.mark.parametrize("change", [wrong_password, no_server])
 def test_migrate_without_a_connection_says_why_in_one_line(database_url: str, change: object) -> None:
     assert callable(change)
     done = mailing({"MAILING_DATABASE_URL": change(database_url)}, "migrate")
@@ -132,7 +130,7 @@ def test_migrate_without_a_connection_says_why_in_one_line(database_url: str, ch
     assert WRONG not in done.stderr
 
 
-@pytest.mark.parametrize("change", [with_wrong_password, with_nobody_there])
+@pytest.mark.parametrize("change", [wrong_password, no_server])
 def test_dead_letters_without_a_connection_count_nothing(broker_url: str, change: object) -> None:
     assert callable(change)
     done = mailing({"MAILING_BROKER_URL": change(broker_url)}, "dead-letters")

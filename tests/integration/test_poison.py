@@ -210,8 +210,7 @@ class Planner:
 
 
 @pytest.fixture
-def planner(engine: AsyncEngine, broker: Broker, database_url: str) -> Planner:
-    settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=broker.url, chunk_size=10)
+def planner(engine: AsyncEngine, broker: Broker, settings: PlannerSettings) -> Planner:
     planner = Planner(engine, broker, settings)
     planner.may_record.set()
     return planner

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import LogCapture
 
@@ -18,13 +17,6 @@ from tests.integration.ledger import add_clients, add_mailing, counters, expand_
 from tests.integration.ledger import claim as claim_jobs
 
 NOW_MS = 1_790_000_000_000
-
-
-@pytest.fixture
-def settings(database_url: str) -> PlannerSettings:
-    return PlannerSettings(
-        database_url=SecretStr(database_url), broker_url=SecretStr("amqp://nowhere"), chunk_size=10
-    )
 
 
 async def claim(engine: AsyncEngine, mailing_id: int, messages: int) -> list[Job]:

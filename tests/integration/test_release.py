@@ -28,13 +28,6 @@ pytestmark = pytest.mark.usefixtures("clean_broker")
 
 
 @pytest.fixture
-def settings(database_url: str, broker_url: str) -> PlannerSettings:
-    return PlannerSettings(
-        database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), chunk_size=10, provider_rate=None
-    )
-
-
-@pytest.fixture
 async def publisher(settings: PlannerSettings) -> AsyncIterator[Publisher]:
     opened = Publisher(settings.broker_url, "tests publisher")
     yield opened

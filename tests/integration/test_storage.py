@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import recording
@@ -30,8 +29,8 @@ class Stored:
 
 
 @pytest.fixture
-def settings(database_url: str) -> PlannerSettings:
-    return PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr("amqp://nowhere"))
+def chunk_size() -> int:
+    return 100
 
 
 async def stored(engine: AsyncEngine) -> Stored:

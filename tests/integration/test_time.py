@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import LogCapture
@@ -27,13 +26,6 @@ MOSCOW, TOKYO, LIMA = "Europe/Moscow", "Asia/Tokyo", "America/Lima"  # 15:00, 21
 MARS = "Mars/Olympus"  # which tzdata does not know
 DAY = (time(9), time(21))
 REQUEST = "order-7"
-
-
-@pytest.fixture
-def settings(database_url: str) -> PlannerSettings:
-    return PlannerSettings(
-        database_url=SecretStr(database_url), broker_url=SecretStr("amqp://nowhere"), chunk_size=10
-    )
 
 
 async def execute(engine: AsyncEngine, statement: str, **parameters: object) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 
 from deploy.sandbox.ledger import Received
+from tests.directory import add_clients
 from tests.e2e.system import Environment, System, running_system, until
 from tests.sandbox import Sandbox
 from tests.servers import Servers, empty_queues, empty_tables
@@ -25,15 +26,7 @@ class World:
 
     def add_clients(self, count: int, tag: str, zones: Iterable[str] = ("Europe/Moscow",)) -> None:
         """So many clients in each of the zones, of ten codes in turn, straight into the directory."""
-        with psycopg.connect(self.database_url) as connection:
-            connection.execute(
-                "INSERT INTO clients (number, tag, zone)"
-                " SELECT 79200000000 + n %% 10 * 10000000 + n, %s, zone FROM ("
-                "     SELECT coalesce((SELECT max(id) FROM clients), 0) + row_number() OVER () AS n, zone"
-                "     FROM unnest(%s::text[]) AS zone CROSS JOIN generate_series(1, %s)"
-                " ) AS numbered",
-                (tag, list(zones), count),
-            )
+        add_clients(self.database_url, tag, count, zones=zones, codes=10, first=79_200_000_000)
 
     def zone_and_end_by_message(self, mailing_id: int) -> dict[int, tuple[str, str, str | None]]:
         """For each message of a mailing: the client's zone, the status, the reason."""
