@@ -1,4 +1,4 @@
-# Everything runs from a virtual environment that is made when it is first needed; `make help` lists what there is.
+# All commands run in a virtual environment, which the first of them makes. `make help` lists them.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,12 +10,12 @@ KUBERNETES_LOCK := requirements-kubernetes.lock
 INSTALLED := $(VENV)/.installed.lock
 SENDERS ?= 2
 TESTS ?= tests
-# Two at a time, each with servers of its own; one at a time on servers that are given.
+# Two workers, each with its own servers; one worker on servers that the environment names.
 WORKERS := $(if $(MAILING_DATABASE_URL)$(MAILING_BROKER_URL),,-n 2 --dist loadfile)
 CODE := services shared deploy tests
 
 .DEFAULT_GOAL := help
-# The environment is shared by the targets: no two of them at a time, whatever -j says.
+# The targets share the environment, so that no two of them may run at a time.
 .NOTPARALLEL:
 
 $(INSTALLED): $(LOCK) deploy/local/mailing
@@ -23,58 +23,58 @@ $(INSTALLED): $(LOCK) deploy/local/mailing
 	@cp deploy/local/mailing $(BIN)/mailing
 
 .PHONY: help
-help: ## what can be made
+help: ## list the commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(INSTALLED) ## the virtual environment, made anew only when the lock file has changed
+install: $(INSTALLED) ## make the virtual environment, if the lock file has changed
 
 .PHONY: demo
-demo: $(INSTALLED) ## the whole system here: 10,000 clients, one mailing, a reckoning of every message
+demo: $(INSTALLED) ## run everything here: add 10,000 clients, send one mailing, account for every message
 	@$(BIN)/python -m deploy.local demo
 
 .PHONY: run
-run: $(INSTALLED) ## the whole system here until Ctrl-C (SENDERS=2, MAILING_API_PORT=8000)
+run: $(INSTALLED) ## run everything here until Ctrl-C (SENDERS=2, MAILING_API_PORT=8000)
 	@$(BIN)/python -m deploy.local run --senders $(SENDERS)
 
 .PHONY: test
-test: $(INSTALLED) ## all tests, on real servers (TESTS=tests/unit for some of them)
+test: $(INSTALLED) ## run all tests, on real servers (TESTS=tests/unit runs those that need no server)
 	@$(BIN)/pytest $(WORKERS) $(TESTS)
 
 .PHONY: chaos
-chaos: $(INSTALLED) ## a mailing through kills, restarts, cuts and faults, reckoned to the last message (ARGS='--seed 1')
+chaos: $(INSTALLED) ## send a mailing through kills, restarts, cuts and faults, and account for every message (ARGS='--seed 1')
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 .PHONY: chaos-cluster
-chaos-cluster: $(INSTALLED) ## a mailing over three RabbitMQ nodes that are killed in turn
+chaos-cluster: $(INSTALLED) ## send a mailing over three RabbitMQ nodes that are killed in turn
 	@$(BIN)/python -m tests.chaos.cluster
 
 .PHONY: flat
-flat: $(INSTALLED) ## memory and broker at 10,000 and at a million messages, and over 200 mailings (ARGS='--large 100000')
+flat: $(INSTALLED) ## compare memory and broker load at 10,000 and at a million messages (ARGS='--large 100000')
 	@$(BIN)/python -m tests.chaos.flat $(ARGS)
 
 .PHONY: rules
-rules: $(INSTALLED) ## local windows, previews, control, limits, fairness and single messages, held against the running system
+rules: $(INSTALLED) ## check windows, previews, control, limits, fairness and single messages on a running system
 	@$(BIN)/python -m tests.rules
 
 .PHONY: bench-import
-bench-import: $(INSTALLED) ## how fast clients go in and out as CSV, against PostgreSQL alone (ARGS='--rows 100000')
+bench-import: $(INSTALLED) ## measure the import and export of clients as CSV, against PostgreSQL alone (ARGS='--rows 100000')
 	@$(BIN)/python -m tests.bench.importing $(ARGS)
 
-# What it compares with has an environment of its own.
+# The frameworks to compare with have their own environment.
 $(BENCH_VENV)/.installed.lock: $(BENCH_LOCK)
 	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(BENCH_VENV) $(BENCH_LOCK)
 
 .PHONY: bench
-bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## messages a second, against Celery, Dramatiq and the bare HTTP loop (ARGS='--only ours')
+bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## measure messages per second, against Celery, Dramatiq and a bare HTTP loop (ARGS='--only ours')
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: $(INSTALLED) ## 1, 2, 4 and 8 senders at a slow provider, and a mailing to a million (ARGS='--large 100000')
+bench-scale: $(INSTALLED) ## measure 1, 2, 4 and 8 senders at a slow provider, and a mailing to a million (ARGS='--large 100000')
 	@$(BIN)/python -m tests.bench.scaling $(ARGS)
 
 .PHONY: bench-api
-bench-api: $(INSTALLED) ## how soon the API answers with five million messages, and its CRUD against bare FastAPI
+bench-api: $(INSTALLED) ## measure the API's answers with five million messages, and its CRUD against bare FastAPI
 	@$(BIN)/python -m tests.bench.reading $(ARGS)
 
 .PHONY: bench-growth
@@ -82,51 +82,53 @@ bench-growth: $(INSTALLED) ## release, recording and API with 1, 10 and 100 mill
 	@$(BIN)/python -m tests.bench.growth $(ARGS)
 
 .PHONY: check
-check: $(INSTALLED) ## format, lint, types, the borders between packages, and the manifests for Kubernetes
+check: $(INSTALLED) ## check format, lint, types, borders between packages, and manifests for Kubernetes
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory kubernetes-check
 
-# 130 MB of schemas and a kubectl, which nothing else needs: an environment of its own.
+# The 130 MB of schemas and kubectl have their own environment, because nothing else needs them.
 $(KUBERNETES_VENV)/.installed.lock: $(KUBERNETES_LOCK)
 	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(KUBERNETES_VENV) $(KUBERNETES_LOCK)
 
 .PHONY: kubernetes-check
-kubernetes-check: $(KUBERNETES_VENV)/.installed.lock ## the manifests of deploy/kubernetes, against schemas and rules, without a cluster
+kubernetes-check: $(KUBERNETES_VENV)/.installed.lock ## check the manifests of deploy/kubernetes, without a cluster
 	@$(KUBERNETES_VENV)/bin/python -m deploy.kubernetes
 
 .PHONY: kubernetes-alerts
-kubernetes-alerts: $(INSTALLED) ## the alerts for the Prometheus operator, from deploy/prometheus/alerts.yml
+kubernetes-alerts: $(INSTALLED) ## write the Prometheus operator's alerts from deploy/prometheus/alerts.yml
 	@$(BIN)/python -m deploy.kubernetes alerts
 
 .PHONY: format
-format: $(INSTALLED) ## the code as ruff would write it
+format: $(INSTALLED) ## format the code with ruff
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-# Version 2, else version 1.
+# Version 2 if it is installed, else version 1.
 COMPOSE = cd deploy && $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 deploy/.env:
+	@sh deploy/check_volumes.sh
 	@umask 077 && sh deploy/environment.sh > $@.new && mv $@.new $@
 
 .PHONY: up
-up: deploy/.env ## the whole system in containers, by docker compose; settings and passwords are in deploy/.env
+up: deploy/.env ## run everything in containers by docker compose; settings and passwords are in deploy/.env
 	@$(COMPOSE) build migrate
 	@$(COMPOSE) up --detach
 	@$(COMPOSE) ps
+	@sh deploy/addresses.sh
 
 .PHONY: down
-down: deploy/.env ## stop and remove the containers; what they have stored stays
+down: deploy/.env ## stop and remove the containers; their data stays
 	@$(COMPOSE) down
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
-lock: ## the lock files from pyproject.toml (needs uv; UPGRADE=1 for newer versions)
+lock: ## write the lock files from pyproject.toml (needs uv; UPGRADE=1 takes newer versions)
 	@command -v uv >/dev/null || { echo 'uv is needed: pip install uv'; exit 1; }
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
 	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev --constraint requirements.lock --output-file $(LOCK)
@@ -134,10 +136,10 @@ lock: ## the lock files from pyproject.toml (needs uv; UPGRADE=1 for newer versi
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group kubernetes --output-file $(KUBERNETES_LOCK)
 
 .PHONY: clean
-clean: ## remove the private servers' data, logs and all caches
+clean: ## remove the private servers' data, the logs and all caches
 	rm -rf .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: distclean
-distclean: clean ## and the virtual environment
+distclean: clean ## do `make clean` and remove the virtual environments
 	rm -rf $(VENV) $(BENCH_VENV) $(KUBERNETES_VENV)

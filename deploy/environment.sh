@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints settings for deploy/compose.yaml, with passwords made up for this installation alone.
+# Print settings for deploy/compose.yaml, with random passwords for this installation.
 set -eu
 
 password() {
@@ -8,14 +8,14 @@ password() {
 
 cat <<END
 COMPOSE_PROJECT_NAME=mailing
-# demo: the sandbox provider; monitoring: Prometheus and Grafana. With commas between.
+# demo: the sandbox provider; monitoring: Prometheus and Grafana. Separate several by commas.
 COMPOSE_PROFILES=demo
 
-# Your provider, in earnest: put it here, and take demo away above.
+# For real messages, put your provider's address and token here, and remove demo above.
 MAILING_PROVIDER_URL=http://sandbox:8090
 MAILING_PROVIDER_TOKEN=$(password)
 
-# They are set when the volumes are made: later, change them in the servers as well.
+# The servers take these when their volumes are made. Later, change them in the servers as well.
 MAILING_POSTGRES_PASSWORD=$(password)
 MAILING_RABBITMQ_PASSWORD=$(password)
 MAILING_GRAFANA_PASSWORD=$(password)

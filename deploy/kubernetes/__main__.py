@@ -3,6 +3,7 @@
 `alerts` writes the alerts for the Prometheus operator instead.
 """
 
+import argparse
 import sys
 
 from deploy.kubernetes.manifests import title
@@ -35,7 +36,14 @@ def check() -> int:
 
 
 def main() -> None:
-    if sys.argv[1:] == ["alerts"]:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.kubernetes", description="Check the manifests for Kubernetes without a cluster."
+    )
+    parser.add_argument("--version", action="version", version=f"mailing {__version__}")
+    parser.add_argument(
+        "alerts", nargs="?", choices=["alerts"], help="write the Prometheus operator's alerts instead"
+    )
+    if parser.parse_args().alerts:
         RULES.write_text(prometheus_rule())
     else:
         sys.exit(check())

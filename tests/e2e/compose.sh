@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The composition, from nothing: a mailing of 20,000 while senders are scaled 1 → 4 → 2, RabbitMQ restarts, and then
-# everything but the provider does. Ends with the reckoning's line, and with status 0 if it adds up.
+# Test the composition: send a mailing to 20,000 clients while senders are scaled 1 → 4 → 2, RabbitMQ restarts, and
+# then everything but the provider restarts. The last line is the reckoning; status 0 means that it adds up.
 #
 # Needs docker, docker compose (version 2, or docker-compose 1.29) and curl. Leaves nothing behind but the image.
 set -euo pipefail

@@ -15,6 +15,7 @@ PROGRAMS = (
     "services.console",
     "services.planner",
     "services.sender",
+    "deploy.kubernetes",
     "deploy.local",
     "deploy.sandbox",
 )

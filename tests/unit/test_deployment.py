@@ -1,6 +1,8 @@
 """What must hold of the files that deploy the system, and can be read off them."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped] # its stubs would be one more dependency
+
+from shared import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSITION = yaml.safe_load((REPOSITORY / "deploy" / "compose.yaml").read_text())
@@ -37,6 +41,45 @@ def test_a_service_of_ours_has_no_rights_and_nothing_to_write_on(name: str) -> N
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_of_ours_has_a_memory_limit(name: str) -> None:
+    assert SERVICES[name]["mem_limit"] == "512m"
+
+
+def test_the_image_is_labelled_with_the_version() -> None:
+    dockerfile = (REPOSITORY / "deploy" / "Dockerfile").read_text()
+    assert f'org.opencontainers.image.version="{__version__}"' in dockerfile
+
+
+def test_new_passwords_are_refused_where_volumes_of_another_installation_are(tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\n[ "$3" = mailing_rabbitmq ]\n')  # `docker volume inspect NAME`
+    docker.chmod(0o755)
+    command = ("sh", str(REPOSITORY / "deploy" / "check_volumes.sh"))
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    refused = subprocess.run(command, env=os.environ | path, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "mailing_rabbitmq of another installation" in refused.stderr
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    subprocess.run(command, env=os.environ | path, check=True)
+
+
+def test_make_up_ends_with_addresses_users_and_the_place_of_passwords(tmp_path: Path) -> None:
+    for script in ("environment.sh", "addresses.sh"):
+        shutil.copy(REPOSITORY / "deploy" / script, tmp_path)
+    settings = subprocess.check_output(("sh", str(tmp_path / "environment.sh")), text=True)
+    settings += "MAILING_API_PORT=8001\n"
+    settings = settings.replace("COMPOSE_PROFILES=demo", "COMPOSE_PROFILES=demo,monitoring")
+    (tmp_path / ".env").write_text(settings)
+    printed = subprocess.check_output(("sh", str(tmp_path / "addresses.sh")), text=True)
+    for port in (8001, 15672, 8091, 9090, 3000):
+        assert f"http://127.0.0.1:{port}" in printed
+    assert "Passwords are in deploy/.env" in printed
+    passwords = [line.partition("=")[2] for line in settings.splitlines() if "_PASSWORD=" in line]
+    assert len(passwords) == 3
+    assert not [password for password in passwords if password in printed]
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in OURS])
