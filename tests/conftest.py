@@ -6,6 +6,7 @@
 import sys
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,6 +23,10 @@ from tests.servers import (
 )
 
 pytest_plugins = ["tests.sandbox"]
+
+# Else an example fails that takes longer than 0.2 s, which says nothing on a busy machine.
+hypothesis.settings.register_profile("without_deadline", deadline=None)
+hypothesis.settings.load_profile("without_deadline")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

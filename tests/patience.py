@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
-LONGEST = 6.0  # times the limit of an idle machine
+LONGEST = 5.0  # times the limit of an idle machine
 
 
 class Patience:

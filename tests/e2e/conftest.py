@@ -1,12 +1,24 @@
 """Fixtures of the end-to-end tests."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.system import Environment, System, running_system
 from tests.sandbox import Sandbox
 from tests.servers import Servers, empty_queues, empty_tables
+
+# Above the limits of `until` on a machine that is busy: these end a test with the condition that it waits for.
+TIMEOUT = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder more time than others."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+
 
 # Retries that do not take minutes.
 QUICK: Environment = {"MAILING_BACKOFF_FIRST": "1", "MAILING_BACKOFF_MOST": "2"}

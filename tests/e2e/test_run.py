@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.system import REPOSITORY
+from tests.e2e.system import REPOSITORY, until
 from tests.servers import Servers
 
 
@@ -34,7 +34,12 @@ async def start(servers: Servers, state: Path) -> tuple[Process, str]:
 async def interrupt(process: Process) -> int:
     """Send what Ctrl-C sends and return the exit status."""
     process.send_signal(signal.SIGINT)
-    await asyncio.wait_for(process.communicate(), 30)
+    ended = asyncio.create_task(process.communicate())
+
+    async def has_ended() -> bool:
+        return ended.done()
+
+    await until(has_ended, timeout=30, what="the run has ended")
     return process.returncode or 0
 
 
