@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from services.console import assets
 from services.console.pages import (
+    bulk,
     clients,
     health,
     help_page,
@@ -23,6 +24,7 @@ def routes() -> list[BaseRoute]:
     return [
         *overview.ROUTES,
         *mailings.ROUTES,
+        *bulk.ROUTES,
         *new_mailing.ROUTES,
         *mailing.ROUTES,
         *mailing_control.ROUTES,
