@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from deploy.kubernetes.manifests import title
-from deploy.kubernetes.policies import other_releases, violations
+from deploy.kubernetes.policies import release_problems, violations
 from deploy.kubernetes.rendering import RULES, overlays, prometheus_rule, render
 from shared import __version__
 
@@ -24,7 +24,7 @@ def check() -> int:
             invalid += bool(found)
             for problem in found:
                 print(f"{overlay.name}: {title(manifest)} is invalid: {problem}")
-        for sentence in [*violations(overlay), *other_releases(overlay, __version__)]:
+        for sentence in [*violations(overlay), *release_problems(overlay, __version__)]:
             broken += 1
             print(f"{overlay.name}: {sentence}")
     if RULES.read_text() != prometheus_rule():

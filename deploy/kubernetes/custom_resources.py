@@ -19,7 +19,7 @@ def find_schema(manifest: Manifest) -> Manifest | None:
 
 
 def schema_problems(manifest: Manifest, schema: Manifest) -> Iterator[str]:
-    """Say what is wrong with an object; unknown fields are."""
+    """Yield what violates the schema. An unknown field does."""
     for error in jsonschema.Draft202012Validator(schema).iter_errors(manifest):
         yield f"{error.json_path}: {error.message}"
 

@@ -1,4 +1,4 @@
-"""Manifests as they are rendered: plain JSON values, and what the checks ask of them."""
+"""Rendered manifests, as plain JSON values, with the queries that the checks need."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Manifest = Mapping[str, Any]  # JSON, whose fields depend on its kind
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """All objects of an overlay, and the keys of the Secrets that its user makes beforehand."""
+    """All objects of an overlay, and the keys of the Secrets that its user creates beforehand."""
 
     name: str
     manifests: Sequence[Manifest]
@@ -19,7 +19,7 @@ class Overlay:
         return [manifest for manifest in self.manifests if manifest["kind"] in kinds]
 
     def pods(self) -> Iterator["Pod"]:
-        """Pods that the objects describe, but for those that operators make."""
+        """Yield the pods that the objects describe. Pods that operators create are not among them."""
         for manifest in self.of_kind("Deployment", "StatefulSet", "Job"):
             template = manifest["spec"]["template"]
             labels = template.get("metadata", {}).get("labels", {})
@@ -37,7 +37,7 @@ class Pod:
 
     @property
     def is_service(self) -> bool:
-        """True for our own services, the migration excepted."""
+        """True for our own services, but not for the migration."""
         return self.kind == "Deployment" and self.labels.get("app.kubernetes.io/name") == "mailing"
 
     def containers(self) -> list[Manifest]:

@@ -1,45 +1,44 @@
-"""Rules for an overlay as a whole: its objects fit together.
-
-A rule yields a sentence for everything that breaks it.
-"""
+"""Rules for an overlay as a whole: its objects fit together. A rule yields one sentence for each violation."""
 
 from collections.abc import Iterator
 
 from deploy.kubernetes.manifests import Manifest, Overlay, Pod, selects, title
-from deploy.kubernetes.pod_rules import secrets_in, unrestricted
+from deploy.kubernetes.pod_rules import restriction_problems, secret_names
 
-# What operators put into the Secrets that they make; facts of their documentation.
+# Keys of the Secrets that the operators create, from their documentation.
 _DATABASE_KEYS = frozenset({"uri", "username", "password", "host", "port", "dbname"})
 _BROKER_KEYS = frozenset({"connection_string", "username", "password", "host", "port"})
 
 
-def holds_no_secret(overlay: Overlay) -> Iterator[str]:
+def no_secrets_in_files(overlay: Overlay) -> Iterator[str]:
+    """Forbid Secrets in files, and secret values in ConfigMaps."""
     for manifest in overlay.of_kind("Secret"):
-        yield f"{title(manifest)}: a Secret is made in the cluster, and stands in no file"
+        yield f"{title(manifest)}: a Secret is created in the cluster, never from a file"
     for manifest in overlay.of_kind("ConfigMap"):
-        for name in secrets_in(manifest.get("data", {})):
+        for name in secret_names(manifest.get("data", {})):
             yield f"{title(manifest)}: {name} has a secret's value"
 
 
-def is_enforced(overlay: Overlay) -> Iterator[str]:
-    """The namespace admits restricted pods only."""
+def enforced_standard(overlay: Overlay) -> Iterator[str]:
+    """Require a namespace that admits restricted pods only."""
     for manifest in overlay.of_kind("Namespace"):
         if manifest["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") != "restricted":
             yield f"{title(manifest)}: does not enforce the restricted pod security standard"
 
 
-def restricts_rabbitmq(overlay: Overlay) -> Iterator[str]:
-    """The RabbitMQ operator's pods are restricted by our override alone."""
+def restricted_rabbitmq(overlay: Overlay) -> Iterator[str]:
+    """Check our override of RabbitMQ's pods. The operator alone does not restrict them."""
     for manifest in overlay.of_kind("RabbitmqCluster"):
         override = manifest["spec"].get("override", {}).get("statefulSet", {})
         spec = override.get("spec", {}).get("template", {}).get("spec", {})
         named = {one["name"]: one for one in [*spec.get("containers", []), *spec.get("initContainers", [])]}
         for name in ("rabbitmq", "setup-container"):
-            for problem in unrestricted(spec.get("securityContext", {}), named.get(name, {})):
+            for problem in restriction_problems(spec.get("securityContext", {}), named.get(name, {})):
                 yield f"{title(manifest)}: container {name} {problem}"
 
 
-def finds_configuration(overlay: Overlay) -> Iterator[str]:
+def known_config_maps(overlay: Overlay) -> Iterator[str]:
+    """Require every ConfigMap that a pod refers to."""
     known = {manifest["metadata"]["name"] for manifest in overlay.of_kind("ConfigMap")}
     for pod in overlay.pods():
         for container in pod.containers():
@@ -49,20 +48,20 @@ def finds_configuration(overlay: Overlay) -> Iterator[str]:
                     yield f"{pod.title}: there is no ConfigMap {name}"
 
 
-def finds_secrets(overlay: Overlay) -> Iterator[str]:
-    """Every key of a Secret that a pod uses is made by somebody."""
+def known_secrets(overlay: Overlay) -> Iterator[str]:
+    """Require a source for every key of a Secret that an object refers to."""
     made = dict(overlay.secrets)
     made |= {f"{one['metadata']['name']}-app": _DATABASE_KEYS for one in overlay.of_kind("Cluster")}
     made |= {f"{one['metadata']['name']}-default-user": _BROKER_KEYS for one in overlay.of_kind("RabbitmqCluster")}
     for one in overlay.of_kind("ExternalSecret"):
         keys = frozenset(part["secretKey"] for part in one["spec"]["data"])
         made[one["spec"]["target"]["name"]] = keys
-    for user, name, key in _secrets_used(overlay):
+    for user, name, key in _used_secrets(overlay):
         if key not in made.get(name, frozenset()):
-            yield f"{user}: nobody makes the key {key} of the Secret {name}"
+            yield f"{user}: nothing creates the key {key} of the Secret {name}"
 
 
-def _secrets_used(overlay: Overlay) -> Iterator[tuple[str, str, str]]:
+def _used_secrets(overlay: Overlay) -> Iterator[tuple[str, str, str]]:
     for pod in overlay.pods():
         for volume in pod.spec.get("volumes", []):
             for source in volume.get("projected", {}).get("sources", []):
@@ -77,8 +76,8 @@ def _secrets_used(overlay: Overlay) -> Iterator[tuple[str, str, str]]:
             yield title(store), reference["name"], reference["key"]
 
 
-def finds_pods(overlay: Overlay) -> Iterator[str]:
-    """Every Service leads to a pod, by a port that it has."""
+def service_targets(overlay: Overlay) -> Iterator[str]:
+    """Require that every Service selects a pod, and names one of its ports."""
     pods = list(overlay.pods())
     for service in overlay.of_kind("Service"):
         chosen = [pod for pod in pods if selects({"matchLabels": service["spec"]["selector"]}, pod.labels)]
@@ -94,8 +93,8 @@ def _ports(pod: Pod) -> set[str]:
     return {port["name"] for container in pod.containers() for port in container.get("ports", [])}
 
 
-def leads_to_services(overlay: Overlay) -> Iterator[str]:
-    """Every way in from outside leads to a Service and a port of it."""
+def route_targets(overlay: Overlay) -> Iterator[str]:
+    """Require that every route and Ingress leads to a Service and one of its ports."""
     services = {one["metadata"]["name"]: one["spec"]["ports"] for one in overlay.of_kind("Service")}
     for way, name, port in _backends(overlay):
         if port not in {value for known in services.get(name, []) for value in (known["name"], known["port"])}:
@@ -114,8 +113,8 @@ def _backends(overlay: Overlay) -> Iterator[tuple[str, str, str | int]]:
                 yield title(ingress), service["name"], service["port"].get("name", service["port"].get("number"))
 
 
-def survives_drains(overlay: Overlay) -> Iterator[str]:
-    """Every Deployment has a budget for disruptions, and one that lets a node be drained."""
+def disruption_budgets(overlay: Overlay) -> Iterator[str]:
+    """Require a PodDisruptionBudget for every Deployment, and that it allows a node to be drained."""
     budgets = overlay.of_kind("PodDisruptionBudget")
     for pod in overlay.pods():
         if pod.kind == "Deployment":
@@ -124,11 +123,11 @@ def survives_drains(overlay: Overlay) -> Iterator[str]:
                 yield f"{pod.title}: has {len(chosen)} PodDisruptionBudgets"
     for budget in budgets:
         if budget["spec"].get("maxUnavailable", 0) in (0, "0%"):
-            yield f"{title(budget)}: lets no node be drained"
+            yield f"{title(budget)}: allows no node to be drained"
 
 
-def is_fenced(overlay: Overlay) -> Iterator[str]:
-    """Policies concern every pod in both directions."""
+def network_policies(overlay: Overlay) -> Iterator[str]:
+    """Require a NetworkPolicy for every pod in both directions."""
     policies = overlay.of_kind("NetworkPolicy")
     for pod in overlay.pods():
         chosen = [one["spec"] for one in policies if selects(one["spec"]["podSelector"], pod.labels)]
@@ -137,21 +136,21 @@ def is_fenced(overlay: Overlay) -> Iterator[str]:
                 yield f"{pod.title}: no NetworkPolicy for {direction}"
 
 
-def scales_one_by_one(overlay: Overlay) -> Iterator[str]:
-    """An autoscaler has a target that leaves the number of replicas to it, and never scales it to nothing."""
+def autoscaling(overlay: Overlay) -> Iterator[str]:
+    """Require that an autoscaler has a target without a fixed number of replicas, and never scales it to zero."""
     targets = {one["metadata"]["name"]: one for one in overlay.of_kind("Deployment")}
     for scaler in overlay.of_kind("ScaledObject"):
         name = scaler["spec"]["scaleTargetRef"]["name"]
         if name not in targets:
             yield f"{title(scaler)}: there is no Deployment {name}"
         elif "replicas" in targets[name]["spec"]:
-            yield f"{title(scaler)}: the Deployment {name} sets its replicas itself"
+            yield f"{title(scaler)}: the Deployment {name} has a fixed number of replicas"
         if scaler["spec"].get("minReplicaCount", 0) < 1 or scaler["spec"].get("idleReplicaCount") == 0:
-            yield f"{title(scaler)}: may scale to none, and then nothing is released"
+            yield f"{title(scaler)}: may scale to zero, and without a sender nothing is released"
 
 
-def is_scraped(overlay: Overlay) -> Iterator[str]:
-    """Every port for metrics that a monitor names is one of a Service that it selects."""
+def scraped_ports(overlay: Overlay) -> Iterator[str]:
+    """Require that every port of a ServiceMonitor belongs to a Service that it selects."""
     services = overlay.of_kind("Service")
     for monitor in overlay.of_kind("ServiceMonitor"):
         chosen = [one for one in services if selects(monitor["spec"]["selector"], _labels(one))]
@@ -166,15 +165,15 @@ def _labels(manifest: Manifest) -> dict[str, str]:
 
 
 OVERLAY_RULES = (
-    holds_no_secret,
-    is_enforced,
-    restricts_rabbitmq,
-    finds_configuration,
-    finds_secrets,
-    finds_pods,
-    leads_to_services,
-    survives_drains,
-    is_fenced,
-    scales_one_by_one,
-    is_scraped,
+    no_secrets_in_files,
+    enforced_standard,
+    restricted_rabbitmq,
+    known_config_maps,
+    known_secrets,
+    service_targets,
+    route_targets,
+    disruption_budgets,
+    network_policies,
+    autoscaling,
+    scraped_ports,
 )

@@ -1,11 +1,11 @@
-"""Rules for each pod. A rule yields a sentence for everything that breaks it."""
+"""Rules for each pod. A rule yields one sentence for each violation."""
 
 import re
 from collections.abc import Iterator, Mapping
 
 from deploy.kubernetes.manifests import Manifest, Pod
 
-# Services end within 10 s of SIGTERM (ARCHITECTURE.md), on a machine that is not out of breath.
+# Services end within 10 s of SIGTERM (ARCHITECTURE.md). A busy machine gets half as much again.
 SHUTDOWN_SECONDS = 15
 
 RESTRICTED_VOLUMES = frozenset(
@@ -15,8 +15,8 @@ _SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|CREDENTIAL|PRIVATE|(^|_)KEY($|_)",
 _URL_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
-def is_restricted(pod: Pod) -> Iterator[str]:
-    """The pod security standard "restricted"."""
+def restricted_standard(pod: Pod) -> Iterator[str]:
+    """Check the pod security standard "restricted"."""
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.spec.get(name):
             yield f"{name} is not allowed"
@@ -24,12 +24,12 @@ def is_restricted(pod: Pod) -> Iterator[str]:
         for kind in volume.keys() - {"name"} - RESTRICTED_VOLUMES:
             yield f"volume {volume['name']}: {kind} is not allowed"
     for container in pod.containers():
-        for problem in unrestricted(pod.spec.get("securityContext", {}), container):
+        for problem in restriction_problems(pod.spec.get("securityContext", {}), container):
             yield f"container {container['name']}: {problem}"
 
 
-def unrestricted(of_pod: Manifest, container: Manifest) -> Iterator[str]:
-    """Say what keeps a container from being restricted; its own security context comes before the pod's."""
+def restriction_problems(of_pod: Manifest, container: Manifest) -> Iterator[str]:
+    """Yield what violates the restricted standard. A container's security context overrides the pod's."""
     own = container.get("securityContext", {})
     context = {**of_pod, **own}
     if context.get("runAsNonRoot") is not True or context.get("runAsUser") == 0:
@@ -45,8 +45,8 @@ def unrestricted(of_pod: Manifest, container: Manifest) -> Iterator[str]:
         yield "takes a port of the host"
 
 
-def has_no_rights(pod: Pod) -> Iterator[str]:
-    """Nothing to write on, and no token for the cluster's API."""
+def no_cluster_rights(pod: Pod) -> Iterator[str]:
+    """Require a read-only file system and no token for the cluster's API."""
     if pod.spec.get("automountServiceAccountToken") is not False:
         yield "has a token for the cluster's API"
     for container in pod.containers():
@@ -54,7 +54,8 @@ def has_no_rights(pod: Pod) -> Iterator[str]:
             yield f"container {container['name']}: its file system can be written"
 
 
-def is_pinned(pod: Pod) -> Iterator[str]:
+def pinned_images(pod: Pod) -> Iterator[str]:
+    """Require an image tag that names a release, or a digest."""
     for container in pod.containers():
         if not is_pinned_image(container["image"]):
             yield f"container {container['name']}: image {container['image']} names no release"
@@ -66,10 +67,10 @@ def is_pinned_image(image: str) -> bool:
     return "@sha256:" in image or (any(map(str.isdigit, tag)) and not tag.startswith("latest"))
 
 
-def is_limited(pod: Pod) -> Iterator[str]:
-    """Requests for CPU and memory, and a limit for memory.
+def resource_limits(pod: Pod) -> Iterator[str]:
+    """Require requests for CPU and memory, and a limit for memory.
 
-    No limit for CPU is asked for: it stops an event loop for tenths of a second, and slots are missed.
+    A limit for CPU is not required. It stops an event loop for tenths of a second, so slots are missed.
     """
     for container in pod.containers():
         resources = container.get("resources", {})
@@ -78,24 +79,24 @@ def is_limited(pod: Pod) -> Iterator[str]:
                 yield f"container {container['name']}: no {kind}.{name}"
 
 
-def is_probed(pod: Pod) -> Iterator[str]:
-    """All three probes, and a liveness probe that asks something else than the readiness probe."""
+def probes(pod: Pod) -> Iterator[str]:
+    """Require all three probes, and a liveness probe that differs from the readiness probe."""
     if pod.kind == "Job":
         return
     for container in pod.spec["containers"]:
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             if name not in container:
                 yield f"container {container['name']}: no {name}"
-        if _question(container.get("livenessProbe", {})) == _question(container.get("readinessProbe", {})):
-            yield f"container {container['name']}: liveness asks what readiness asks"
+        if _handler(container.get("livenessProbe", {})) == _handler(container.get("readinessProbe", {})):
+            yield f"container {container['name']}: liveness and readiness are the same probe"
 
 
-def _question(probe: Manifest) -> dict[str, object]:
+def _handler(probe: Manifest) -> dict[str, object]:
     return {name: probe[name] for name in ("httpGet", "tcpSocket", "exec", "grpc") if name in probe}
 
 
-def ends_in_time(pod: Pod) -> Iterator[str]:
-    """The grace period is long enough for the service's own, after the pause in `preStop`."""
+def grace_period(pod: Pod) -> Iterator[str]:
+    """Require a grace period for the pause in `preStop` and the service's own shutdown."""
     if not pod.is_service:
         return
     for container in pod.spec["containers"]:
@@ -105,36 +106,38 @@ def ends_in_time(pod: Pod) -> Iterator[str]:
             yield f"container {container['name']}: needs {needed} s to end"
 
 
-def is_spread(pod: Pod) -> Iterator[str]:
+def topology_spread(pod: Pod) -> Iterator[str]:
+    """Require that a service's pods spread over zones and hosts."""
     if pod.is_service:
         spread = {one["topologyKey"] for one in pod.spec.get("topologySpreadConstraints", [])}
         for key in sorted({"topology.kubernetes.io/zone", "kubernetes.io/hostname"} - spread):
             yield f"is not spread over {key}"
 
 
-def tells_no_secret(pod: Pod) -> Iterator[str]:
+def no_secret_values(pod: Pod) -> Iterator[str]:
+    """Forbid environment variables with a secret as a literal value."""
     for container in pod.containers():
         values = {
             variable["name"]: variable["value"] for variable in container.get("env", []) if "value" in variable
         }
-        for name in secrets_in(values):
+        for name in secret_names(values):
             yield f"container {container['name']}: {name} has a secret's value"
 
 
-def secrets_in(values: Mapping[str, str]) -> list[str]:
-    """Return the names of values that are, or hold, a secret."""
+def secret_names(values: Mapping[str, str]) -> list[str]:
+    """Return the names of values that look like a secret, or contain one."""
     return [
         name for name, value in values.items() if _SECRET_NAME.search(name) or _URL_WITH_PASSWORD.search(value)
     ]
 
 
 POD_RULES = (
-    is_restricted,
-    has_no_rights,
-    is_pinned,
-    is_limited,
-    is_probed,
-    ends_in_time,
-    is_spread,
-    tells_no_secret,
+    restricted_standard,
+    no_cluster_rights,
+    pinned_images,
+    resource_limits,
+    probes,
+    grace_period,
+    topology_spread,
+    no_secret_values,
 )

@@ -1,4 +1,4 @@
-"""All rules of ours, applied to an overlay."""
+"""All rules, applied to an overlay."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from deploy.kubernetes.pod_rules import POD_RULES
 
 
 def violations(overlay: Overlay) -> Iterator[str]:
-    """Yield a line for everything in an overlay that breaks a rule."""
+    """Yield a line for each violation in an overlay."""
     for rule in OVERLAY_RULES:
         yield from rule(overlay)
     for pod in overlay.pods():
@@ -17,8 +17,8 @@ def violations(overlay: Overlay) -> Iterator[str]:
                 yield f"{pod.title}: {sentence}"
 
 
-def other_releases(overlay: Overlay, version: str) -> Iterator[str]:
-    """Yield a line for every image of ours that is not of this release."""
+def release_problems(overlay: Overlay, version: str) -> Iterator[str]:
+    """Yield a line for each of our images that is not of this release."""
     for pod in overlay.pods():
         for container in pod.containers():
             image = container["image"]

@@ -21,7 +21,7 @@ def overlays() -> list[Path]:
 
 
 def render(folder: Path) -> Overlay:
-    """Render an overlay; its script `secrets.sh`, if it has one, tells which Secrets its user makes."""
+    """Render an overlay. Its script `secrets.sh`, if there is one, prints the Secrets that its user creates."""
     done = _run(_kubectl(), "kustomize", str(folder))
     script = folder / "secrets.sh"
     secrets = yaml.safe_load_all(_run("sh", str(script))) if script.exists() else ()
@@ -42,7 +42,7 @@ def prometheus_rule() -> str:
 
 
 def _kubectl() -> str:
-    """The one of this Python's environment, else the one on the path."""
+    """Return the path of kubectl: beside this Python, else on the PATH."""
     beside = Path(sys.executable).with_name("kubectl")
     found = str(beside) if beside.exists() else shutil.which("kubectl")
     if found is None:

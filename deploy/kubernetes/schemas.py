@@ -12,7 +12,7 @@ RELEASES = ("1.32", "1.37")
 
 
 def problems(manifest: Manifest) -> Iterator[str]:
-    """Say what is wrong with an object by its kind's schema; unknown fields are."""
+    """Yield what violates the schema of the object's kind. An unknown field does."""
     schema = find_schema(manifest)
     if schema is not None:
         yield from schema_problems(manifest, schema)

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.kubernetes.manifests import Overlay
 from deploy.kubernetes.pod_rules import is_pinned_image
-from deploy.kubernetes.policies import other_releases, violations
+from deploy.kubernetes.policies import release_problems, violations
 
 Object = dict[str, Any]
 Change = Callable[[dict[str, Object]], object]
@@ -132,18 +132,18 @@ BROKEN: list[tuple[str, Change]] = [
     ("no readinessProbe", lambda o: container(o).pop("readinessProbe")),
     ("no livenessProbe", lambda o: container(o).pop("livenessProbe")),
     (
-        "liveness asks what readiness asks",
+        "liveness and readiness are the same probe",
         lambda o: container(o).update(livenessProbe=container(o)["readinessProbe"]),
     ),
     ("needs 20 s to end", lambda o: pod(o).update(terminationGracePeriodSeconds=19)),
     ("is not spread over kubernetes.io/hostname", lambda o: pod(o)["topologySpreadConstraints"].pop()),
     ("TOKEN has a secret's value", lambda o: container(o).update(env=[{"name": "TOKEN", "value": "x"}])),
     ("URL has a secret's value", lambda o: o["ConfigMap"]["data"].update(URL="amqp://me:mine@broker/")),
-    ("a Secret is made in the cluster", lambda o: o.update(Secret=made("Secret", "provider"))),
+    ("a Secret is created in the cluster", lambda o: o.update(Secret=made("Secret", "provider"))),
     ("does not enforce the restricted", lambda o: o["Namespace"]["metadata"].update(labels={})),
     ("there is no ConfigMap mailing", lambda o: o.pop("ConfigMap")),
     (
-        "nobody makes the key",
+        "nothing creates the key",
         lambda o: pod(o)["volumes"][0]["projected"]["sources"][0]["secret"].update(name="other"),
     ),
     ("Service/sender: selects no pod", lambda o: spec("Service", o).update(selector={"app": "other"})),
@@ -157,15 +157,15 @@ BROKEN: list[tuple[str, Change]] = [
         lambda o: spec("Ingress", o)["rules"][0]["http"]["paths"][0]["backend"]["service"].update(name="other"),
     ),
     ("has 0 PodDisruptionBudgets", lambda o: o.pop("PodDisruptionBudget")),
-    ("lets no node be drained", lambda o: spec("PodDisruptionBudget", o).update(maxUnavailable=0)),
+    ("allows no node to be drained", lambda o: spec("PodDisruptionBudget", o).update(maxUnavailable=0)),
     ("no NetworkPolicy for Egress", lambda o: spec("NetworkPolicy", o).update(policyTypes=["Ingress"])),
     (
         "no NetworkPolicy for Ingress",
         lambda o: spec("NetworkPolicy", o).update(podSelector={"matchLabels": {"a": "b"}}),
     ),
     ("there is no Deployment other", lambda o: spec("ScaledObject", o).update(scaleTargetRef={"name": "other"})),
-    ("sets its replicas itself", lambda o: spec("Deployment", o).update(replicas=2)),
-    ("may scale to none", lambda o: spec("ScaledObject", o).update(minReplicaCount=0)),
+    ("has a fixed number of replicas", lambda o: spec("Deployment", o).update(replicas=2)),
+    ("may scale to zero", lambda o: spec("ScaledObject", o).update(minReplicaCount=0)),
     ("has a port other", lambda o: spec("ServiceMonitor", o).update(endpoints=[{"port": "other"}])),
     (
         "container setup-container may gain privileges",
@@ -203,8 +203,8 @@ def test_secrets_that_operators_make_are_known() -> None:
 
 def test_an_image_of_another_release_is_found() -> None:
     overlay = Overlay("test", list(good().values()), SECRETS)
-    assert list(other_releases(overlay, "1.2.3")) == []
-    assert list(other_releases(overlay, "1.2.4")) != []
+    assert list(release_problems(overlay, "1.2.3")) == []
+    assert list(release_problems(overlay, "1.2.4")) != []
 
 
 @pytest.mark.parametrize("image", ["postgres:18.6", "host:5000/a/b:1.0", "a@sha256:0f"])

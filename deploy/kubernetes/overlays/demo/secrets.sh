@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the demo's Secrets, with passwords made up for this installation alone. Once, before the overlay:
+# Print the demo's Secrets, with random passwords. Run it once, before the overlay is applied:
 #   sh deploy/kubernetes/overlays/demo/secrets.sh | kubectl --namespace mailing create --filename -
 set -eu
 
