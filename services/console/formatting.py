@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, dates, numbers, units
 
+from shared.zones import find_zone
+
 _LONG_AGO = timedelta(days=300)  # from here on, a date needs its year
 
 
@@ -47,6 +49,13 @@ class Formatter:
     def time(self, at: datetime) -> str:
         """Return the time of day to the minute."""
         return dates.format_time(at, "HH:mm", tzinfo=self.zone, locale=self.locale)
+
+    def time_there(self, zone: str) -> str | None:
+        """Return the time of day now in another zone, or None if it is not known."""
+        there = find_zone(zone)
+        return (
+            None if there is None else str(dates.format_time(self.now, "HH:mm", tzinfo=there, locale=self.locale))
+        )
 
     def exact_time(self, at: datetime) -> str:
         """Return the time of day to the millisecond."""

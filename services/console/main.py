@@ -13,6 +13,7 @@ from services.console import problems
 from services.console.edge import Edge
 from services.console.live import LiveMailings
 from services.console.pages import routes
+from services.console.rendering import prepare
 from services.console.rest.calls import open_http
 from services.console.settings import ConsoleSettings
 from shared.http_server import Server
@@ -27,6 +28,7 @@ def create_app(settings: ConsoleSettings, live: LiveMailings) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(prepare)
         async with open_http(settings.api_url.rstrip("/")) as http:
             app.state.http = http
             app.state.api_url = settings.api_url.rstrip("/")

@@ -51,6 +51,15 @@ def environment(language: str) -> Environment:
     return made
 
 
+def prepare() -> None:
+    """Read all files and compile all templates, so that the first person does not wait for it."""
+    assets.all_assets()
+    for language in LANGUAGES:
+        made = environment(language)
+        for name in made.list_templates():
+            made.get_template(name)
+
+
 def encoded_query(values: Mapping[str, object], **changes: object) -> str:
     """Return a query string of what is not empty, with some values changed."""
     kept = {name: value for name, value in {**values, **changes}.items() if value not in (None, "")}

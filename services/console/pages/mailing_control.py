@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from services.console.draft import number_or_text
-from services.console.forms import first, instant, read_form
+from services.console.forms import Form, first, instant, read_form
 from services.console.preferences import preferences_of
 from services.console.rendering import render, translated
 from services.console.rest.answers import Mailing
@@ -84,26 +84,40 @@ async def ask_change(request: Request) -> Response:
 
 
 async def change(request: Request) -> Response:
-    """Change a mailing. What was typed stays when the API refuses it."""
+    """Change what the person has changed. What was typed stays when the API refuses it.
+
+    The form carries the values that it was opened with. A field that somebody else has changed since is not
+    overwritten: the person is told.
+    """
     api, mailing_id = api_for(request), request.path_params["mailing_id"]
     form, zone = await read_form(request), preferences_of(request).zone
     mailing = await api.mailing(mailing_id)
     shown = _shown(mailing, zone)
-    typed = {name: first(form, name) if name in form else value for name, value in shown.items()}
-    if changes := _changes(typed, shown, zone):
+    opened = {name: _typed(form, f"was-{name}", value) for name, value in shown.items()}
+    typed = {name: _typed(form, name, opened[name]) for name in shown}
+    changed = {name for name in shown if typed[name] != opened[name]}
+    if overtaken := {name for name in changed if shown[name] not in (opened[name], typed[name])}:
+        told = translated(request, N_("Somebody else has changed this meanwhile. It is now: %(value)s"))
+        return _change_form(request, mailing, typed, {name: told % {"value": shown[name]} for name in overtaken})
+    if changes := _changes({name: typed[name] for name in changed}, typed, zone):
         try:
             await api.change_mailing(mailing_id, changes)
         except SignInNeeded:
             raise
         except Refused as error:
-            return _change_form(request, mailing, typed, error)
+            return _change_form(request, mailing, typed, error.by_field, error)
     return RedirectResponse(f"/mailings/{mailing_id}/", 303)
+
+
+def _typed(form: Form, name: str, otherwise: str) -> str:
+    """Return a field of the form. Browsers send each line of a text with CR and LF."""
+    return first(form, name).replace("\r\n", "\n") if name in form else otherwise
 
 
 def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
     """Return the values as the form shows them."""
     return {
-        "text": mailing.text,
+        "text": mailing.text.strip(),
         "starts_at": _local(mailing.starts_at, zone),
         "expired_at": _local(mailing.expired_at, zone),
         "from": mailing.window.begin[:5] if mailing.window else "",
@@ -112,20 +126,19 @@ def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
     }
 
 
-def _changes(typed: Mapping[str, str], shown: Mapping[str, str], zone: ZoneInfo) -> dict[str, JsonValue]:
-    """Return what the person has changed. The form shows minutes, while the mailing has seconds."""
-    differ = {name for name, value in typed.items() if value != shown[name]}
+def _changes(changed: Mapping[str, str], typed: Mapping[str, str], zone: ZoneInfo) -> dict[str, JsonValue]:
+    """Return the changed fields as the API takes them. The form shows minutes, while the mailing has seconds."""
     changes: dict[str, JsonValue] = {}
-    if "text" in differ:
-        changes["text"] = typed["text"].replace("\r\n", "\n")
-    for name in sorted(differ & {"starts_at", "expired_at"}):
-        at = instant(typed[name], zone)
-        changes[name] = at.isoformat() if at else typed[name]
-    if differ & {"from", "until"}:
+    if "text" in changed:
+        changes["text"] = changed["text"]
+    for name in sorted(changed.keys() & {"starts_at", "expired_at"}):
+        at = instant(changed[name], zone)
+        changes[name] = at.isoformat() if at else changed[name]
+    if changed.keys() & {"from", "until"}:
         begin, until = typed["from"], typed["until"]
         changes["window"] = {"from": begin, "until": until} if begin or until else None
-    if "rate" in differ:
-        changes["rate"] = number_or_text(typed["rate"])
+    if "rate" in changed:
+        changes["rate"] = number_or_text(changed["rate"])
     return changes
 
 
@@ -134,15 +147,21 @@ def _local(at: datetime, zone: ZoneInfo) -> str:
 
 
 def _change_form(
-    request: Request, mailing: Mailing, values: Mapping[str, str], error: Refused | None = None
+    request: Request,
+    mailing: Mailing,
+    values: Mapping[str, str],
+    errors: Mapping[str, str] | None = None,
+    error: Refused | None = None,
 ) -> Response:
+    status = error.status if error else 409 if errors else 200
     return render(
         request,
         "mailing/change.html",
-        error.status if error else 200,
+        status,
         mailing=mailing,
         values=values,
-        errors=error.by_field if error else {},
+        opened=_shown(mailing, preferences_of(request).zone),
+        errors=errors or {},
         problem=error.problem.detail if error else "",
         parts=parts(values["text"]),
     )

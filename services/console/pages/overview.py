@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.console.foresight import previewed_mailing
+from services.console.foresight import Foreseen, previewed_mailing
 from services.console.live import LiveMailings
 from services.console.pace import Pace, mean_pace, measured_pace
+from services.console.remembering import Remembered
 from services.console.rendering import render
 from services.console.rest.answers import Mailing
 from services.console.rest.calls import Api
@@ -21,6 +22,10 @@ from shared.contracts import utc_now
 LOOKED_AT = 200  # newest mailings
 NEXT = 5
 LATELY = 8
+
+
+_FACTS: Remembered[tuple[Sequence[Mailing], Mapping[str, str]]] = Remembered(seconds=2)
+_PREVIEWS: Remembered[Foreseen] = Remembered(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ class Upcoming:
 async def show(request: Request) -> Response:
     """Show the overview; only its changing part if htmx asks for it."""
     api = api_for(request)
-    page, needs = await asyncio.gather(api.mailings(limit=LOOKED_AT), _readiness(api))
-    mailings, now = page.items, utc_now()
+    mailings, needs = await _FACTS.get(api.token, lambda: _facts(api))
+    now = utc_now()
     running = [mailing for mailing in mailings if mailing.state == "running"]
     live: LiveMailings = request.app.state.live
     live.observe(running, now)
@@ -61,6 +66,11 @@ def _pace_of(live: LiveMailings, mailing: Mailing) -> Pace | None:
     return measured_pace(mailing, live.samples(mailing.id), now) or mean_pace(mailing, now)
 
 
+async def _facts(api: Api) -> tuple[Sequence[Mailing], Mapping[str, str]]:
+    page, needs = await asyncio.gather(api.mailings(limit=LOOKED_AT), _readiness(api))
+    return page.items, needs
+
+
 async def _readiness(api: Api) -> Mapping[str, str]:
     try:
         return await api.readiness()
@@ -73,7 +83,9 @@ async def _with_recipients(api: Api, mailings: Sequence[Mailing]) -> list[Upcomi
 
 
 async def _upcoming(api: Api, mailing: Mailing) -> Upcoming:
-    preview, _ = await previewed_mailing(api, mailing)  # none if its time has just passed
+    # The count of a large audience costs the database more than the list of mailings.
+    key = (api.token, mailing.id, mailing.starts_at, mailing.expired_at, str(mailing.filter))
+    preview, _ = await _PREVIEWS.get(key, lambda: previewed_mailing(api, mailing))
     return Upcoming(mailing, preview.recipients if preview else None)
 
 

@@ -48,6 +48,16 @@
   for (const name of ["htmx:sseError", "htmx:sendError"]) document.body.addEventListener(name, () => isAway(true));
   for (const name of ["htmx:sseOpen", "htmx:afterOnLoad"]) document.body.addEventListener(name, () => isAway(false));
 
+  // An error has a page of its own. A question that cannot be shown in the dialog is asked there; a part of a page
+  // that is only brought up to date stays as it was.
+  const service = document.getElementById("service");
+  document.body.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.target === dialog) location.assign(event.detail.pathInfo.requestPath);
+    else if (event.detail.xhr.status === 401) location.reload();
+    else service.hidden = false;
+  });
+  document.body.addEventListener("htmx:afterSwap", () => { service.hidden = true; });
+
   // A page that waits for something asks again, and shows the answer once there is one.
   const again = document.querySelector("[data-again]");
   if (again) {
