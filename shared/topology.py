@@ -1,8 +1,8 @@
 """Exchanges and queues of the broker, as data, with the reason for each.
 
 Declaring is idempotent. Every service declares all of it on every connection, so it does not matter which one
-starts first. Queues are quorum queues. Each has an explicit positive delivery limit, because RabbitMQ 3.10 has
-none by default and loses a message at its first requeue with a limit of -1. Each has a dead-letter queue,
+starts first. Queues are quorum queues. Each has an explicit positive delivery limit, because RabbitMQ 3.10
+has none by default and loses a message at its first requeue with a limit of -1. Each has a dead-letter queue,
 `<queue>.dead`.
 """
 
@@ -37,6 +37,11 @@ EXCHANGE_TYPES = {
 }
 
 
+def dead_queue(queue: str) -> str:
+    """Return the name of a queue's dead-letter queue, which is also the routing key to it."""
+    return f"{queue}.dead"
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A durable queue, bound to one exchange."""
@@ -48,14 +53,12 @@ class Queue:
     arguments: FieldTable = field(default_factory=dict)
     dead_letters: bool = True
 
-    @property
-    def dead(self) -> str:
-        """Name of the dead-letter queue, which is also the routing key to it."""
-        return f"{self.name}.dead"
-
     def all_arguments(self) -> FieldTable:
         """Arguments with which the queue is declared."""
-        routed: FieldTable = {"x-dead-letter-exchange": DEAD_LETTERS, "x-dead-letter-routing-key": self.dead}
+        routed: FieldTable = {
+            "x-dead-letter-exchange": DEAD_LETTERS,
+            "x-dead-letter-routing-key": dead_queue(self.name),
+        }
         return {
             "x-queue-type": "quorum",
             "x-delivery-limit": self.delivery_limit,
@@ -69,8 +72,8 @@ QUEUES = (
     Queue(SENDER_JOBS, JOBS, "job"),
     # Single messages have a queue of their own, so that they wait behind no mailing.
     Queue(SENDER_SINGLES, JOBS, "express"),
-    # Reports are recorded in order, by one planner at a time. A planner holds many of them. If it dies, each one
-    # counts as delivered once more, so the limit is higher.
+    # Reports are recorded in order, by one planner at a time. A planner holds many of them. If it dies, each
+    # one counts as delivered once more, so the limit is higher.
     Queue(PLANNER_REPORTS, REPORTS, "report", 100, {"x-single-active-consumer": True}),
     # A sender asks which stops are in force. The answer is useful for seconds only, so old questions expire.
     Queue(PLANNER_QUESTIONS, QUESTIONS, "stops", 20, {"x-message-ttl": 5_000}, dead_letters=False),
@@ -87,8 +90,9 @@ async def declare(channel: AbstractChannel) -> dict[str, AbstractQueue]:
 async def _declare_queue(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
     if queue.dead_letters:
         arguments: FieldTable = {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000}
-        dead = await channel.declare_queue(queue.dead, durable=True, arguments=arguments, timeout=TIMEOUT)
-        await dead.bind(DEAD_LETTERS, queue.dead, timeout=TIMEOUT)
+        name = dead_queue(queue.name)
+        dead = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=TIMEOUT)
+        await dead.bind(DEAD_LETTERS, name, timeout=TIMEOUT)
     declared = await channel.declare_queue(
         queue.name, durable=True, arguments=queue.all_arguments(), timeout=TIMEOUT
     )

@@ -23,7 +23,7 @@ from deploy.local.stack import BROKER_VARIABLE, DATABASE_VARIABLE
 from deploy.local.stack import Servers as PrivateServers
 from shared.broker.connection import close, connect
 from shared.ledger.tables import Table
-from shared.topology import PLANNER_QUESTIONS, TIMEOUT, declare
+from shared.topology import PLANNER_QUESTIONS, TIMEOUT, dead_queue, declare
 from tests.urls import with_database
 
 REPOSITORY = Path(__file__).parents[1]
@@ -138,6 +138,6 @@ async def empty_queues(broker_url: str) -> None:
     for name, queue in (await declare(channel)).items():
         await queue.purge(timeout=TIMEOUT)
         if name != PLANNER_QUESTIONS:
-            dead = await channel.get_queue(f"{name}.dead", ensure=False)
+            dead = await channel.get_queue(dead_queue(name), ensure=False)
             await dead.purge(timeout=TIMEOUT)
     await close(connection)

@@ -1,4 +1,4 @@
-"""Plain connections to RabbitMQ, and the errors that mean that one is lost."""
+"""Plain connections to RabbitMQ, and the errors that mean that a connection is lost."""
 
 import asyncio
 import random
@@ -20,10 +20,10 @@ CONNECTION_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.Timeo
 
 
 async def connect(url: SecretStr, name: str) -> AbstractConnection:
-    """A plain connection that carries `name` in RabbitMQ's UI. Raises one of CONNECTION_ERRORS.
+    """Open a plain connection, which RabbitMQ's UI shows as `name`. Raises one of CONNECTION_ERRORS.
 
-    Of the nodes of a cluster, given as URLs with commas between them, any may be taken: the first that answers,
-    from a random one on.
+    The nodes of a cluster are given as URLs with commas between them. They are tried in turn, from a random
+    one on.
     """
     nodes = url.get_secret_value().split(",")
     first = random.randrange(len(nodes))  # noqa: S311 - spreads the connections
@@ -40,28 +40,28 @@ async def _connect(node: str, name: str) -> AbstractConnection:
     connection = aio_pika.Connection(url, client_properties={"connection_name": name})
     try:
         await connection.connect(timeout=CONNECT_TIMEOUT)
-    except StopAsyncIteration as error:  # aiormq's, when a server that starts or stops hangs up in the handshake
+    except StopAsyncIteration as error:  # of aiormq, when a server that starts or stops ends the handshake
         await connection.close()
         raise ConnectionResetError("RabbitMQ hung up during the handshake") from error
     except BaseException:
-        # Else aio_pika would when it is collected: in whatever thread that is, where it cannot.
+        # Otherwise aio_pika closes it when it is collected. That may be in another thread, where it fails.
         await connection.close()
         raise
     return connection
 
 
 async def close(connection: AbstractConnection) -> None:
-    """Closes without ever hanging on a broker that is gone."""
+    """Close the connection, in bounded time also if the broker is gone."""
     with suppress(*CONNECTION_ERRORS, asyncio.CancelledError):
         await asyncio.wait_for(connection.close(), CLOSE_TIMEOUT)
 
 
 @contextmanager
 def translate_aiormq_errors() -> Iterator[None]:
-    """What aiormq raises when a connection goes at an odd moment, as the loss of a connection that it is.
+    """Translate errors that aiormq raises for a lost connection into ConnectionResetError.
 
-    It cancels those who wait for a confirmation when it finds the connection stuck, and has a plain RuntimeError
-    for a connection that closes right behind its handshake.
+    When it finds a connection stuck, it cancels the tasks that wait for a confirmation. For a connection that
+    closes right after its handshake, it raises a plain RuntimeError.
     """
     try:
         yield

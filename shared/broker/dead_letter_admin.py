@@ -1,7 +1,8 @@
-"""Attending to dead letters: looking at them, putting them back, dropping them.
+"""Administration of dead letters: list them, put them back, drop them.
 
-They are fetched and held unacknowledged. What was not acknowledged returns to its dead queue when the connection
-ends, however that happens; so whoever is killed in the middle loses nothing, and at most puts one back twice.
+They are fetched and held unacknowledged. When the connection ends, each one that was not acknowledged returns
+to its dead-letter queue. So a process that is killed in the middle loses nothing, and at most puts one back
+twice.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection
@@ -14,9 +15,9 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import SecretStr
 
 from shared.broker.connection import close, connect
-from shared.broker.dead_letters import DeadLetter, dead_queue, headers_to_keep
+from shared.broker.dead_letters import DeadLetter, headers_to_keep
 from shared.broker.publisher import Publisher
-from shared.topology import QUEUES, TIMEOUT, declare
+from shared.topology import QUEUES, TIMEOUT, dead_queue, declare
 
 Held = list[tuple[AbstractIncomingMessage, DeadLetter]]
 
@@ -32,17 +33,18 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which dead letters: the first `limit` of each queue; if there is an `id`, of these that one alone."""
+    """Choice of dead letters: the first `limit` of each queue, or only the one of them with the `id`."""
 
     queues: Collection[str] = QUEUES_WITH_DEAD_LETTERS
     limit: int = LIMIT
     id: str | None = None
 
-    def takes(self, letter: DeadLetter) -> bool:
+    def includes(self, letter: DeadLetter) -> bool:
+        """Return True if the dead letter is chosen."""
         return self.id in {None, letter.id}
 
 
-async def attend(
+async def handle_dead_letters(
     url: SecretStr,
     action: Action,
     choice: Choice,
@@ -50,12 +52,13 @@ async def attend(
     *,
     shown: AbstractSet[DeadLetter] | None = None,
 ) -> None:
-    """Does it to each that is chosen, oldest first, and calls `done` with it.
+    """Apply the action to each chosen dead letter, oldest first, and call `done` with it.
 
-    If `shown` is given, whatever is not among these is left alone: a person has agreed to these only.
+    If `shown` is given, all others are left alone, because a person has agreed to these only.
 
     Raises:
-        NotPublished, PublishUnknown, one of CONNECTION_ERRORS: what was not `done` is where it was.
+        NotPublished, PublishUnknown, one of CONNECTION_ERRORS: dead letters that were not `done` are
+        unchanged.
     """
     async with _opened(url) as (channel, publisher):
         for queue in choice.queues:
@@ -63,7 +66,7 @@ async def attend(
             chosen = [
                 (message, letter)
                 for message, letter in held
-                if choice.takes(letter) and (shown is None or letter in shown)
+                if choice.includes(letter) and (shown is None or letter in shown)
             ]
             for message, letter in chosen:
                 if action is Action.PUT_BACK:
@@ -71,7 +74,7 @@ async def attend(
                 if action is not Action.LIST:
                     await message.ack()
                 done(letter)
-            await _give_back(held)
+            await _release(held)
 
 
 @asynccontextmanager
@@ -88,8 +91,10 @@ async def _opened(url: SecretStr) -> AsyncIterator[tuple[AbstractChannel, Publis
 
 
 async def _fetch(channel: AbstractChannel, queue: str, most: int) -> Held:
-    """Holds the first of the queue's dead letters. Those that come later are not waited for, so one that is put
-    back and refused again is not met twice."""
+    """Hold the first of the queue's dead letters, oldest first.
+
+    It does not wait for later ones. So one that is put back and refused again does not come twice.
+    """
     dead = await channel.get_queue(dead_queue(queue), ensure=False)
     held: Held = []
     while len(held) < most and (message := await dead.get(fail=False, timeout=TIMEOUT)) is not None:
@@ -98,7 +103,7 @@ async def _fetch(channel: AbstractChannel, queue: str, most: int) -> Held:
 
 
 async def _put_back(message: AbstractIncomingMessage, queue: str, publisher: Publisher) -> None:
-    """Into the queue that it came from, and nowhere else."""
+    """Publish it into the queue that it came from, and into no other queue of its exchange."""
     await publisher.publish(
         "",
         queue,
@@ -109,8 +114,8 @@ async def _put_back(message: AbstractIncomingMessage, queue: str, publisher: Pub
     )
 
 
-async def _give_back(held: Held) -> None:
-    """Returns the others at once. The end of the connection would do that too, but a moment later."""
+async def _release(held: Held) -> None:
+    """Return the others at once. The end of the connection would do so a moment later."""
     kept = [message for message, _ in held if not message.processed]
     if kept:
         last = max(kept, key=lambda message: message.delivery_tag or 0)

@@ -1,7 +1,7 @@
-"""Dead letters: what could not be handled leaves its queue for `<queue>.dead`, with the reason in its headers.
+"""Dead letters: a message that cannot be handled moves to `<queue>.dead`, with the reason in its headers.
 
-The broker sends messages there by itself as well, without our words: when they were delivered too often, or when
-the reason could not be published.
+The broker moves messages there by itself, too, without our headers: when they were delivered too often, or
+when the reason could not be published.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from shared.contracts import utc_now
 from shared.errors import NotPublished, PublishUnknown
 from shared.telemetry.metrics import DEAD_LETTERED
 from shared.telemetry.redaction import describe_error, ids_in_body, printable, summarize_body, without_numbers
-from shared.topology import DEAD_LETTERS
+from shared.topology import DEAD_LETTERS, dead_queue
 
 log = structlog.get_logger()
 
@@ -29,16 +29,11 @@ REFUSED_AT = "x-refused-at"
 REFUSED_BY = "x-refused-by"
 
 
-def dead_queue(queue: str) -> str:
-    """Where the queue's dead letters are; also the routing key to it."""
-    return f"{queue}.dead"
-
-
 async def refuse(message: AbstractIncomingMessage, queue: str, error: Exception, publisher: Publisher) -> None:
-    """Moves the message to the queue's dead letters: nothing waits behind it, and a person can look at it.
+    """Move the message to the queue's dead letters. Nothing waits behind it, and a person can look at it.
 
-    It is acknowledged when the broker has the copy. Whoever dies in between, or does not learn whether it has,
-    leaves two dead letters of it, and never none.
+    It is acknowledged when the broker has the copy. If the process dies in between, or the broker does not
+    confirm the copy, there are two dead letters of it, and never none.
     """
     reason = describe_error(error)
     headers: HeadersType = {
@@ -59,22 +54,21 @@ async def refuse(message: AbstractIncomingMessage, queue: str, error: Exception,
     log.error(
         "message_dead_lettered", queue=queue, reason=reason, size=len(message.body), **ids_in_body(message.body)
     )
-    # If the connection went away just now, the message comes again, and here too.
+    # If the connection is lost just now, the message comes again, and is refused again.
     with suppress(*CONNECTION_ERRORS):
         await settle()
 
 
 def headers_to_keep(headers: HeadersType) -> HeadersType:
-    """Those that belong to the message, and not to us or to the broker."""
+    """Return the headers that belong to the message, and not to us or to the broker."""
     return {name: value for name, value in headers.items() if not name.startswith("x-")}
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead letter as a person sees it; equal to another look at the same one.
+    """A dead letter, as a person sees it. It equals itself when it is listed again.
 
-    It is known by `id`, as its place in the queue changes: what was looked at goes behind what was looked at
-    before.
+    It is known by its `id`, because its place in the queue changes with every listing.
     """
 
     queue: str  # that it came from
@@ -85,27 +79,28 @@ class DeadLetter:
 
     @classmethod
     def of(cls, message: AbstractIncomingMessage, queue: str) -> "DeadLetter":
+        """Return the dead letter in a message, which came from the queue."""
         headers = message.headers
         if REASON not in headers:
-            at, reason = _told_by_broker(headers)
+            at, reason = _read_death(headers)
             return cls(queue, at, "RabbitMQ", reason, message.body)
         at, by, reason = (str(headers.get(name, "?")) for name in (REFUSED_AT, REFUSED_BY, REASON))
         return cls(queue, at, by, reason, message.body)
 
     @property
     def id(self) -> str:
-        """The same at each look. Shared only by those that differ in nothing."""
-        told = "\0".join((self.queue, self.at, self.by, self.reason)).encode(errors="replace")
-        return sha256(told + b"\0" + self.body).hexdigest()[:10]
+        """Return the same id at each listing. Only dead letters that differ in nothing share it."""
+        fields = "\0".join((self.queue, self.at, self.by, self.reason)).encode(errors="replace")
+        return sha256(fields + b"\0" + self.body).hexdigest()[:10]
 
     def line(self) -> str:
-        """All that may be shown of it."""
-        told = [printable(without_numbers(word)) for word in (self.at, self.by, self.reason)]
-        return " | ".join([self.queue, self.id, *told, f"{len(self.body)} bytes", summarize_body(self.body)])
+        """Return one line with all that may be shown of it."""
+        shown = [printable(without_numbers(field)) for field in (self.at, self.by, self.reason)]
+        return " | ".join([self.queue, self.id, *shown, f"{len(self.body)} bytes", summarize_body(self.body)])
 
 
-def _told_by_broker(headers: HeadersType) -> tuple[str, str]:
-    """When, and why, by the header that RabbitMQ writes."""
+def _read_death(headers: HeadersType) -> tuple[str, str]:
+    """Return time and reason from the header that RabbitMQ writes."""
     deaths = headers.get("x-death")
     last = deaths[0] if isinstance(deaths, list) and deaths else None
     if not isinstance(last, dict):

@@ -21,9 +21,9 @@ PUBLISH_TIMEOUT = 10.0  # seconds
 
 
 class Publisher:
-    """Publishes with confirms, on a connection of its own that it opens when it is first needed.
+    """Publishes with confirms. It opens a connection of its own when it is first needed.
 
-    A blocked or dead connection of a consumer so never holds back what must go out, and the other way round.
+    So a blocked connection of a consumer never holds back a publication, and the other way round.
     """
 
     def __init__(self, url: SecretStr, name: str) -> None:
@@ -46,11 +46,11 @@ class Publisher:
         correlation_id: str | None = None,
         headers: HeadersType | None = None,
     ) -> None:
-        """Returns when the broker has confirmed the message, persistent, in every queue that it is for.
+        """Publish a persistent message, and wait until the broker has confirmed it in all of its queues.
 
         Raises:
-            NotPublished: it was certainly not taken (no connection, refused, no queue for it).
-            PublishUnknown: the connection was lost, or the time ran out, before the broker had answered.
+            NotPublished: the broker certainly does not have it (no connection, refused, no queue for it).
+            PublishUnknown: the connection was lost, or the time ran out, before the broker answered.
         """
         target = await self._exchange(exchange)
         message = aio_pika.Message(
@@ -73,13 +73,13 @@ class Publisher:
             raise PublishUnknown(f"RabbitMQ did not confirm a message to {exchange!r}") from error
 
     async def _declare_again(self) -> None:
-        """When no queue takes a message: somebody has removed it."""
+        """Declare the topology again, because no queue took a message: somebody has deleted the queue."""
         with suppress(*CONNECTION_ERRORS), translate_aiormq_errors():
             assert self._channel is not None
             await declare(self._channel)
 
     async def count_consumers(self, queue: str) -> int:
-        """How many consumers the queue has now. Raises NotPublished when the broker is away."""
+        """Return the number of consumers that the queue has now. Raises NotPublished if the broker is away."""
         await self._exchange("")
         try:
             with translate_aiormq_errors():
@@ -91,17 +91,17 @@ class Publisher:
             raise NotPublished(f"RabbitMQ cannot be reached: {error}") from error
 
     async def ping(self) -> None:
-        """Raises NotPublished unless there is a connection, or one can be had."""
+        """Connect, if there is no connection. Raises NotPublished if that fails."""
         await self._exchange("")
 
     def connected_for(self) -> timedelta:
-        """For how long the connection has been up; zero when it is not."""
+        """Return the time since the connection was opened; zero if there is none."""
         if self._connected_at is None or self._channel is None or self._channel.is_closed:
             return timedelta(0)
         return timedelta(seconds=time.monotonic() - self._connected_at)
 
     async def close(self) -> None:
-        """Closes the connection; the next `publish` opens another."""
+        """Close the connection. The next `publish` opens another one."""
         connection, self._connection, self._channel = self._connection, None, None
         self._connected_at = None
         self._exchanges = {}
@@ -123,7 +123,7 @@ class Publisher:
     async def _known(self, name: str) -> AbstractExchange:
         assert self._channel is not None
         if name not in self._exchanges:
-            # The empty name is the default exchange, which routes to the queue of the routing key's name.
+            # The empty name is the default exchange. It routes to the queue that is named by the routing key.
             self._exchanges[name] = (
                 await self._channel.get_exchange(name, ensure=False) if name else self._channel.default_exchange
             )

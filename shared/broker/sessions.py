@@ -1,8 +1,8 @@
-"""Consumer sessions: a function that is called with a fresh channel after every reconnect.
+"""Consumer sessions: a function that is called with a new channel after every reconnect.
 
-aio-pika's "robust" connections restore consumers by themselves, at a moment of their choosing. A sender must
-know that moment: it may take no job before it has asked which mailings are stopped. So a consumer here is a
-*session*, which begins with a fresh channel and ends with it.
+aio-pika's "robust" connections restore consumers by themselves, at a moment that we do not learn. A sender
+must know it: it may take no job before it knows which mailings are stopped. So a consumer here is a
+*session*, which begins and ends with its channel.
 """
 
 import asyncio
@@ -25,9 +25,10 @@ RECONNECT_PAUSE = 0.5  # seconds
 async def run_sessions(
     url: SecretStr, name: str, session: Callable[[AbstractChannel], Awaitable[None]], stopping: asyncio.Event
 ) -> None:
-    """Calls `session` with a fresh channel, topology declared, again after every loss; until `stopping` is set.
+    """Call `session` with a new channel, and again after every loss, until `stopping` is set.
 
-    The session should end by itself when its channel closes or `stopping` is set (see `until_closed`).
+    The topology is declared before. The session must end when its channel closes or `stopping` is set: see
+    `until_closed`.
     """
     while not stopping.is_set():
         try:
@@ -48,11 +49,11 @@ async def run_sessions(
 
 
 async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-    """Returns when the channel or its connection is gone, one of its queues was removed, or `stopping` is set."""
+    """Wait until the channel or its connection is closed, one of its queues is deleted, or `stopping` is set."""
     canceled = asyncio.Event()
     try:
         callbacks = (await channel.get_underlay_channel()).on_consumer_cancel_callbacks
-    except CONNECTION_ERRORS:  # it is gone already
+    except CONNECTION_ERRORS:  # it is closed already
         return
 
     async def on_cancel(_: object) -> None:

@@ -7,7 +7,7 @@ import sys
 from pydantic import SecretStr
 
 from shared.broker.connection import CONNECTION_ERRORS
-from shared.broker.dead_letter_admin import LIMIT, QUEUES_WITH_DEAD_LETTERS, Action, Choice, attend
+from shared.broker.dead_letter_admin import LIMIT, QUEUES_WITH_DEAD_LETTERS, Action, Choice, handle_dead_letters
 from shared.broker.dead_letters import DeadLetter
 from shared.errors import NotPublished, PublishUnknown
 from shared.settings import BrokerSettings, load
@@ -68,7 +68,7 @@ def _do(url: SecretStr, action: Action, choice: Choice, done: list[DeadLetter]) 
         done.append(letter)
         print(letter.line(), flush=True)
 
-    asyncio.run(attend(url, action, choice, note))
+    asyncio.run(handle_dead_letters(url, action, choice, note))
 
 
 def _ask_and_do(url: SecretStr, action: Action, choice: Choice, done: list[DeadLetter]) -> None:
@@ -76,7 +76,7 @@ def _ask_and_do(url: SecretStr, action: Action, choice: Choice, done: list[DeadL
     listed: list[DeadLetter] = []
     _do(url, Action.LIST, choice, listed)
     if listed and _confirms(f"{action} these {len(listed)}? [y/N] "):
-        asyncio.run(attend(url, action, choice, done.append, shown=set(listed)))
+        asyncio.run(handle_dead_letters(url, action, choice, done.append, shown=set(listed)))
 
 
 def _confirms(question: str) -> bool:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from shared.broker.connection import close, connect
 from shared.ledger.migrations import migrate
-from shared.topology import QUEUES
+from shared.topology import QUEUES, dead_queue
 from tests.e2e.system import REPOSITORY, System, until
 from tests.sandbox import Sandbox
 from tests.servers import Servers, empty_queues, own_database
@@ -114,8 +114,9 @@ async def dead_letters(broker_url: str) -> dict[str, int]:
         counts = {}
         for queue in QUEUES:
             if queue.dead_letters:
-                dead = await channel.declare_queue(queue.dead, passive=True)
-                counts[queue.dead] = dead.declaration_result.message_count or 0
+                name = dead_queue(queue.name)
+                dead = await channel.declare_queue(name, passive=True)
+                counts[name] = dead.declaration_result.message_count or 0
         return {name: count for name, count in counts.items() if count}
     finally:
         await close(connection)

@@ -26,7 +26,7 @@ from services.sender.main import run_sender
 from services.sender.settings import SenderSettings
 from services.sender.worker_pool import WorkerPool
 from shared.broker.connection import close, connect
-from shared.broker.dead_letter_admin import Action, Choice, attend
+from shared.broker.dead_letter_admin import Action, Choice, handle_dead_letters
 from shared.broker.dead_letters import DeadLetter
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
@@ -86,7 +86,7 @@ class Broker:
     async def dead_letters(self, queue: str) -> list[DeadLetter]:
         """A look at them."""
         found: list[DeadLetter] = []
-        await attend(self.url, Action.LIST, Choice([queue]), found.append)
+        await handle_dead_letters(self.url, Action.LIST, Choice([queue]), found.append)
         return found
 
     async def until_dead(self, queue: str, count: int) -> list[DeadLetter]:
