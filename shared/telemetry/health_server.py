@@ -1,7 +1,7 @@
-"""/metrics, /healthz and /readyz of a service that has no API of its own to serve them."""
+"""Server of /metrics, /healthz and /readyz, for a service that has no API of its own to serve them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -11,18 +11,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from shared.deadlines import DeadlineExceeded, finish_within
 from shared.http_server import Server
 from shared.settings import MetricsSettings
 from shared.telemetry.metrics import CONTENT_TYPE, exposition, measure_process
 
-READY_PATIENCE = 2.0  # seconds
-GRACE = 1  # second, for an answer that is on its way at the end
+READY_TIMEOUT = 2.0  # seconds
+GRACE = 1  # second, for answers that are on their way when the server stops
 
-# The names of what the service needs, and whether it is there.
-Readiness = Callable[[], Awaitable[dict[str, bool]]]
+# The parts that the service needs, by name, and True for each that it has.
+Readiness = Callable[[], Coroutine[object, object, dict[str, bool]]]
 
 
-async def _nothing() -> None:
+async def _refresh_nothing() -> None:
     pass
 
 
@@ -31,11 +32,11 @@ async def serve_health(
     service: str,
     settings: MetricsSettings,
     readiness: Readiness,
-    refresh: Callable[[], Awaitable[None]] = _nothing,
+    refresh: Callable[[], Awaitable[None]] = _refresh_nothing,
 ) -> AsyncIterator[None]:
-    """Lets the service be looked at while the block runs; `refresh` is called before its metrics are read.
+    """Serve while the block runs. `refresh` is called before the metrics are read.
 
-    A port that is taken ends the process, with a line that says so.
+    A port that is in use ends the process, with a line in the log.
     """
     if not settings.metrics_port:
         yield
@@ -63,7 +64,7 @@ async def serve_health(
 
 
 def create_app(readiness: Readiness, refresh: Callable[[], Awaitable[None]]) -> Starlette:
-    """The application behind it."""
+    """Create the application that the server runs."""
 
     async def metrics(_: Request) -> Response:
         await refresh()
@@ -73,26 +74,17 @@ def create_app(readiness: Readiness, refresh: Callable[[], Awaitable[None]]) -> 
         return JSONResponse({"status": "ok"})
 
     async def readyz(_: Request) -> Response:
-        needs = await _within(READY_PATIENCE, readiness)
-        if needs is None:
-            return _unavailable({"status": "unavailable"})
-        told = {name: "ok" if there else "unavailable" for name, there in needs.items()}
-        return JSONResponse({"status": "ok", **told}) if all(needs.values()) else _unavailable(told)
+        try:
+            parts = await finish_within(READY_TIMEOUT, readiness())
+        except DeadlineExceeded:
+            return _unavailable({})
+        states = {name: "ok" if is_there else "unavailable" for name, is_there in parts.items()}
+        return JSONResponse({"status": "ok", **states}) if all(parts.values()) else _unavailable(states)
 
     return Starlette(
         routes=[Route("/metrics", metrics), Route("/healthz", healthz), Route("/readyz", readyz)],
     )
 
 
-def _unavailable(told: dict[str, str]) -> Response:
-    return JSONResponse({"status": "unavailable", **told}, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-async def _within(patience: float, readiness: Readiness) -> dict[str, bool] | None:
-    """None when it takes longer: the server that is asked may be frozen, and giving up on it as well."""
-    asking = asyncio.ensure_future(readiness())
-    await asyncio.wait([asking], timeout=patience)
-    if not asking.done():
-        asking.cancel()
-        return None
-    return asking.result()
+def _unavailable(states: dict[str, str]) -> Response:
+    return JSONResponse({"status": "unavailable", **states}, HTTPStatus.SERVICE_UNAVAILABLE)

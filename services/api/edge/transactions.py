@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.database.transactions import autocommitted, ping, transaction
+from shared.deadlines import DeadlineExceeded, finish_within
 from shared.errors import DatabaseUnavailable, TransactionConflict
 
 Arguments = ParamSpec("Arguments")
@@ -39,7 +40,6 @@ class Database:
         self._transactions = transactions
         self._patience = patience
         self._outbox_filled = outbox_filled
-        self._tasks: set[asyncio.Task[object]] = set()
 
     async def statement(
         self,
@@ -76,23 +76,10 @@ class Database:
         await self._within(_PING_PATIENCE, ping(self._statements))
 
     async def _within(self, patience: timedelta, work: Coroutine[object, object, Answer]) -> Answer:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
         try:
-            await asyncio.wait((task,), timeout=patience.total_seconds())
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if not task.done():
-            task.cancel()
-            raise DatabaseUnavailable("PostgreSQL did not answer in time")
-        return task.result()
-
-    def _forget(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at here, for whoever waited for it may be gone
+            return await finish_within(patience.total_seconds(), work)
+        except DeadlineExceeded as error:
+            raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
 
 
 async def _tried(once: Callable[[], Awaitable[Answer]]) -> Answer:
