@@ -1,8 +1,8 @@
 """Contracts of the wire: the models that travel through RabbitMQ between the services.
 
 Every model is frozen and ignores unknown fields. So a new optional field may be added at any time. Any other
-change needs a new `version`. Instants are aware datetimes in UTC. Where there is one for each message, they are
-integers in milliseconds since the Unix epoch (`*_ms`).
+change needs a new `version`. Instants are aware datetimes in UTC. Where there is one for each message, they
+are integers in milliseconds since the Unix epoch (`*_ms`).
 
 Numbers and strings are bounded by what PostgreSQL can hold, so that every parsed model can be recorded. The
 values that the services create lie far within these bounds.
@@ -66,8 +66,8 @@ class EventKind(StrEnum):
 class Event(_Contract):
     """A change of a mailing.
 
-    It is a hint to look at the database. A lost event delays the planner by a second, and a repeated one costs a
-    query.
+    It is a hint to look at the database. A lost event delays the planner by a second, and a repeated one
+    costs a query.
     """
 
     version: Literal[1] = 1
@@ -97,8 +97,8 @@ class Job(_Contract):
     lease_until: AwareDatetime  # a sender that holds the job past this instant sends nothing more of it
     # Never empty, because a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
-    # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most `slot_lasts_ms`
-    # later. A sender that misses the slot returns the message.
+    # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most
+    # `slot_lasts_ms` later. A sender that misses the slot returns the message.
     slots_ms: tuple[InstantMs, ...] | None = None
     slot_lasts_ms: DurationMs = 0
     # The messages' clients, in the same order, for the logs; 0 for none.
@@ -182,15 +182,16 @@ class Report(_Contract):
 class Reclaim(_Contract):
     """Request to reclaim the jobs whose lease ran out before the instant `before`.
 
-    A planner enqueues it behind all earlier reports, in the same queue. When it is read, those are recorded. So no
-    report of such a job is on its way any more.
+    A planner enqueues it behind all earlier reports, in the same queue. When it is read, those are recorded.
+    So no report of such a job is on its way any more.
     """
 
     version: Literal[1] = 1
     before: AwareDatetime
 
 
-# An AMQP header distinguishes a reclaim from the reports in its queue. It survives a stay among the dead letters.
+# An AMQP header distinguishes a reclaim from the reports in its queue. It survives a stay among the dead
+# letters.
 RECLAIM_HEADERS: Final = {"kind": "reclaim"}
 
 EVENT = TypeAdapter(Event)

@@ -1,21 +1,21 @@
-"""The errors that a caller does something different about; everything else is a fault."""
+"""Errors after which a caller does something different. Every other error is a fault."""
 
 
 class MailingError(Exception):
-    """The base of all of them."""
+    """Base of all of them."""
 
 
 class NotPublished(MailingError):
-    """The broker certainly does not have the message: it may be tried again at once."""
+    """Raised when the broker certainly does not have the message. It may be published again at once."""
 
 
 class PublishUnknown(MailingError):
-    """The broker may or may not have the message."""
+    """Raised when it is not known whether the broker has the message."""
 
 
 class DatabaseUnavailable(MailingError):
-    """PostgreSQL could not be reached, or went away in the middle."""
+    """Raised when PostgreSQL cannot be reached, or the connection is lost."""
 
 
 class TransactionConflict(DatabaseUnavailable):
-    """PostgreSQL undid the transaction in favour of another; the same may succeed now."""
+    """Raised when PostgreSQL rolled the transaction back in favour of another. It may succeed if repeated."""

@@ -11,7 +11,7 @@ log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server. Logs the event `started`, if there is one, with the host and port of every socket."""
+    """uvicorn's server. If `started` is given, it logs that event with the host and port of every socket."""
 
     def __init__(self, config: uvicorn.Config, started: str | None = None) -> None:
         super().__init__(config)
@@ -19,13 +19,15 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Capture none, unlike uvicorn."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and log where the server listens."""
         await super().startup(sockets)
         if self._started is None:
             return
-        for listening in self.servers:
-            for bound in listening.sockets:
-                host, port, *_ = bound.getsockname()
+        for server in self.servers:
+            for listening_socket in server.sockets:
+                host, port, *_ = listening_socket.getsockname()
                 log.info(self._started, host=host, port=port)

@@ -1,4 +1,4 @@
-"""How a process lives: it starts, its loops go on whatever the servers do, and a signal ends it in order."""
+"""Lifecycle of a process: it starts, its loops survive every outage of a server, and a signal ends it in order."""
 
 import asyncio
 import gc
@@ -14,13 +14,14 @@ from shared.errors import DatabaseUnavailable, NotPublished, PublishUnknown, Tra
 log = structlog.get_logger()
 
 PAUSE_AFTER_FAILURE = 0.5  # seconds
-# How many more objects there must be than at the last collection, and how often a generation is passed over.
+# Thresholds of the garbage collector: new objects before a collection, and collections of a generation before
+# one of the next.
 COLLECT_AFTER = (20_000, 20, 50)
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Runs `main` on uvloop where there is one; SIGTERM and SIGINT set the event it is given."""
-    # What was imported stays: the collector need not look at it again and again, nor come every 700 objects.
+    """Run `main` on uvloop where there is one. SIGTERM and SIGINT set the event that it is given."""
+    # Imported objects stay, so the collector need not look at them again, nor run every 700 new objects.
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -29,7 +30,7 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     if sys.platform == "win32":
-        return asyncio.SelectorEventLoop  # psycopg does not work on the default there
+        return asyncio.SelectorEventLoop  # psycopg does not work on the default loop of Windows
     import uvloop
 
     return uvloop.new_event_loop
@@ -47,9 +48,9 @@ async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> Non
 
 
 async def run_loops(stopping: asyncio.Event, *loops: Awaitable[None], grace: float = 8.0) -> None:
-    """Runs all loops until `stopping` is set, and gives them `grace` seconds to end by themselves.
+    """Run all loops until `stopping` is set, then give them `grace` seconds to end by themselves.
 
-    A loop that ends or fails before that is a fault of the program and ends the process with its error.
+    A loop that ends or fails before that is a fault of the program. It ends the process with its error.
     """
     tasks = [asyncio.ensure_future(loop) for loop in loops]
     waiting = asyncio.create_task(stopping.wait())
@@ -66,9 +67,9 @@ async def run_loops(stopping: asyncio.Event, *loops: Awaitable[None], grace: flo
 
 
 async def run_beside(main: Awaitable[None], *others: Awaitable[None]) -> None:
-    """Runs `main` to its end, and until then the others, which never end by themselves.
+    """Run `main` to its end, and until then the others, which never end by themselves.
 
-    One that ends or fails all the same is a fault of the program and ends the process with its error.
+    If one of the others ends or fails, this is a fault of the program. It ends the process with its error.
     """
     tasks = [asyncio.ensure_future(one) for one in (main, *others)]
     try:
@@ -87,9 +88,10 @@ async def repeat(
     stopping: asyncio.Event,
     wake: asyncio.Event | None = None,
 ) -> None:
-    """Calls `step` again and again; it answers how many seconds it can wait, `wake` cuts that short.
+    """Call `step` again and again. It returns the seconds until its next call; `wake` ends the pause early.
 
-    A server that is away is waited for; a fault is logged with its traceback, and the loop goes on.
+    The loop continues after every error. A server that is away is tried again after a pause. A fault is
+    logged with its traceback.
     """
     wake = wake or asyncio.Event()
     while not stopping.is_set():
@@ -97,15 +99,15 @@ async def repeat(
         try:
             pause = await step()
         except Exception as error:  # noqa: BLE001 - the edge of a loop: one bad step must not end the service
-            _tell(name, error)
-            # Not cut short: a server that is away is not knocked at for every event, however many there are.
+            _log_failure(name, error)
+            # `wake` does not end this pause. Otherwise every event would try a server that is away.
             await _wait_for_any(PAUSE_AFTER_FAILURE, stopping)
             continue
         if pause > 0:
             await _wait_for_any(pause, wake, stopping)
 
 
-def _tell(name: str, error: Exception) -> None:
+def _log_failure(name: str, error: Exception) -> None:
     if isinstance(error, TransactionConflict):
         log.info("transaction_repeated", loop=name)
     elif isinstance(error, DatabaseUnavailable):

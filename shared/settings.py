@@ -1,7 +1,7 @@
-"""Settings that services have in common, from the environment (prefix `MAILING_`), a file `.env`, or a file each.
+"""Settings that services share, from the environment (prefix `MAILING_`), a file `.env`, or one file for each.
 
-Each service has one frozen class of its own, made of these; it is built once in `__main__` and passed down.
-Durations are given in seconds or as ISO 8601 (`PT5S`).
+Each service has one frozen class of its own, which inherits from these. `__main__` builds it once and passes
+it down. Durations are given in seconds or as ISO 8601 (`PT5S`).
 """
 
 import socket
@@ -18,7 +18,7 @@ from shared.telemetry.log import Level, MessageSample
 
 
 def _seconds(value: object) -> object:
-    """`5` and `0.25` in the environment are seconds; pydantic knows plain numbers only as numbers."""
+    """Take `5` and `0.25` in the environment as seconds. By itself, pydantic takes only numbers as seconds."""
     if not isinstance(value, str):
         return value
     try:
@@ -29,32 +29,32 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
-SECRETS = Path("/run/secrets")  # where Docker and Kubernetes put them: `mailing_provider_token`, say
+SECRETS = Path("/run/secrets")  # the folder of Docker and Kubernetes, with files such as `mailing_provider_token`
 
 
 class LogSettings(BaseSettings):
-    """How to log, and as whom."""
+    """Logs and traces."""
 
     model_config = SettingsConfigDict(env_prefix="MAILING_", env_file=".env", extra="ignore", frozen=True)
 
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Level = "info"
     log_sample: float = Field(
-        0, ge=0, le=1, description="share of the messages that are told of one by one at level info"
+        0, ge=0, le=1, description="share of the messages for which each step is logged at level info"
     )
     otel_endpoint: AnyHttpUrl | None = Field(
-        None, description="where traces go, by OTLP over HTTP: http://host:4318"
+        None, description="endpoint for traces, by OTLP over HTTP: http://host:4318"
     )
     otel_sample: float = Field(1, ge=0, le=1, description="share of the jobs that are traced")
     host_name: str = Field(default_factory=socket.gethostname, max_length=100)
 
     def message_sample(self) -> MessageSample:
-        """Which messages are told of one by one."""
+        """Return the sample of messages for which each step is logged."""
         return MessageSample(self.log_level, self.log_sample)
 
 
 class DatabaseSettings(LogSettings):
-    """Where PostgreSQL is."""
+    """Address of PostgreSQL."""
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database")
 
@@ -78,7 +78,7 @@ def _has_port(url: SecretStr) -> bool:
 
 
 class BrokerSettings(LogSettings):
-    """Where RabbitMQ is."""
+    """Address of RabbitMQ."""
 
     broker_url: SecretStr = Field(description="amqp://user:password@host:port/vhost")
 
@@ -92,7 +92,7 @@ class BrokerSettings(LogSettings):
 
 
 class MetricsSettings(LogSettings):
-    """Where a service without an API of its own is looked at."""
+    """Port for the metrics and health of a service that has no API."""
 
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(
@@ -108,7 +108,7 @@ class ProviderSettings(LogSettings):
 
 
 class PacingSettings(LogSettings):
-    """How fast the provider may be asked."""
+    """Speed of the POSTs to the provider."""
 
     provider_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"

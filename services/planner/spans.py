@@ -27,8 +27,8 @@ def trace_expansion(traceparent: str | None, mailing_id: int, messages: int, beg
 def start_release_spans(jobs: list[Job], began_at: datetime) -> tuple[list[Job], ReleaseSpans]:
     """Start a span for each job in the sample, and let these jobs carry it on.
 
-    A job comes with the trace context of its mailing. One that is not in the sample loses it, so that no sender
-    traces it.
+    A job comes with the trace context of its mailing. One that is not in the sample loses it, so that no
+    sender traces it.
     """
     if not tracing.is_enabled():
         return jobs, {}

@@ -1,7 +1,7 @@
 """Delivery of one message: POST it, repeat a POST that failed quickly, and report the result.
 
-The gate is passed immediately before every POST. A failure that may be over in a moment is repeated in place a few
-times. The planner's schedule is for the others.
+The gate is passed immediately before every POST. A failure that may be over in a moment is repeated in place
+a few times. The planner's schedule is for the others.
 """
 
 import math

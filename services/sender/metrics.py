@@ -1,7 +1,7 @@
 """Metrics of a sender. docs/metrics.md lists them.
 
-Every POST is counted in `Posts`, by plain numbers that become metrics only when they are collected. Results are
-counted a batch at a time.
+Every POST is counted in `Posts`, by plain numbers that become metrics only when they are collected. Results
+are counted a batch at a time.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Observer of the sender: turns what happened into log lines, metrics and spans.
 
-The code that does the work calls it once for each thing that happened. Lines about one message are written for a
-sample of the messages; a message that was not accepted always has one.
+The code that does the work calls it once for each thing that happened. Lines about one message are written
+for a sample of the messages; a message that was not accepted always has one.
 """
 
 from collections.abc import Sequence

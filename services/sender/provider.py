@@ -1,8 +1,8 @@
 """The external provider, as the sender sees it: one POST, one reply. Two HTTP engines implement it.
 
-`tests/integration/test_provider_conformance.py` checks that both behave in the same way: they follow no redirect,
-take no proxy from the environment, and never repeat a POST that may have left. A network failure is a `NoAnswer`,
-and never an exception.
+`tests/integration/test_provider_conformance.py` checks that both behave in the same way: they follow no
+redirect, take no proxy from the environment, and never repeat a POST that may have left. A network failure is
+a `NoAnswer`, and never an exception.
 """
 
 from datetime import timedelta

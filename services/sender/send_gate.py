@@ -37,8 +37,9 @@ class SendGate:
     async def pass_message(self, held_job: HeldJob, latest: float = math.inf) -> Obstacle | None:
         """Return None when a POST may begin now, else the obstacle.
 
-        While the circuit is open, a message waits for the next probe before it is returned. Otherwise it would
-        come back at once, and a provider that is out would keep planner and broker busy. A slot cannot wait.
+        While the circuit is open, a message waits for the next probe before it is returned. Otherwise it
+        would come back at once, and a provider that is out would keep planner and broker busy. A slot cannot
+        wait.
         """
         if (obstacle := self._find_obstacle(held_job, latest)) is not None:
             return obstacle

@@ -1,9 +1,9 @@
-"""Stories: which lines of a log tell of one mailing, message, client or request. Pure.
+"""Stories: the lines of a log that concern one mailing, message, client or request. Pure.
 
-A line is about the finest thing that it names: a message, else a job, else a mailing, else a request. To the story
-of a message belong the lines about it, about the jobs it was in, about its mailing, and about the requests behind
-them; to that of a client, those of its messages and those that name it; to that of a mailing or a request, those
-that name it or hang on it.
+A line is about the finest thing that it names: a message, else a job, else a mailing, else a request. The
+story of a message has the lines about it, about its jobs, about its mailing, and about the requests behind
+them. The story of a client has those of its messages, and those that name the client. The story of a mailing
+or a request has those that name it, and those that are linked with it by a request or a job.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,70 +23,76 @@ SEVERAL = ("message_ids", "client_ids")  # in the same order
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line of a log that names something. Small, as there are many: its fields are read again when needed."""
+    """A line of a log that names something. There are many, so it is small, and parses its fields on request."""
 
     text: str  # JSON
     at: str  # in UTC and ISO 8601, so that it sorts as text
-    is_a_look: bool  # it tells of a request that only looked, and was answered well
+    is_successful_read: bool  # of a request that changed nothing
     named: Mapping[Kind, tuple[Id, ...]]
 
     @property
     def fields(self) -> Fields:
+        """Return all fields of the line."""
         fields: Fields = orjson.loads(self.text)
         return fields
 
     @property
     def finest(self) -> Kind:
-        """What it is about."""
+        """Return the kind of the finest thing that the line names."""
         return next((kind for kind in reversed(COARSE_TO_FINE) if kind in self.named), "client")
 
     def names(self, kind: Kind, ids: Collection[Id]) -> bool:
-        """Whether it names one of these."""
+        """Return True if the line names one of these."""
         return any(one in ids for one in self.named.get(kind, ()))
 
 
 def parse(text: str) -> Line | None:
-    """A line of a log, whatever stands before its JSON (docker compose puts a name there); None if it is none, or
-    names nothing."""
+    """Parse a line of a log. Return None if it is not JSON, or names nothing.
+
+    Text before the JSON is skipped, because docker compose puts a name there.
+    """
     text = text[start:].rstrip() if (start := text.find("{")) >= 0 else ""
     try:
         fields = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
     named = {kind: ids for kind in KINDS if (ids := _ids(fields, kind))}
-    return Line(text, str(fields.get("timestamp", "")), _is_a_look(fields), named) if named else None
+    return Line(text, str(fields.get("timestamp", "")), _is_successful_read(fields), named) if named else None
 
 
 def _ids(fields: Fields, kind: Kind) -> tuple[Id, ...]:
     several = fields.get(f"{kind}_ids")
     given = [fields.get(f"{kind}_id"), *(several if isinstance(several, list) else ())]
-    nobody = 0 if kind == "client" else None
-    return tuple(one for one in given if _is_id(one) and one != nobody)
+    no_client = 0 if kind == "client" else None
+    return tuple(one for one in given if _is_id(one) and one != no_client)
 
 
 def _is_id(value: object) -> TypeGuard[Id]:
     return type(value) in {int, str}
 
 
-def _is_a_look(fields: Fields) -> bool:
+def _is_successful_read(fields: Fields) -> bool:
     status = fields.get("status")
     return fields.get("method") in {"GET", "HEAD"} and isinstance(status, int) and status < 400
 
 
 def story(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Fields]:
-    """The lines of the story, in order of time; of a line about several messages, only what belongs to it."""
-    lines = [line for line in lines if not line.is_a_look]
+    """Return the lines of the story, in order of time.
+
+    Of a line about several messages, only the ids that belong to the story are kept.
+    """
+    lines = [line for line in lines if not line.is_successful_read]
     match kind:
         case "message":
-            return _told(_of_messages(lines, {wanted}), only={wanted})
+            return _in_order(_of_messages(lines, {wanted}), only={wanted})
         case "client":
             naming = [line for line in lines if line.names("client", {wanted})]
             messages = {
                 message for line in naming for message, client in _clients(line.fields) if client == wanted
             }
-            return _told([*_of_messages(lines, messages), *naming], only=messages)
+            return _in_order([*_of_messages(lines, messages), *naming], only=messages)
         case _:
-            return _told(_hanging_on(lines, kind, wanted))
+            return _in_order(_linked_with(lines, kind, wanted))
 
 
 def _of_messages(lines: Iterable[Line], messages: Collection[Id]) -> list[Line]:
@@ -95,8 +101,8 @@ def _of_messages(lines: Iterable[Line], messages: Collection[Id]) -> list[Line]:
     return [line for line in lines if line.names(line.finest, behind[line.finest])]
 
 
-def _hanging_on(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Line]:
-    """Those that name it, and those of the same requests and jobs that name no other of its kind."""
+def _linked_with(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Line]:
+    """Return the lines that name it, and those of the same requests and jobs that name no other of its kind."""
     naming = [line for line in lines if line.names(kind, {wanted})]
     links: dict[Kind, set[Id]] = {"request": _union(naming, "request"), "job": _union(naming, "job")}
     linked = [
@@ -111,8 +117,8 @@ def _union(lines: Iterable[Line], kind: Kind) -> set[Id]:
     return {one for line in lines for one in line.named.get(kind, ())}
 
 
-def _told(lines: Iterable[Line], only: Collection[Id] | None = None) -> list[Fields]:
-    """The fields of each line, once, in order; if `only` some messages matter, what its lists say of these."""
+def _in_order(lines: Iterable[Line], only: Collection[Id] | None = None) -> list[Fields]:
+    """Return the fields of each line, once, in order of time, narrowed to the messages `only`."""
     in_order = sorted({id(line): line for line in lines}.values(), key=lambda line: line.at)
     return [line.fields if only is None else _narrowed(line.fields, only) for line in in_order]
 
@@ -124,7 +130,7 @@ def _narrowed(fields: Fields, messages: Collection[Id]) -> Fields:
 
 
 def _clients(fields: Fields) -> Iterator[tuple[Id, Id]]:
-    """The messages that a line names, each with its client."""
+    """Yield the messages that a line names, each with its client."""
     messages = fields.get("message_ids", [fields.get("message_id")])
     clients = fields.get("client_ids", [fields.get("client_id")])
     if isinstance(messages, list) and isinstance(clients, list):
