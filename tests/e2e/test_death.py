@@ -8,7 +8,7 @@ from tests.servers import Servers
 
 
 async def begin(system: System, sandbox: Sandbox, count: int) -> int:
-    """A mailing of `count` messages of which some have arrived."""
+    """Return a mailing of `count` messages, some of which the provider has received."""
     audience = await system.add_audience(count)
     await sandbox.control.behave("slow", latency_ms=100)
     mailing = await system.add_mailing(audience.tag)
@@ -56,7 +56,7 @@ async def test_a_rolling_restart_repeats_nothing(own_servers: Servers, sandbox: 
         assert (await sandbox.control.totals()).duplicated == 0
 
 
-async def test_a_provider_that_must_not_be_asked_twice_is_not_even_if_it_cuts_the_line(
+async def test_a_provider_that_is_not_idempotent_gets_no_message_twice_even_if_it_cuts_the_connection(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     once = {

@@ -1,4 +1,4 @@
-"""The logs of a whole system tell each story from the request to the end, and hold nothing that is private."""
+"""The logs of a whole system hold each story from the request to the end, and nothing private."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ Told = list[dict[str, object]]
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """Where the services' logs are."""
+    """Folder with the logs of the services."""
     return tmp_path
 
 
 @pytest.fixture
 async def system(own_servers: Servers, sandbox: Sandbox, logs: Path) -> AsyncIterator[System]:
-    """A system that tells everything."""
+    """A system that logs each step of every message."""
     environment = QUICK | {"MAILING_LOG_LEVEL": "debug", "MAILING_REQUEST_TIMEOUT": "1"}
     async with running_system(own_servers, sandbox, logs, senders=2, environment=environment) as running:
         yield running
@@ -40,12 +40,12 @@ async def system(own_servers: Servers, sandbox: Sandbox, logs: Path) -> AsyncIte
 
 
 def everything(logs: Path) -> str:
-    """All that was logged, with the services in no particular order."""
+    """Return all lines of all services, in no particular order."""
     return "".join(file.read_text() for file in sorted(logs.glob("*.log"), reverse=True))
 
 
 async def story(logs: Path, *wanted: str) -> Told:
-    """What `mailing logs` makes of it."""
+    """Return the output of `mailing logs`."""
     command = (sys.executable, "-m", "shared.cli", "logs", *wanted, "--json")
     process = await asyncio.create_subprocess_exec(*command, cwd=REPOSITORY, stdin=PIPE, stdout=PIPE)
     out, _ = await process.communicate(f"not JSON\n{everything(logs)}".encode())
@@ -53,7 +53,7 @@ async def story(logs: Path, *wanted: str) -> Told:
 
 
 async def until_told(logs: Path, event: str, *wanted: str) -> Told:
-    """The story, when it has that event in it."""
+    """Return the story as soon as it has that event."""
 
     async def is_told() -> bool:
         return any(line["event"] == event for line in await story(logs, *wanted))
@@ -62,7 +62,7 @@ async def until_told(logs: Path, event: str, *wanted: str) -> Told:
     return await story(logs, *wanted)
 
 
-async def test_the_whole_story_of_one_message_can_be_picked_out(system: System, logs: Path) -> None:
+async def test_the_whole_story_of_one_message_can_be_found(system: System, logs: Path) -> None:
     audience = await system.add_audience(3)
     body = {"starts_at": "2026-01-01T00:00:00", "expired_at": "2100-01-01T00:00:00"}
     body |= {"text": TEXT, "filter": audience.tag}
@@ -93,7 +93,7 @@ async def test_the_whole_story_of_one_message_can_be_picked_out(system: System, 
     assert await story(logs, "--request", REQUEST) == await story(logs, "--mailing", str(mailing))
 
 
-async def test_a_message_sent_on_its_own_has_a_story_too(system: System, logs: Path) -> None:
+async def test_a_single_message_has_a_story_too(system: System, logs: Path) -> None:
     client = await system.add_client(79_051_112_233, tag="#single")
     sent = await system.api.post("/api/message/", json={"client": client, "text": TEXT})
     message = str(sent.json()["id"])
@@ -103,7 +103,7 @@ async def test_a_message_sent_on_its_own_has_a_story_too(system: System, logs: P
     assert [line for line in await story(logs, "--client", str(client)) if line in told] == told
 
 
-async def test_failures_are_told_and_nothing_private_is(
+async def test_failures_are_logged_and_nothing_private_is(
     system: System, sandbox: Sandbox, own_servers: Servers, logs: Path
 ) -> None:
     audience = await system.add_audience(4)
@@ -136,7 +136,7 @@ async def test_failures_are_told_and_nothing_private_is(
 
 
 async def poison(broker_url: str, number: int, token: str) -> None:
-    """What no service understands, full of what must not be told."""
+    """Publish messages that no service can parse, full of private data."""
     publisher = Publisher(SecretStr(broker_url), "tests publisher")
     garbage = f"garbage {number} {token} {TEXT}".encode()
     misshapen = json.dumps({"mailing_id": 1, "job_id": 1, "text": TEXT, "messages": [[1, number, token]]}).encode()

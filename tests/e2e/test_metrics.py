@@ -1,4 +1,4 @@
-"""/metrics of a running system: do the numbers equal what happened?"""
+"""/metrics of a running system: the numbers are those of the messages."""
 
 import time
 from collections import defaultdict
@@ -27,10 +27,10 @@ Numbers = dict[str, float]
 
 
 class Looked(httpx.AsyncClient):
-    """At one service."""
+    """Metrics page of one service."""
 
     async def numbers(self) -> Numbers:
-        """All samples by name and labels: `name` or `name{label=value,…}`, labels in alphabetical order."""
+        """Return all samples by name and labels: `name` or `name{label=value,…}`, labels in alphabetical order."""
         response = (await self.get("/metrics")).raise_for_status()
         assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         return {
@@ -48,7 +48,7 @@ class Looked(httpx.AsyncClient):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A system whose services can be looked at."""
+    """A system whose services serve their metrics."""
 
     system: System
     planner: Looked
@@ -70,7 +70,7 @@ class Watched:
 async def watched_system(
     servers: Servers, sandbox: Sandbox, logs: Path, *, senders: int = 2, planner: Environment | None = None
 ) -> AsyncIterator[Watched]:
-    """One planner, so many senders, all ready."""
+    """Run one planner and some senders, all of them ready."""
     ports = free_ports(senders + 1)
     async with (
         running_system(servers, sandbox, logs, planners=0, senders=0, environment=QUICK) as system,
@@ -147,7 +147,7 @@ async def test_after_a_mailing_every_number_is_that_of_its_messages(
         await until(lag_is_measured, timeout=10, what="the event loop was looked at")
 
 
-async def test_of_a_mailing_under_way_it_shows_what_is_open_due_and_outstanding(
+async def test_a_mailing_that_runs_has_metrics_of_open_due_and_outstanding_messages(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with watched_system(own_servers, sandbox, tmp_path, senders=1) as watched:
@@ -177,7 +177,7 @@ async def test_of_a_mailing_under_way_it_shows_what_is_open_due_and_outstanding(
         assert numbers["mailing_rate_limit_slots_total"] > 0
 
 
-async def test_messages_to_a_zone_that_is_not_known_are_shown_as_held_and_not_sent(
+async def test_messages_to_an_unknown_zone_are_held_and_counted_as_such(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with watched_system(own_servers, sandbox, tmp_path, senders=1) as watched:
@@ -208,9 +208,7 @@ async def test_messages_to_a_zone_that_is_not_known_are_shown_as_held_and_not_se
         assert all(message.phone % 4 for message in await sandbox.control.messages())
 
 
-async def test_failures_are_counted_for_what_they_are(
-    own_servers: Servers, sandbox: Sandbox, tmp_path: Path
-) -> None:
+async def test_failures_are_counted_by_their_kind(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> None:
     async with watched_system(own_servers, sandbox, tmp_path, senders=1) as watched:
         system, (sender,) = watched.system, watched.senders
         await sandbox.control.behave("reject")
@@ -244,7 +242,7 @@ async def test_failures_are_counted_for_what_they_are(
         assert planner["mailing_messages_again_total"] > 0
 
 
-async def test_a_database_that_is_frozen_holds_up_nobody_who_looks(
+async def test_a_frozen_database_does_not_delay_the_metrics(
     own_servers: Servers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with wire_to(address_of_database(own_servers.database_url)) as wire:
@@ -286,7 +284,7 @@ async def test_a_sender_without_a_broker_is_alive_and_not_ready(
         assert await system.terminate("sender") == 0
 
 
-async def test_a_port_that_is_taken_is_named(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_port_that_is_in_use_is_named(own_servers: Servers, sandbox: Sandbox, tmp_path: Path) -> None:
     async with running_system(own_servers, sandbox, tmp_path, planners=0, senders=0) as system:
         taken = system.api.base_url.port
         assert taken

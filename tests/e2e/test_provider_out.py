@@ -1,4 +1,4 @@
-"""While the provider is out, nothing is wasted on it."""
+"""While the provider is out, senders only probe it."""
 
 import time
 
@@ -8,7 +8,7 @@ from tests.sandbox import Sandbox
 SENDERS = 2
 
 
-async def test_while_the_provider_is_out_it_is_only_probed_and_then_all_goes_on_within_5_s(
+async def test_a_provider_that_is_out_is_only_probed_and_the_mailing_continues_within_5_s(
     system: System, sandbox: Sandbox
 ) -> None:
     audience = await system.add_audience(500)

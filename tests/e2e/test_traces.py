@@ -21,7 +21,7 @@ WAY = ["POST /api/mailing/", "publish sender.jobs", "process sender.jobs", "POST
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes traces by OTLP, as Jaeger and others do."""
+    """Receives traces by OTLP, as Jaeger and others do."""
 
     daemon_threads = True
 
@@ -34,7 +34,7 @@ class Collector(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def spans(self) -> list[tuple[str, Span]]:
-        """All that came, each with its service's name."""
+        """Return all spans that came, each with the name of its service."""
         found = []
         for body in list(self.bodies):
             for of_service in ExportTraceServiceRequest.FromString(body).resource_spans:

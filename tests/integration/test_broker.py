@@ -1,4 +1,4 @@
-"""The odd moments of a connection to RabbitMQ, and the order in which the outbox is emptied."""
+"""Rare events on a connection to RabbitMQ, and the order in which the outbox is emptied."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def remove(broker_url: str, queue: str) -> None:
     await close(connection)
 
 
-async def test_a_session_begins_anew_when_its_queue_was_removed(broker_url: str) -> None:
+async def test_a_session_restarts_when_its_queue_was_deleted(broker_url: str) -> None:
     stopping, begun = asyncio.Event(), asyncio.Queue[None]()
     arrived = asyncio.Queue[bytes]()
 
@@ -54,7 +54,7 @@ async def test_a_session_begins_anew_when_its_queue_was_removed(broker_url: str)
     await publisher.close()
 
 
-async def test_a_publisher_makes_a_queue_again_that_was_removed(broker_url: str) -> None:
+async def test_a_publisher_declares_a_queue_again_that_was_deleted(broker_url: str) -> None:
     publisher = Publisher(SecretStr(broker_url), "tests publisher")
     await publisher.publish(JOBS, "express", b"first")
     await remove(broker_url, SENDER_SINGLES)
@@ -65,7 +65,7 @@ async def test_a_publisher_makes_a_queue_again_that_was_removed(broker_url: str)
 
 
 async def test_a_stop_waits_behind_no_event(engine: AsyncEngine, broker_url: str) -> None:
-    publisher, heard = Publisher(SecretStr(broker_url), "tests publisher"), asyncio.Queue[bytes]()
+    publisher, received = Publisher(SecretStr(broker_url), "tests publisher"), asyncio.Queue[bytes]()
     connection = await connect(SecretStr(broker_url), "tests")
     channel = await connection.channel()
     await declare(channel)
@@ -73,7 +73,7 @@ async def test_a_stop_waits_behind_no_event(engine: AsyncEngine, broker_url: str
     await queue.bind("mailing.control", timeout=TIMEOUT)
 
     async def on_stop(message: AbstractIncomingMessage) -> None:
-        heard.put_nowait(message.body)
+        received.put_nowait(message.body)
 
     await queue.consume(on_stop, no_ack=True, timeout=TIMEOUT)
     async with transaction(engine) as ours:
@@ -81,7 +81,7 @@ async def test_a_stop_waits_behind_no_event(engine: AsyncEngine, broker_url: str
             await put_event(ours, Event(kind=EventKind.MAILING_CHANGED, mailing_id=1))
         await put_stop(ours, 7, 3)
     assert await relay(engine, publisher) == 1
-    assert b'"7":3' in await asyncio.wait_for(heard.get(), 10)
+    assert b'"7":3' in await asyncio.wait_for(received.get(), 10)
     assert [await relay(engine, publisher) for _ in range(3)] == [BATCH, 1, 0]
     assert await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
     await publisher.close()

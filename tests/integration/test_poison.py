@@ -1,4 +1,4 @@
-"""Poison: what cannot be understood or handled is set aside with its reason, and holds up nothing behind it."""
+"""Poison: a message that cannot be handled moves to the dead letters with its reason, and delays no other."""
 
 import asyncio
 import os
@@ -71,7 +71,7 @@ OTHER_SHAPE = (b'["a", 79057003050]', "Input should be an object")
 
 @dataclass
 class Broker:
-    """The broker, as the tests use it."""
+    """The broker, with the operations that the tests need."""
 
     url: SecretStr
     publisher: Publisher
@@ -84,13 +84,13 @@ class Broker:
             await self.publisher.publish(REPORTS, "report", body)
 
     async def dead_letters(self, queue: str) -> list[DeadLetter]:
-        """A look at them."""
+        """Return the dead letters of the queue."""
         found: list[DeadLetter] = []
         await handle_dead_letters(self.url, Action.LIST, Choice([queue]), found.append)
         return found
 
     async def until_dead(self, queue: str, count: int) -> list[DeadLetter]:
-        """Waits for exactly so many dead letters, and for the queue itself to be done with."""
+        """Wait for exactly so many dead letters, and for an empty queue."""
 
         async def so_many() -> bool:
             return len(await self.dead_letters(queue)) == count
@@ -99,7 +99,7 @@ class Broker:
         return await self.dead_letters(queue)
 
     async def has_handed_out_all_reports(self) -> bool:
-        """Whether none waits in the queue: whoever takes them has them."""
+        """Return True if no report waits in the queue: the consumer has them."""
         connection = await connect(self.url, "tests")
         channel = await connection.channel()
         queue = await channel.declare_queue(PLANNER_REPORTS, passive=True, timeout=TIMEOUT)
@@ -107,11 +107,11 @@ class Broker:
         return queue.declaration_result.message_count == 0
 
     async def take_all(self, queue: str) -> list[bytes]:
-        """The bodies of everything that is in a queue, taken out of it."""
+        """Take all messages out of the queue, and return their bodies."""
         return [message.body for message in await self.take_messages(queue)]
 
     async def take_messages(self, queue: str) -> list[AbstractIncomingMessage]:
-        """Everything that is in a queue, taken out of it."""
+        """Take all messages out of the queue."""
         connection = await connect(self.url, "tests")
         channel = await connection.channel()
         await declare(channel)
@@ -134,7 +134,7 @@ class Broker:
     async def session(
         self, session: Callable[[AbstractChannel, asyncio.Event], Awaitable[None]]
     ) -> AsyncIterator[None]:
-        """A service's session with the broker, that ends with the block."""
+        """Run a service's session with the broker while the block runs."""
         stopping = asyncio.Event()
         running = asyncio.create_task(
             run_sessions(self.url, "tests session", lambda channel: session(channel, stopping), stopping)
@@ -163,7 +163,7 @@ def counted(queue: str) -> float:
 
 @dataclass
 class Planner:
-    """The part of a planner that records reports, on a real ledger."""
+    """Part of a planner that records reports, on a real ledger."""
 
     engine: AsyncEngine
     broker: Broker
@@ -173,7 +173,7 @@ class Planner:
     may_record: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def released(self, count: int, first: int = NUMBER) -> tuple[int, list[Job]]:
-        """A mailing, and its jobs that are with the senders."""
+        """Create a mailing, and release its jobs."""
         await add_clients(self.engine, count, tag=f"#{first}", first=first)
         mailing = await add_mailing(self.engine, tag=f"#{first}")
         await expand_all(self.engine, mailing, self.settings)
@@ -217,7 +217,7 @@ def planner(engine: AsyncEngine, broker: Broker, settings: PlannerSettings) -> P
 
 
 def accepted(job: Job) -> bytes:
-    """A good report on all of a job."""
+    """Return the body of a report that all messages of a job were accepted."""
     words = tuple(Acceptance(message.id, NOW_MS, 3) for message in job.messages)
     part = JobReport(job_id=job.job_id, release=job.release, mailing_id=job.mailing_id, accepted=words)
     return Report(sender="sender@test", jobs=(part,)).model_dump_json().encode()
@@ -261,7 +261,7 @@ BAD_REPORTS = [
 
 
 @pytest.mark.parametrize(("bad", "reason"), BAD_REPORTS)
-async def test_a_report_that_cannot_be_read_is_set_aside_and_those_around_it_are_recorded(
+async def test_a_report_that_cannot_be_parsed_becomes_a_dead_letter_and_those_around_it_are_recorded(
     planner: Planner, broker: Broker, bad: bytes, reason: str
 ) -> None:
     mailing, (first, second) = await planner.released(20)
@@ -292,9 +292,7 @@ async def test_a_reclaim_is_distinguished_from_the_reports_around_it(planner: Pl
     assert "not a valid Reclaim: before: Field required" in dead.reason
 
 
-async def test_many_bad_reports_among_good_ones_hold_up_none_and_none_is_lost(
-    planner: Planner, broker: Broker
-) -> None:
+async def test_many_bad_reports_delay_no_good_one_and_none_is_lost(planner: Planner, broker: Broker) -> None:
     mailing, jobs = await planner.released(400)
     bodies = [body for number, job in enumerate(jobs) for body in (b"bad %d" % number, accepted(job))]
     await broker.report(*bodies)
@@ -305,7 +303,7 @@ async def test_many_bad_reports_among_good_ones_hold_up_none_and_none_is_lost(
     assert await broker.take_all(PLANNER_REPORTS) == []
 
 
-async def test_without_a_way_to_publish_the_reason_the_broker_sets_it_aside(
+async def test_the_broker_moves_a_message_whose_reason_cannot_be_published(
     planner: Planner, broker: Broker
 ) -> None:
     mailing, (first, second) = await planner.released(20)
@@ -318,7 +316,7 @@ async def test_without_a_way_to_publish_the_reason_the_broker_sets_it_aside(
     assert await broker.take_all(PLANNER_REPORTS) == []
 
 
-async def test_a_report_that_cannot_be_recorded_is_put_back_when_the_fault_is_mended(
+async def test_a_report_that_cannot_be_recorded_can_be_put_back_after_the_repair(
     planner: Planner, broker: Broker
 ) -> None:
     good, (earlier, first, second) = await planner.released(30)
@@ -363,7 +361,9 @@ async def test_a_report_that_cannot_be_recorded_is_put_back_when_the_fault_is_me
 # Events
 
 
-async def test_an_event_that_cannot_be_heard_is_set_aside_and_the_next_is_heard(broker: Broker) -> None:
+async def test_an_event_that_cannot_be_handled_becomes_a_dead_letter_and_the_next_is_handled(
+    broker: Broker,
+) -> None:
     heard: list[int] = []
 
     def hear(event: Event) -> None:
@@ -422,7 +422,7 @@ def job(mailing_id: int, *numbers: int, revision: int = 0) -> bytes:
 
 @asynccontextmanager
 async def sender(broker: Broker, engine: AsyncEngine, sandbox: Sandbox) -> AsyncIterator[None]:
-    """A real sender, and as much of a planner as answers its question."""
+    """Run a real sender, and the part of a planner that answers its question."""
     await sandbox.reset()
     settings = SenderSettings.model_validate(
         {
@@ -455,7 +455,7 @@ async def until_received(sandbox: Sandbox, *numbers: int) -> None:
     await until(all_came, timeout=20, what="the provider has got the good messages")
 
 
-async def test_a_job_that_cannot_be_taken_is_set_aside_and_the_next_is_sent(
+async def test_a_job_that_cannot_be_parsed_becomes_a_dead_letter_and_the_next_is_sent(
     broker: Broker, engine: AsyncEngine, sandbox: Sandbox
 ) -> None:
     good, version_2 = job(1, NUMBER + 1, NUMBER + 2), job(2, NUMBER + 3).replace(b'"version":1', b'"version":2')
@@ -484,7 +484,7 @@ async def test_a_job_that_cannot_be_taken_is_set_aside_and_the_next_is_sent(
     assert await broker.take_all(SENDER_JOBS) == []
 
 
-async def test_a_job_that_fails_on_arrival_is_set_aside_and_nothing_of_it_is_sent(
+async def test_a_job_that_fails_on_arrival_becomes_a_dead_letter_and_nothing_of_it_is_sent(
     broker: Broker, engine: AsyncEngine, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_job = WorkerPool.add_job
@@ -546,14 +546,14 @@ async def start(broker: Broker, *arguments: str, stdin: int | None = None) -> Pr
 
 
 async def command(broker: Broker, *arguments: str) -> tuple[int | None, list[str]]:
-    """Runs `dead-letters`; returns its exit status and its lines."""
+    """Run `dead-letters`. Return its exit status and its lines."""
     process = await start(broker, *arguments)
     out, _ = await asyncio.wait_for(process.communicate(), 30)
     return process.returncode, out.decode().splitlines()
 
 
 async def refused(broker: Broker, *bodies: bytes) -> list[DeadLetter]:
-    """Fills the dead letters of the reports, by reports that a planner refuses."""
+    """Fill the dead letters of the queue of reports, by reports that a planner refuses."""
 
     async def session(channel: AbstractChannel, stopping: asyncio.Event) -> None:
         await ReportConsumer(never, broker.publisher, DEFAULT_OBSERVER).consume(channel, stopping)
@@ -571,7 +571,7 @@ async def refused(broker: Broker, *bodies: bytes) -> list[DeadLetter]:
     return await broker.dead_letters(PLANNER_REPORTS)
 
 
-async def test_the_command_lists_without_showing_what_is_private(broker: Broker) -> None:
+async def test_the_command_lists_dead_letters_without_private_data(broker: Broker) -> None:
     dead = await refused(broker, *(b'%d, "79057003050"' % number for number in range(1, 13)), job(7, NUMBER))
     status, lines = await command(broker)
     assert status == 0
@@ -584,7 +584,7 @@ async def test_the_command_lists_without_showing_what_is_private(broker: Broker)
     assert TEXT not in "".join(lines)
 
 
-async def test_looking_changes_nothing(broker: Broker) -> None:
+async def test_listing_changes_nothing(broker: Broker) -> None:
     dead = await refused(broker, *(b"%d" % number for number in range(8)))
     _, lines = await command(broker)
     assert (await command(broker, "--limit", "3"))[1] == [*lines[:3], "dead-letters: listed=3"]
@@ -612,7 +612,7 @@ async def test_the_command_puts_one_back_and_drops_others(broker: Broker) -> Non
     assert await broker.dead_letters(PLANNER_REPORTS) == []
 
 
-async def test_what_is_put_back_is_as_it_was_at_first(broker: Broker) -> None:
+async def test_a_message_that_is_put_back_is_as_it_was_at_first(broker: Broker) -> None:
     await broker.publisher.publish(
         REPORTS, "report", b"bad", headers={"traceparent": "00-a-b-01", "x-reason": "none"}
     )

@@ -1,4 +1,4 @@
-"""Both HTTP engines do the same, whatever the provider does."""
+"""Both HTTP engines behave in the same way, with every behaviour of the provider."""
 
 import asyncio
 import gzip
@@ -58,7 +58,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def shortest(action: Callable[[], Awaitable[Answer | NoAnswer]]) -> float:
-    """How long it takes when the machine has nothing else to do: the best of three, in seconds."""
+    """Return the shortest of three durations in seconds, because the machine may be busy."""
     took: list[float] = []
     for _ in range(3):
         began = time.perf_counter()
@@ -81,7 +81,7 @@ async def test_the_request_is_the_documented_one(engine: Engine) -> None:
     assert json.loads(request.body) == {"id": 4711, "phone": PHONE, "text": TEXT}
 
 
-async def test_a_trace_goes_on_at_the_provider(engine: Engine) -> None:
+async def test_a_trace_continues_at_the_provider(engine: Engine) -> None:
     traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     async with scripted(answer(200)) as server, opened(engine, server.url) as provider:
         await provider.send(1, PHONE, TEXT, timeout=5, traceparent=traceparent)
@@ -96,14 +96,14 @@ async def test_a_message_arrives_with_its_id_and_number(provider: Provider, sand
     assert (received.phone, received.count, received.accepted) == (PHONE, 1, True)
 
 
-async def test_connections_are_used_again(engine: Engine) -> None:
+async def test_connections_are_reused(engine: Engine) -> None:
     async with scripted(answer(200)) as server, opened(engine, server.url) as provider:
         for message_id in range(20):
             assert await post(provider, message_id) == Answer(200, OK_BODY)
     assert server.connections == 1
 
 
-async def test_a_hundred_messages_are_under_way_at_the_same_time(provider: Provider, sandbox: Sandbox) -> None:
+async def test_a_hundred_messages_are_in_flight_at_the_same_time(provider: Provider, sandbox: Sandbox) -> None:
     await sandbox.control.behave("slow", latency_ms=500)
     began = time.perf_counter()
     replies = await asyncio.gather(*(post(provider, message_id) for message_id in range(1, 101)))
@@ -112,7 +112,7 @@ async def test_a_hundred_messages_are_under_way_at_the_same_time(provider: Provi
     assert (await sandbox.control.totals()).unique == 100
 
 
-async def test_a_proxy_in_the_environment_is_none_of_our_business(
+async def test_a_proxy_in_the_environment_is_ignored(
     engine: Engine, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -145,7 +145,7 @@ async def test_a_refusal_is_an_answer(
     assert b'"code"' in reply.body
 
 
-async def test_garbage_is_handed_on_as_it_came(provider: Provider, sandbox: Sandbox) -> None:
+async def test_garbage_is_returned_as_it_came(provider: Provider, sandbox: Sandbox) -> None:
     await sandbox.control.behave("garbage")
     reply = await post(provider)
     assert isinstance(reply, Answer)
@@ -182,7 +182,7 @@ async def test_a_compressed_body_is_not_unpacked(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 1000000000", "Transfer-Encoding: chunked"])
-async def test_of_a_giant_body_only_the_beginning_is_read(engine: Engine, framing: str) -> None:
+async def test_only_the_beginning_of_a_giant_body_is_read(engine: Engine, framing: str) -> None:
     written = 0
 
     async def pour(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -220,7 +220,7 @@ async def test_an_unknown_host_is_certainly_unsent(engine: Engine) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a full backlog does something else elsewhere")
-async def test_a_connection_that_does_not_come_about_in_time_is_certainly_unsent(engine: Engine) -> None:
+async def test_a_connection_that_is_not_established_in_time_is_certainly_unsent(engine: Engine) -> None:
     with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -234,7 +234,7 @@ async def test_a_connection_that_does_not_come_about_in_time_is_certainly_unsent
             assert 0.29 < await shortest(lambda: post(provider)) < 0.35  # the connect time-out is 0.3 s
 
 
-async def test_a_provider_that_is_down_gets_nothing_and_is_found_again(
+async def test_a_provider_that_is_down_gets_nothing_and_is_reached_when_it_is_back(
     provider: Provider, sandbox: Sandbox
 ) -> None:
     await post(provider, 1)  # leaves a connection in the pool, which goes down with the provider
@@ -281,7 +281,7 @@ async def test_no_time_at_all_is_a_time_out_and_not_an_error(engine: Engine, tim
 
 @pytest.mark.parametrize("used_before", [False, True])
 @pytest.mark.parametrize("mode", ["reset", "half"])
-async def test_a_line_cut_after_the_request_may_have_sent_it_and_it_is_not_repeated(
+async def test_a_connection_cut_after_the_request_may_have_sent_it_and_it_is_not_repeated(
     provider: Provider, sandbox: Sandbox, mode: str, used_before: bool
 ) -> None:
     if used_before:
@@ -306,7 +306,7 @@ async def test_a_connection_closed_without_an_answer_may_have_sent_it(engine: En
     assert len(server.requests) == 1
 
 
-async def test_what_is_not_http_is_no_answer(engine: Engine) -> None:
+async def test_a_reply_that_is_not_http_is_no_answer(engine: Engine) -> None:
     async def greet(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example.org ESMTP\r\n")
         writer.close()
@@ -317,7 +317,7 @@ async def test_what_is_not_http_is_no_answer(engine: Engine) -> None:
     assert reply.sent
 
 
-async def test_connections_that_the_server_keeps_closing_repeat_and_lose_nothing(engine: Engine) -> None:
+async def test_a_server_that_closes_every_connection_causes_no_repeat_and_no_loss(engine: Engine) -> None:
     """Each answer is followed by a close, which the next request races against."""
 
     async def answer_and_close(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -345,7 +345,7 @@ async def test_cancelling_the_caller_cancels_the_request(provider: Provider, san
         await sending
 
 
-async def test_what_is_in_flight_when_the_provider_is_closed_may_have_been_sent(
+async def test_a_request_in_flight_when_the_provider_is_closed_may_have_been_sent(
     provider: Provider, sandbox: Sandbox
 ) -> None:
     await sandbox.control.behave("hang")

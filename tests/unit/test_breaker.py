@@ -1,4 +1,4 @@
-"""The circuit breaker."""
+"""Circuit breaker: it opens, admits probes, and closes."""
 
 import pytest
 
@@ -18,20 +18,20 @@ def opened(at: float = 100.0) -> Breaker:
     return breaker
 
 
-def test_it_opens_after_so_many_failures_in_a_row_and_tells_once() -> None:
+def test_it_opens_after_enough_failures_in_a_row_and_says_so_once() -> None:
     breaker = Breaker(threshold=3, probe_every=1.0)
     assert [breaker.learn(verdict, 0.0) for verdict in (DOWN, ERROR, DOWN, DOWN)] == [False, False, True, False]
     assert breaker.is_open
 
 
-def test_a_success_in_between_begins_the_count_anew() -> None:
+def test_a_success_in_between_resets_the_count() -> None:
     breaker = Breaker(threshold=3, probe_every=1.0)
     for verdict in (DOWN, DOWN, ACCEPTED, DOWN, DOWN):
         breaker.learn(verdict, 0.0)
     assert not breaker.is_open
 
 
-def test_while_it_is_open_only_a_probe_goes_every_so_often() -> None:
+def test_while_it_is_open_one_probe_is_admitted_in_each_interval() -> None:
     breaker = opened(at=100.0)
     admitted = [breaker.admits(100.0 + tenth / 10) for tenth in range(31)]
     assert [index for index, go in enumerate(admitted) if go] == [10, 20, 30]

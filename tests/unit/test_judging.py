@@ -1,4 +1,4 @@
-"""What every possible reply of the provider says about a message."""
+"""Verdict on every possible reply of the provider."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -61,7 +61,7 @@ def test_200_with_anything_else_is_uncertain(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("code", [1, -1, 2**63])
-def test_200_with_another_code_is_uncertain_and_its_words_are_kept(code: int) -> None:
+def test_200_with_another_code_is_uncertain_and_its_text_is_kept(code: int) -> None:
     verdict = judge(Answer(200, b'{"code": %d, "message": "no"}' % code), NOW)
     assert verdict.outcome is Outcome.UNCERTAIN
     assert verdict.provider_text == f'{{"code": {code}, "message": "no"}}'
@@ -74,12 +74,12 @@ def test_a_refusal_of_this_message_is_a_rejection(status: int) -> None:
     assert outcome_of(status) is Outcome.REJECTED
 
 
-def test_a_refusal_of_our_token_does_not_burn_the_message() -> None:
+def test_a_refusal_of_our_token_is_deferred() -> None:
     assert outcome_of(401) is Outcome.DEFERRED
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 503])
-def test_not_now_is_deferred(status: int) -> None:
+def test_a_status_that_means_later_is_deferred(status: int) -> None:
     assert outcome_of(status) is Outcome.DEFERRED
 
 
@@ -120,16 +120,16 @@ def test_a_request_that_may_have_left_is_uncertain() -> None:
         ("Fri, 01 Jan 9999 00:00:00 GMT", LONGEST_WAIT),
     ],
 )
-def test_retry_after_is_read_in_both_forms_and_bounded(header: str | None, seconds: float | None) -> None:
+def test_retry_after_is_parsed_in_both_forms_and_bounded(header: str | None, seconds: float | None) -> None:
     assert seconds_to_wait(header, NOW) == seconds
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
-def test_retry_after_is_handed_on_with_what_may_be_tried_again(status: int) -> None:
+def test_retry_after_is_kept_with_an_outcome_that_may_be_repeated(status: int) -> None:
     assert judge(Answer(status, b"", "30"), NOW).retry_after == 30
 
 
-def test_retry_after_means_nothing_with_a_rejection() -> None:
+def test_retry_after_is_ignored_with_a_rejection() -> None:
     assert judge(Answer(400, b"", "30"), NOW).retry_after is None
 
 
@@ -144,7 +144,7 @@ def test_retry_after_means_nothing_with_a_rejection() -> None:
         (b"x" * 4096, "x" * TEXT_LIMIT),
     ],
 )
-def test_what_the_provider_said_is_kept_in_a_form_that_can_be_stored_and_shown(body: bytes, text: str) -> None:
+def test_the_text_of_the_provider_is_kept_in_a_form_that_can_be_stored_and_shown(body: bytes, text: str) -> None:
     assert judge(Answer(500, body), NOW).provider_text == text
 
 
@@ -162,7 +162,7 @@ ANSWERS = st.builds(
 
 
 @given(ANSWERS | st.builds(NoAnswer, st.booleans(), st.text()))
-def test_whatever_comes_back_gives_a_verdict_that_can_be_stored(reply: Answer | NoAnswer) -> None:
+def test_every_reply_gives_a_verdict_that_can_be_stored(reply: Answer | NoAnswer) -> None:
     verdict = judge(reply, NOW)
     assert verdict.outcome in {Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DEFERRED, Outcome.UNCERTAIN}
     assert verdict.retry_after is None or 0 <= verdict.retry_after <= LONGEST_WAIT

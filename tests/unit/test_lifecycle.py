@@ -1,4 +1,4 @@
-"""Tasks beside each other: none may end unnoticed. And what aiormq raises in the place of a lost connection."""
+"""Tasks that run beside each other, and the errors that aiormq raises for a lost connection."""
 
 import asyncio
 
@@ -21,13 +21,13 @@ async def ends() -> None:
     await asyncio.sleep(0)
 
 
-async def test_others_end_with_the_main_one() -> None:
+async def test_the_other_tasks_end_with_the_main_one() -> None:
     other = asyncio.ensure_future(for_ever())
     await run_beside(ends(), other)
     assert other.cancelled()
 
 
-async def test_a_fault_beside_it_ends_all() -> None:
+async def test_a_fault_of_another_task_ends_all() -> None:
     main = asyncio.ensure_future(for_ever())
     with pytest.raises(LookupError):
         await run_beside(main, fails())
@@ -35,12 +35,12 @@ async def test_a_fault_beside_it_ends_all() -> None:
 
 
 @pytest.mark.parametrize("raised", [asyncio.CancelledError(), RuntimeError("Connection was closed")])
-async def test_what_aiormq_raises_for_a_lost_connection_is_taken_for_one(raised: BaseException) -> None:
+async def test_errors_of_aiormq_for_a_lost_connection_are_translated(raised: BaseException) -> None:
     with pytest.raises(ConnectionResetError), translate_aiormq_errors():
         raise raised
 
 
-async def test_a_task_that_is_cancelled_stays_so() -> None:
+async def test_the_cancellation_of_a_task_is_not_translated() -> None:
     async def waits() -> None:
         with translate_aiormq_errors():
             await for_ever()

@@ -1,4 +1,4 @@
-"""What goes into a log, and what never does."""
+"""Content of the logs, and what they never hold."""
 
 import json
 import subprocess
@@ -16,14 +16,14 @@ NUMBER = "79057003050"
     ("level", "share", "expected"),
     [("debug", 0, 1), ("info", 0, 0), ("info", 0.01, 0.01), ("info", 0.5, 0.5), ("info", 1, 1), ("warning", 1, 0)],
 )
-def test_the_share_of_messages_that_are_told_of(level: str, share: float, expected: float) -> None:
+def test_the_configured_share_of_the_messages_is_in_the_sample(level: str, share: float, expected: float) -> None:
     lines = MessageSample(level, share)  # type: ignore[arg-type] # pytest gives a str
     assert lines.is_active is (expected > 0)
     told = sum(lines.includes(message_id) for message_id in range(10**9, 10**9 + 100_000))
     assert told / 100_000 == pytest.approx(expected, rel=0.02)
 
 
-def test_all_services_tell_of_the_same_messages() -> None:
+def test_all_services_log_the_same_messages() -> None:
     a, b = MessageSample("info", 0.1), MessageSample("info", 0.1)
     ids = list(range(1, 200))
     fields = a.fields(ids, [one * 2 for one in ids])
@@ -51,7 +51,7 @@ raise KeyError(f"{secret} for {number}")
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_whatever_fails_is_told_without_texts_and_numbers(form: str) -> None:
+def test_every_failure_is_logged_without_texts_and_numbers(form: str) -> None:
     command = [sys.executable, "-c", PROGRAM, form, SECRET, NUMBER]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 1

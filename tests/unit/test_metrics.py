@@ -1,4 +1,4 @@
-"""What is measured, and whether documents, alerts and dashboard speak of just that."""
+"""Metrics, and the documentation, alerts and dashboard that use exactly these."""
 
 import json
 import re
@@ -39,8 +39,8 @@ SURVEY = Survey(
 )
 
 
-def told_of_ledger(survey: Survey | None) -> dict[str, float]:
-    """What `LedgerMetrics` tells, by name and labels."""
+def ledger_metrics(survey: Survey | None) -> dict[str, float]:
+    """Return the metrics of a survey, by name and labels."""
     ledger = LedgerMetrics()
     ledger.survey = survey
     return {
@@ -53,7 +53,7 @@ def _key(name: str, labels: dict[str, str]) -> str:
 
 
 def all_metrics() -> Iterator[Metric]:
-    """Those that the services have of their own."""
+    """Yield the metrics that the services define."""
     ledger = LedgerMetrics()
     ledger.survey = SURVEY
     yield from ledger.collect()
@@ -65,7 +65,7 @@ def documented_name(metric: Metric) -> str:
 
 
 def series_names() -> set[str]:
-    """All names that a query may use."""
+    """Return all names that a query may use."""
     names = {sample.name for metric in all_metrics() for sample in metric.samples}
     for metric in all_metrics():
         if metric.type == "histogram":
@@ -76,14 +76,14 @@ def series_names() -> set[str]:
 
 
 def panel_queries() -> Iterator[str]:
-    """Every expression of the dashboard."""
+    """Yield every expression of the dashboard."""
     dashboard = json.loads((GRAFANA / "dashboards/mailing.json").read_text())
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel.get("targets", ()))
 
 
 def queries() -> Iterator[str]:
-    """Every expression of the dashboard and the alerts."""
+    """Yield every expression of the dashboard and the alerts."""
     yield from panel_queries()
     yield (PROMETHEUS / "alerts.yml").read_text()
 
@@ -99,12 +99,12 @@ def test_every_alert_is_in_the_documentation_and_no_other() -> None:
     assert described == set(re.findall(r"- alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text()))
 
 
-def test_dashboard_and_alerts_ask_for_metrics_that_exist() -> None:
-    asked = {name for query in queries() for name in NAME.findall(query)}
-    assert len(asked) > 30
-    others = {name for name in asked if name.startswith("rabbitmq_")}
+def test_dashboard_and_alerts_query_metrics_that_exist() -> None:
+    queried = {name for query in queries() for name in NAME.findall(query)}
+    assert len(queried) > 30
+    others = {name for name in queried if name.startswith("rabbitmq_")}
     assert others == {"rabbitmq_detailed_queue_messages"}
-    assert asked - others <= series_names()
+    assert queried - others <= series_names()
 
 
 def test_panels_of_the_dashboard_do_not_overlap() -> None:
@@ -134,7 +134,7 @@ def test_prometheus_takes_its_configuration_and_the_alerts_fire_when_they_should
     assert run_promtool(*arguments) == "ok"
 
 
-def test_every_query_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
+def test_every_query_of_the_dashboard_can_be_parsed(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(panel_queries())]
     path = tmp_path / "rules.json"  # which is YAML
     path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
@@ -142,7 +142,7 @@ def test_every_query_of_the_dashboard_can_be_read(tmp_path: Path) -> None:
 
 
 def run_promtool(*arguments: str) -> str:
-    """`ok`, or what it complains of."""
+    """Return `ok`, or the output with the complaint."""
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
@@ -156,7 +156,7 @@ def test_every_alert_is_tested() -> None:
     assert tested == alerts
 
 
-def test_every_value_of_a_label_is_there_from_the_beginning() -> None:
+def test_every_value_of_a_label_has_a_series_from_the_start() -> None:
     families = {family.name: family for family in text_string_to_metric_families(exposition().decode())}
     for name, values in {
         "mailing_messages_settled": {"sent", "failed", "expired", "canceled", "uncertain"},
@@ -185,16 +185,16 @@ def test_a_histogram_of_posts_adds_up() -> None:
     assert registry.get_sample_value(f"{name}_count", {"outcome": "rejected"}) == 1
 
 
-def test_the_ledger_is_told_as_it_was_seen() -> None:
-    told = told_of_ledger(SURVEY)
-    assert told["mailing_ledger_readable"] == 1
-    assert told["mailing_mailings{state=running}"] == 2
-    assert told["mailing_due_messages{lane=ordinary}"] == 500
-    assert told["mailing_due_lag_seconds{lane=ordinary}"] == 12.5
-    assert told["mailing_held_messages"] == 30
-    assert told["mailing_running_open_messages{mailing=7}"] == 900
-    assert told["mailing_running_settled_messages{mailing=7}"] == 100
+def test_the_metrics_of_the_ledger_are_those_of_the_survey() -> None:
+    metrics = ledger_metrics(SURVEY)
+    assert metrics["mailing_ledger_readable"] == 1
+    assert metrics["mailing_mailings{state=running}"] == 2
+    assert metrics["mailing_due_messages{lane=ordinary}"] == 500
+    assert metrics["mailing_due_lag_seconds{lane=ordinary}"] == 12.5
+    assert metrics["mailing_held_messages"] == 30
+    assert metrics["mailing_running_open_messages{mailing=7}"] == 900
+    assert metrics["mailing_running_settled_messages{mailing=7}"] == 100
 
 
-def test_of_a_ledger_that_cannot_be_read_nothing_is_told_but_that() -> None:
-    assert told_of_ledger(None) == {"mailing_ledger_readable": 0}
+def test_a_ledger_that_cannot_be_read_has_no_other_metric() -> None:
+    assert ledger_metrics(None) == {"mailing_ledger_readable": 0}

@@ -1,4 +1,4 @@
-"""What is told of a message that could not be handled: enough to understand it, and nothing of its content."""
+"""Description of a message that could not be handled: enough to understand the fault, and none of its content."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -37,7 +37,7 @@ def refused(contract: TypeAdapter[Job], body: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("contract", "body", "told"),
+    ("contract", "body", "expected"),
     [
         (JOB, "\x00garbage", "Invalid JSON"),
         (JOB, "[]", "not a valid Job: Input should be an object"),
@@ -49,11 +49,11 @@ def refused(contract: TypeAdapter[Job], body: str) -> str:
         (REPORT, '{"sender": "a\\u0000", "jobs": []}', "sender: String should match"),
     ],
 )
-def test_the_reason_says_what_is_wrong_and_nothing_that_was_in_it(
-    contract: TypeAdapter[Job], body: str, told: str
+def test_the_reason_describes_the_fault_and_quotes_nothing(
+    contract: TypeAdapter[Job], body: str, expected: str
 ) -> None:
     reason = refused(contract, body)
-    assert told in reason
+    assert expected in reason
     assert NUMBER not in reason
     assert SECRET not in reason
 
@@ -66,7 +66,7 @@ def test_a_reason_is_short_however_much_is_wrong() -> None:
     assert len(describe_error(ValueError("long " * 1_000))) == REASON_LIMIT
 
 
-def test_what_other_errors_quote_is_left_out() -> None:
+def test_quotations_of_other_errors_are_left_out() -> None:
     assert describe_error(KeyError(SECRET)) == "KeyError: …"
     assert (
         describe_error(ValueError(f"no zone '{SECRET}' for {NUMBER}\nand more"))
@@ -75,7 +75,7 @@ def test_what_other_errors_quote_is_left_out() -> None:
     assert describe_error(AssertionError()) == "AssertionError: "
 
 
-def test_an_error_of_the_database_is_told_without_statement_and_row() -> None:
+def test_a_database_error_is_described_without_statement_and_row() -> None:
     original = ValueError(f"out of range\nDETAIL: Failing row contains ({SECRET})")
     reason = describe_error(DBAPIError("INSERT INTO clients", {"number": NUMBER}, original))
     assert reason == "ValueError: out of range"
@@ -100,5 +100,5 @@ def test_a_message_is_recognised_by_its_ids_or_its_first_bytes(body: str, shown:
     assert summarize_body(body.encode()) == shown
 
 
-def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+def test_bytes_that_are_not_text_are_shown_as_replacement_characters() -> None:
     assert summarize_body(b"\xff\xfe") == "\N{REPLACEMENT CHARACTER}" * 2

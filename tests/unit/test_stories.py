@@ -1,4 +1,4 @@
-"""Which lines of a log belong to a story."""
+"""Stories: the lines of a log that concern one mailing, message, client or request."""
 
 import argparse
 import json
@@ -36,41 +36,41 @@ OF_MAILING_7 = ["created", "waited", "missed", "expanded", *OF_JOB_5, "settled l
 OF_MESSAGE_11 = ["created", "waited", "missed", "expanded", *OF_JOB_5[:4], "settled late"]
 
 
-def told(kind: Kind, wanted: int | str, names: Iterable[str] = tuple(LOG)) -> list[str]:
-    """The names of the lines in the story."""
+def names_of_story(kind: Kind, wanted: int | str, names: Iterable[str] = tuple(LOG)) -> list[str]:
+    """Return the names of the lines in the story."""
     log = [{"name": name, **LOG[name]} for name in names]
     lines = [line for fields in log if (line := parse(json.dumps(fields)))]
     return [str(fields["name"]) for fields in story(lines, kind, wanted)]
 
 
-def test_a_mailings_story_has_all_that_hangs_on_it() -> None:
-    assert told("mailing", 7) == OF_MAILING_7
+def test_the_story_of_a_mailing_has_the_lines_of_its_requests_and_jobs() -> None:
+    assert names_of_story("mailing", 7) == OF_MAILING_7
 
 
-def test_a_messages_story_goes_from_the_request_to_its_end_without_its_neighbours() -> None:
-    assert told("message", 11) == OF_MESSAGE_11
+def test_the_story_of_a_message_goes_from_the_request_to_its_end_without_other_messages() -> None:
+    assert names_of_story("message", 11) == OF_MESSAGE_11
 
 
-def test_a_clients_story_has_those_of_its_messages_and_its_own_changes() -> None:
+def test_the_story_of_a_client_has_those_of_its_messages_and_its_own_changes() -> None:
     others = ["other mailing", "other message", "same request"]
-    assert told("client", 101) == ["client changed", *OF_MESSAGE_11[:-1], *others, "settled late"]
+    assert names_of_story("client", 101) == ["client changed", *OF_MESSAGE_11[:-1], *others, "settled late"]
 
 
-def test_a_requests_story_has_all_that_came_of_it() -> None:
-    assert told("request", "r7") == ["created", "waited", "expanded", *OF_JOB_5, "same request"]
+def test_the_story_of_a_request_has_everything_that_it_caused() -> None:
+    assert names_of_story("request", "r7") == ["created", "waited", "expanded", *OF_JOB_5, "same request"]
 
 
-def test_a_message_to_a_mere_number_belongs_to_no_client() -> None:
-    assert told("message", 31) == ["to a number"]
-    assert told("client", 0) == []
+def test_a_message_to_a_number_without_a_client_belongs_to_no_client() -> None:
+    assert names_of_story("message", 31) == ["to a number"]
+    assert names_of_story("client", 0) == []
 
 
 def test_lines_of_several_services_come_in_order_of_time() -> None:
-    assert told("mailing", 7, reversed(LOG))[-1] == "settled late"
-    assert sorted(told("mailing", 7, reversed(LOG))) == sorted(OF_MAILING_7)
+    assert names_of_story("mailing", 7, reversed(LOG))[-1] == "settled late"
+    assert sorted(names_of_story("mailing", 7, reversed(LOG))) == sorted(OF_MAILING_7)
 
 
-def test_of_a_line_about_several_messages_only_what_belongs_to_the_story_is_told() -> None:
+def test_a_line_about_several_messages_is_narrowed_to_those_of_the_story() -> None:
     line = parse(json.dumps(LOG["released"]))
     assert line is not None
     (narrowed,) = story([line], "message", 12)
@@ -81,22 +81,22 @@ def test_of_a_line_about_several_messages_only_what_belongs_to_the_story_is_told
 
 
 @pytest.mark.parametrize("text", ["", "Traceback:", "{", "{'a': 1}", "[7]", '{"event": "started"}', "{" * 100_000])
-def test_a_line_that_is_not_json_or_names_nothing_is_passed_over(text: str) -> None:
+def test_a_line_that_is_not_json_or_names_nothing_is_skipped(text: str) -> None:
     assert parse(text) is None
 
 
 @pytest.mark.parametrize("text", ['{"mailing_id": {}}', '{"mailing_id": true}', '{"message_ids": 7}'])
-def test_what_cannot_be_an_id_is_none(text: str) -> None:
+def test_a_value_that_cannot_be_an_id_is_ignored(text: str) -> None:
     assert parse(text) is None
 
 
-def test_what_stands_before_the_json_does_not_matter() -> None:
+def test_text_before_the_json_is_skipped() -> None:
     line = parse('planner-1  | {"mailing_id": 7}\n')
     assert line is not None
     assert line.named["mailing"] == (7,)
 
 
-def test_the_command_tells_of_several_files_and_of_what_it_does_not_find(
+def test_the_command_reads_several_files_and_says_what_it_does_not_find(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = argparse.ArgumentParser()
