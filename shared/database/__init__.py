@@ -1,1 +1,1 @@
-"""Connections and transactions to PostgreSQL, bounded in number and in every wait."""
+"""Connections and transactions of PostgreSQL, with bounds on their number and on every wait."""

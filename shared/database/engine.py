@@ -1,4 +1,4 @@
-"""Engines: pools of connections to PostgreSQL, one engine per process and use."""
+"""Engines: pools of connections to PostgreSQL, one engine for each process and use."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -20,9 +20,10 @@ def open_engine(
     statement_timeout: timedelta = timedelta(seconds=30),
     autocommit: bool = False,
 ) -> AsyncEngine:
-    """An engine whose connections carry `name` in pg_stat_activity; opens nothing yet.
+    """Return an engine. Its connections show `name` in pg_stat_activity. No connection is opened yet.
 
-    `autocommit`: for single statements, which then need one round trip and not three; see `autocommitted`.
+    An engine with `autocommit` is for single statements, which then need one round trip and not three: see
+    `autocommitted`.
     """
     milliseconds = int(statement_timeout.total_seconds() * 1000)
     engine = create_async_engine(
@@ -32,14 +33,15 @@ def open_engine(
         pool_timeout=5,
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         skip_autocommit_rollback=True,
-        hide_parameters=True,  # texts and phone numbers have no place in errors, and so in logs
+        hide_parameters=True,  # keeps texts and phone numbers out of errors, and so out of logs
         connect_args={
             "connect_timeout": 5,
             "application_name": name[:63],
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout=10000 -c timezone=UTC"
             " -c idle_in_transaction_session_timeout=60000"
-            # What is looked up was written seconds ago, so it is in memory. At the default of 4, a batch of some
-            # hundred ids is hash-joined to a scan of all messages: 30 ms instead of 3 at 50,000 rows.
+            # The rows that we read were written seconds ago, so they are in memory. With the default of 4,
+            # the planner hash-joins a batch of some hundred ids to a scan of all messages: 30 ms instead of 3
+            # with 50,000 rows.
             " -c random_page_cost=1.1",
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -52,21 +54,22 @@ def open_engine(
 
 
 def _check_that_open(connection: AdaptedConnection, *_: object) -> None:
-    """Lets the pool open new connections when the server has closed this one: at a restart, say.
+    """Let the pool open new connections when the server has closed this one, for example at a restart.
 
-    A look at what has come in costs a microsecond, where SQLAlchemy's pre-ping costs a round trip.
+    To read the input that has arrived costs a microsecond. SQLAlchemy's pre-ping costs a round trip.
     """
     pgconn = connection.driver_connection.pgconn
     try:
-        pgconn.consume_input()  # may only find the server's last words,
-        pgconn.consume_input()  # and then the end of the stream
+        pgconn.consume_input()  # reads the last message of the server, if there is one
+        pgconn.consume_input()  # finds the end of the stream
     except psycopg.OperationalError as error:
         raise InvalidatePoolError from error
 
 
 def array_of(values: Iterable[int | StrEnum | None]) -> str:
-    """The values as PostgreSQL writes an array, for a parameter that the statement casts.
+    """Return the values in PostgreSQL's own notation of an array, for a parameter that the statement casts.
 
-    The driver's own way with lists looks at each element anew: a tenth of the planner's time, when they are long.
+    The driver determines the type of each element of a list. With long lists, that took a tenth of the
+    planner's time.
     """
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

@@ -7,13 +7,14 @@ from shared.errors import DatabaseUnavailable
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the server is away (as opposed to: it answered, and refused this statement)."""
+    """Return True if the server cannot be reached; False if it has answered, and refused the statement."""
     if isinstance(error, PoolTimeout | InterfaceError | OSError | DatabaseUnavailable):
         return True
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None)
-    # No state: the connection broke. 08: connection errors; 57P: it stops or starts; 53300: it is full.
+    # Without a state, the connection is broken. 08: connection errors. 57P: the server stops or starts.
+    # 53300: it has too many connections.
     return error.connection_invalidated or (
         isinstance(error, OperationalError)
         and (state is None or state.startswith(("08", "57P")) or state == "53300")
@@ -21,12 +22,12 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the server refused these very values (SQLSTATE 22: data, 23: constraints), and always will."""
+    """Return True if the server refuses these values for good (SQLSTATE 22: data, 23: constraints)."""
     return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(("22", "23"))
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Of a deadlock, or of a lock that was not to be had in time."""
+    """Return True for a deadlock, a serialization failure or a lock timeout."""
     victims = {"40P01", "40001", "55P03"}
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in victims
 

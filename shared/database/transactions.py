@@ -15,34 +15,36 @@ _AFTER_COMMIT = "after_commit"
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction that is committed at the end of the block.
+    """Open a transaction, and commit it at the end of the block.
 
     Raises:
-        DatabaseUnavailable: the server is away, and whether a commit on its way took effect is unknown; or all
-            connections are in use.
-        TransactionConflict: it gave way to another, and nothing of it took effect.
+        DatabaseUnavailable: the server is away, or all connections are in use. A commit that was on its way
+        may
+            have taken effect.
+        TransactionConflict: it was rolled back in favour of another one.
     """
-    told: list[Callable[[], None]] = []
+    callbacks: list[Callable[[], None]] = []
     with _translate_errors():
         async with engine.begin() as connection:
-            connection.info[_AFTER_COMMIT] = told
+            connection.info[_AFTER_COMMIT] = callbacks
             yield connection
-    for tell in told:
-        tell()
+    for callback in callbacks:
+        callback()
 
 
-def after_commit(connection: AsyncConnection, tell: Callable[[], None]) -> None:
-    """Calls `tell`, which must not fail, when the `transaction` of this connection is committed, and only then."""
-    connection.info[_AFTER_COMMIT].append(tell)
+def after_commit(connection: AsyncConnection, callback: Callable[[], None]) -> None:
+    """Call the callback when the `transaction` of this connection is committed. The callback must not fail."""
+    connection.info[_AFTER_COMMIT].append(callback)
 
 
 @asynccontextmanager
 async def autocommitted(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of an engine with `autocommit`: each statement is a transaction of its own.
+    """Open a connection of an engine with `autocommit`: each statement is a transaction of its own.
 
     Raises:
-        DatabaseUnavailable: the server is away, and whether a statement on its way took effect is unknown; or all
-            connections are in use.
+        DatabaseUnavailable: the server is away, or all connections are in use. A statement that was on its
+        way may
+            have taken effect.
     """
     with _translate_errors():
         async with engine.connect() as connection:
@@ -61,11 +63,11 @@ def _translate_errors() -> Iterator[None]:
         if is_unavailable(error):
             raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
         if is_conflict(error):
-            raise TransactionConflict("PostgreSQL undid the transaction in favour of another") from error
+            raise TransactionConflict("PostgreSQL rolled the transaction back in favour of another") from error
         raise
 
 
 async def ping(engine: AsyncEngine) -> None:
-    """Raises DatabaseUnavailable unless the database answers."""
+    """Run a statement that does nothing. Raises DatabaseUnavailable if the database does not answer."""
     async with transaction(engine) as connection:
         await connection.execute(text("SELECT 1"))
