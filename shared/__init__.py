@@ -1,3 +1,3 @@
-"""What the services agree on: contracts on the wire, the broker's topology, the database's schema."""
+"""Parts that all services share: contracts of the wire, topology of the broker, schema of the database."""
 
 __version__ = "0.1.0"
