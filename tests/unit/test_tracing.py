@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import AnyHttpUrl
 
+from services.planner.spans import end_release_spans, start_release_spans
+from shared.contracts import Job, JobMessage, utc_now
 from shared.settings import LogSettings
 from shared.telemetry import tracing
 
@@ -79,6 +81,40 @@ def test_the_current_span_ends_with_its_block() -> None:
 @pytest.mark.usefixtures("enabled")
 def test_the_configured_share_of_the_jobs_is_in_the_sample() -> None:
     assert 4_900 < sum(map(tracing.is_in_sample, range(10_000))) < 5_100
+
+
+def jobs_of_a_traced_mailing() -> list[Job]:
+    return [
+        Job(
+            job_id=job_id,
+            release=1,
+            mailing_id=7,
+            revision=0,
+            text="hello",
+            send_before=utc_now(),
+            lease_until=utc_now(),
+            messages=(JobMessage(1, 79_050_000_000),),
+            traceparent=TRACEPARENT,
+        )
+        for job_id in range(1, 101)
+    ]
+
+
+@pytest.mark.usefixtures("enabled")
+def test_a_released_job_in_the_sample_carries_its_own_span_and_any_other_job_no_trace() -> None:
+    released, spans = start_release_spans(jobs_of_a_traced_mailing(), utc_now())
+    assert 30 < len(spans) < 70
+    assert {span.trace_id for span in spans.values()} == {TRACE}
+    assert [job.traceparent for job in released] == [
+        tracing.traceparent_of(spans.get(job.job_id)) for job in released
+    ]
+    assert {job.job_id for job in released if tracing.is_in_sample(job.job_id)} == spans.keys()
+    end_release_spans(spans, not_published=[])
+
+
+def test_without_an_endpoint_a_released_job_is_left_as_it_is() -> None:
+    jobs = jobs_of_a_traced_mailing()
+    assert start_release_spans(jobs, utc_now()) == (jobs, {})
 
 
 def test_nothing_is_traced_without_an_endpoint() -> None:
