@@ -7,6 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 KEY_LIFETIME = timedelta(hours=24)
 
+# A key that is there already is older than KEY_LIFETIME, and is used anew.
+_STORE_ANSWER = text("""
+    -- store_answer --
+    INSERT INTO idempotency_keys (key, request, answer) VALUES (:key, :request, :answer)
+    ON CONFLICT (key) DO UPDATE SET
+        request = excluded.request, answer = excluded.answer, created_at = excluded.created_at
+""")
+
 _DELETE_OLD_KEYS = text("""
     -- delete_old_keys --
     DELETE FROM idempotency_keys WHERE key IN (
@@ -14,6 +22,11 @@ _DELETE_OLD_KEYS = text("""
         ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
 """)
+
+
+async def store_answer(connection: AsyncConnection, key: str, request: bytes, answer: bytes) -> None:
+    """Store the answer to a request, for callers that repeat it. `request` is a digest of its path and body."""
+    await connection.execute(_STORE_ANSWER, {"key": key, "request": request, "answer": answer})
 
 
 async def delete_old_keys(connection: AsyncConnection, created_before: datetime, limit: int) -> int:

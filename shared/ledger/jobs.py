@@ -96,6 +96,18 @@ _REPLAN_JOBS = text("""
     WHERE jobs.id = given.id
 """)
 
+# The planner plans a job anew when its `send_before` is past. A message that comes back from a sender keeps the
+# `send_before` of its job, so it is planned anew, too. With OR and not IN, each state finds its index.
+_EXPIRE_PLANS_OF_MAILING = text("""
+    -- expire_plans_of_mailing --
+    WITH concerned AS MATERIALIZED (
+        SELECT id FROM jobs
+        WHERE mailing_id = :mailing_id AND (state = 'planned' OR state = 'released') AND zone IS NOT NULL
+        ORDER BY id FOR UPDATE
+    )
+    UPDATE jobs SET due_at = :now, send_before = :now FROM concerned WHERE jobs.id = concerned.id
+""")
+
 _DELETE_JOBS_OF_MAILING = text("""
     -- delete_jobs_of_mailing --
     DELETE FROM jobs WHERE mailing_id = :mailing_id
@@ -283,6 +295,11 @@ async def replan_jobs(connection: AsyncConnection, plans: Mapping[int, tuple[dat
             "send_befores": [send_before for _, send_before in plans.values()],
         },
     )
+
+
+async def expire_plans_of_mailing(connection: AsyncConnection, mailing_id: int, now: datetime) -> None:
+    """Make the planner plan all jobs anew that were planned for a local window, because the window has changed."""
+    await connection.execute(_EXPIRE_PLANS_OF_MAILING, {"mailing_id": mailing_id, "now": now})
 
 
 async def delete_jobs_of_mailing(connection: AsyncConnection, mailing_id: int) -> None:

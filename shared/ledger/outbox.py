@@ -1,99 +1,64 @@
-"""The outbox: what RabbitMQ is owed, kept in the transaction of the change that it tells of.
+"""Every statement that writes the table `outbox`: what is to be published, stored with the change that caused it.
 
-`put` is called inside that transaction. `relay` publishes what is there and deletes it in one
-transaction, so that a crash in between repeats a publication and never loses one.
+`put_event` and `put_stop` run in the transaction of the change. The API's relay takes entries and publishes them
+in one transaction, so a crash in between repeats a publication and never loses one.
 """
 
-import asyncio
 from typing import NamedTuple
 
-import structlog
-from pydantic import ValidationError
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.broker.publisher import Publisher
-from shared.contracts import EVENT, Event, Stops
-from shared.database.transactions import transaction
-from shared.telemetry import tracing
+from shared.contracts import Event, EventKind, Stops
+from shared.ledger.origin import Origin
 from shared.topology import CONTROL, EVENTS
 
-log = structlog.get_logger()
+_PUT_ENTRY = text("""
+    -- put_outbox_entry --
+    INSERT INTO outbox (exchange, routing_key, body) VALUES (:exchange, :routing_key, :body)
+""")
 
-BATCH = 100
-FIRST = f"exchange = '{CONTROL}'"  # a stop waits behind no event
-
-_PUT = text("INSERT INTO outbox (exchange, routing_key, body) VALUES (:exchange, :routing_key, :body)")
-
-_TAKE_IF = """
+_TAKE_ENTRIES = """
+    -- take_outbox_{name} --
     DELETE FROM outbox
-    WHERE id IN (SELECT id FROM outbox WHERE {condition} ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED)
+    WHERE id IN (SELECT id FROM outbox WHERE {condition} ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
     RETURNING exchange, routing_key, body
 """
-_TAKE_STOPS = text(_TAKE_IF.format(condition=FIRST))
-_TAKE = text(_TAKE_IF.format(condition="true"))
+_TAKE_STOPS = text(_TAKE_ENTRIES.format(name="stops", condition=f"exchange = '{CONTROL}'"))
+_TAKE_ALL = text(_TAKE_ENTRIES.format(name="entries", condition="true"))
 
 
-class _Entry(NamedTuple):
+class OutboxRow(NamedTuple):
+    """An entry of the outbox: a body, and where to publish it."""
+
     exchange: str
     routing_key: str
     body: bytes
 
 
-async def put_event(connection: AsyncConnection, event: Event) -> None:
-    """Owes the planners an event. It continues the trace of the request."""
-    if (traceparent := tracing.current_traceparent()) is not None:
-        event = event.model_copy(update={"traceparent": traceparent})
-    await _put(connection, EVENTS, event.kind, event.model_dump_json().encode())
+async def put_event(connection: AsyncConnection, kind: EventKind, mailing_id: int, origin: Origin) -> None:
+    """Store an event of a mailing for the planners."""
+    event = Event(kind=kind, mailing_id=mailing_id, request_id=origin.request_id, traceparent=origin.traceparent)
+    await _put(connection, OutboxRow(EVENTS, event.kind, event.model_dump_json().encode()))
 
 
 async def put_stop(connection: AsyncConnection, mailing_id: int, revision: int) -> None:
-    """Owes every sender a stop: nothing of the mailing that was released below this revision may be sent."""
-    await _put(connection, CONTROL, "", Stops(revisions={mailing_id: revision}).model_dump_json().encode())
+    """Store a stop for every sender: no job of the mailing with a lower revision may be sent."""
+    stops = Stops(revisions={mailing_id: revision})
+    await _put(connection, OutboxRow(CONTROL, "", stops.model_dump_json().encode()))
 
 
-async def _put(connection: AsyncConnection, exchange: str, routing_key: str, body: bytes) -> None:
-    await connection.execute(_PUT, {"exchange": exchange, "routing_key": routing_key, "body": body})
+async def _put(connection: AsyncConnection, entry: OutboxRow) -> None:
+    await connection.execute(_PUT_ENTRY, entry._asdict())
 
 
-async def relay(engine: AsyncEngine, publisher: Publisher) -> int:
-    """Publishes one batch, stops before anything else; returns how many went out.
+async def take_entries(connection: AsyncConnection, limit: int) -> list[OutboxRow]:
+    """Delete and return up to `limit` entries that no other transaction has taken.
 
-    Raises:
-        NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted; the entries are tried again.
+    As long as there are stops, it returns only stops, because a stop must not wait behind events.
     """
-    async with transaction(engine) as connection:
-        rows = (await connection.execute(_TAKE_STOPS, {"batch": BATCH})).all()
-        rows = rows or (await connection.execute(_TAKE, {"batch": BATCH})).all()
-        entries = [_Entry(*row) for row in rows]
-        spans: list[tracing.Span] = []
-        if tracing.is_enabled():
-            entries = [_start_span(entry, spans) for entry in entries]
-        # All at once: none says more than "look", so their order does not matter.
-        # A stop with no sender to hear it is done with; an event that no queue takes is a fault.
-        ends = await asyncio.gather(
-            *(publisher.publish(*entry, mandatory=entry.exchange != CONTROL) for entry in entries),
-            return_exceptions=True,
-        )
-        for failure in filter(None, ends):
-            raise failure
-    for span in spans:
-        tracing.end_span(span)
-    return len(entries)
-
-
-def _start_span(entry: _Entry, spans: list[tracing.Span]) -> _Entry:
-    """Start the span of an event's publication, if the event is traced, and let the event carry it on."""
-    if entry.exchange != EVENTS:
-        return entry
-    try:
-        event = EVENT.validate_json(entry.body)
-    except ValidationError:  # of another version: it is published, but not traced
-        return entry
-    attributes: tracing.Attributes = {"event": event.kind, "mailing_id": event.mailing_id}
-    span = tracing.start_span(f"publish {EVENTS}", event.traceparent, kind="producer", attributes=attributes)
-    if span is None:
-        return entry
-    spans.append(span)
-    carried = event.model_copy(update={"traceparent": span.traceparent})
-    return entry._replace(body=carried.model_dump_json().encode())
+    for statement in (_TAKE_STOPS, _TAKE_ALL):
+        rows = (await connection.execute(statement, {"limit": limit})).all()
+        if rows:
+            return [OutboxRow(row.exchange, row.routing_key, bytes(row.body)) for row in rows]
+    return []

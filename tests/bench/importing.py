@@ -21,7 +21,7 @@ import psycopg
 from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
-from services.api.clients.imports import MERGE, STAGE
+from shared.ledger.clients import CREATE_STAGING, MERGE_STAGING
 from shared.ledger.migrations import migrate
 from tests.chaos.gauges import forget_peak, peak
 from tests.e2e.system import System, until
@@ -59,12 +59,12 @@ def pieces(rows: int) -> Iterator[bytes]:
 
 def bare(database_url: str, rows: int) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute(str(STAGE))
+        connection.execute(str(CREATE_STAGING))
         connection.execute("SET LOCAL work_mem = '64MB'")
         with connection.cursor().copy("COPY staging (number, tag, zone) FROM STDIN (FORMAT csv, HEADER)") as copy:
             for piece in pieces(rows):
                 copy.write(piece)
-        connection.execute(str(MERGE))
+        connection.execute(str(MERGE_STAGING))
 
 
 async def run(servers: Servers, logs: Path, rows: int, rounds: int) -> bool:

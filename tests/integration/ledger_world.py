@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.clients import commands as clients
+from services.api.edge.outbox_relay import relay_batch
 from services.api.edge.refusals import Refusal
 from services.api.mailings import commands as mailings
 from services.api.mailings.schemas import MailingFields, MailingIn
@@ -26,7 +27,7 @@ from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
 from shared.contracts import Job, Outcome, Reclaim, Report, Stops
 from shared.database.transactions import autocommitted, transaction
-from shared.ledger import outbox
+from shared.ledger.origin import NO_ORIGIN, Origin
 from shared.ledger.tables import Table
 from shared.statuses import MailingState, MessageStatus
 from tests.integration.ledger import add_clients, claim
@@ -52,7 +53,7 @@ WAITS = (0, 12, 35, 80, 12, 35, 80, 12, 35, 80)
 UNTIL_ALL_IS_OVER = (4_000, 80, 80)
 
 Given = ParamSpec("Given")
-Change = Callable[[AsyncConnection, int, str | None], Awaitable[object]]
+Change = Callable[[AsyncConnection, int, Origin], Awaitable[object]]
 Step = Callable[[reaping.ReapRound], Awaitable[bool]]
 Answered = TypeVar("Answered")
 
@@ -145,12 +146,12 @@ class World:
         instants = {"starts_at": start.isoformat(), "expired_at": end.isoformat()}
         new = MailingIn.model_validate({**instants, "text": "hello", "filter": TAG})
         async with transaction(self._engine) as connection:
-            created = await mailings.create(connection, new, None)
+            created = await mailings.create(connection, new, NO_ORIGIN)
         self._audit.ends[created.id] = end
 
     async def change_state(self, mailing_id: int, change: Change) -> None:
         """`change` is pause, resume, cancel or delete."""
-        await self._ask(change, mailing_id, None)
+        await self._ask(change, mailing_id, NO_ORIGIN)
 
     async def move(self, mailing_id: int, starts_in: float | None, ends_in: float) -> None:
         now = self._clock.now
@@ -158,7 +159,7 @@ class World:
         wanted = MailingFields(expired_at=end)
         if starts_in is not None:
             wanted["starts_at"] = now + timedelta(seconds=starts_in)
-        if await self._ask(mailings.change, mailing_id, wanted, None):
+        if await self._ask(mailings.change, mailing_id, wanted, NO_ORIGIN):
             self._audit.ends[mailing_id] = end
 
     async def _ask(
@@ -267,7 +268,7 @@ class World:
 
     async def relay(self) -> None:
         """The outbox."""
-        while await outbox.relay(self._engine, cast("Publisher", self.wire)):
+        while await relay_batch(self._engine, cast("Publisher", self.wire)):
             pass
 
     def lose_report(self, report: Report | Reclaim) -> None:

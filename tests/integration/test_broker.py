@@ -7,13 +7,15 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.api.edge.outbox_relay import BATCH, relay_batch
 from shared.broker.connection import close, connect
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions, until_closed
-from shared.contracts import Event, EventKind
+from shared.contracts import EventKind
 from shared.database.transactions import transaction
 from shared.errors import NotPublished
-from shared.ledger.outbox import BATCH, put_event, put_stop, relay
+from shared.ledger.origin import NO_ORIGIN
+from shared.ledger.outbox import put_event, put_stop
 from shared.topology import JOBS, SENDER_SINGLES, TIMEOUT, declare
 from tests.integration.ledger import query
 
@@ -78,11 +80,11 @@ async def test_a_stop_waits_behind_no_event(engine: AsyncEngine, broker_url: str
     await queue.consume(on_stop, no_ack=True, timeout=TIMEOUT)
     async with transaction(engine) as ours:
         for _ in range(BATCH + 1):
-            await put_event(ours, Event(kind=EventKind.MAILING_CHANGED, mailing_id=1))
+            await put_event(ours, EventKind.MAILING_CHANGED, 1, NO_ORIGIN)
         await put_stop(ours, 7, 3)
-    assert await relay(engine, publisher) == 1
+    assert await relay_batch(engine, publisher) == 1
     assert b'"7":3' in await asyncio.wait_for(received.get(), 10)
-    assert [await relay(engine, publisher) for _ in range(3)] == [BATCH, 1, 0]
+    assert [await relay_batch(engine, publisher) for _ in range(3)] == [BATCH, 1, 0]
     assert await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
     await publisher.close()
     await close(connection)

@@ -18,6 +18,7 @@ from shared.broker.connection import close, connect
 from shared.broker.publisher import Publisher
 from shared.contracts import JOB, Job, utc_now
 from shared.database.transactions import transaction
+from shared.ledger.origin import NO_ORIGIN
 from shared.topology import SENDER_JOBS
 from tests.integration.calling import eventually
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
@@ -57,7 +58,7 @@ async def test_single_messages_take_no_slots_that_are_far_ahead(
     for number in range(120):
         async with transaction(engine) as connection:
             await single_messages.create(
-                connection, MessageIn.model_validate({"number": NUMBER + number, "text": "x"}), None
+                connection, MessageIn.model_validate({"number": NUMBER + number, "text": "x"}), NO_ORIGIN
             )
     limited = settings.model_copy(update={"provider_rate": 10.0})
     began = utc_now()

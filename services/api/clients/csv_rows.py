@@ -26,7 +26,7 @@ csv.field_size_limit(2**31 - 1)
 
 
 class Row(NamedTuple):
-    """A client, and the line that it begins in."""
+    """A client, and the line of the file where it begins."""
 
     line: int
     number: int

@@ -7,10 +7,10 @@ requests.
 from collections.abc import AsyncIterable, AsyncIterator
 from datetime import timedelta
 
-from psycopg import AsyncConnection as DriverConnection
 from psycopg.sql import SQL, Composable
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database.driver import driver_connection
 from shared.database.transactions import transaction
 
 STATEMENT_TIMEOUT = timedelta(minutes=30)
@@ -35,10 +35,3 @@ async def in_large_pieces(pieces: AsyncIterable[bytes | bytearray | memoryview])
             yield bytes(gathered)
             gathered.clear()
     yield bytes(gathered)
-
-
-async def driver_connection(connection: AsyncConnection) -> DriverConnection[object]:
-    """Return psycopg's own connection, because SQLAlchemy has no COPY."""
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, DriverConnection)
-    return driver

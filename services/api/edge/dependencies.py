@@ -11,6 +11,8 @@ from services.api.edge.numbers import parse_number
 from services.api.edge.transactions import Database
 from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
+from shared.ledger.origin import Origin
+from shared.telemetry import tracing
 
 ClientId = Annotated[int, Path(ge=1, le=INT64_MAX)]
 MailingId = Annotated[int, Path(ge=1, le=INT64_MAX)]
@@ -44,14 +46,14 @@ async def _provider_rate(request: Request) -> float | None:
     return rate
 
 
-async def _request_id() -> str | None:
-    """Return the id that the middleware gave to the present request."""
+async def _origin() -> Origin:
+    """Return the id and the trace context that the middleware gave to the present request."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
-    return request_id if isinstance(request_id, str) else None
+    return Origin(request_id if isinstance(request_id, str) else None, tracing.current_traceparent())
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]
 TransfersDep = Annotated[AsyncEngine, Depends(_transfers)]
 PublisherDep = Annotated[Publisher, Depends(_publisher)]
 ProviderRateDep = Annotated[float | None, Depends(_provider_rate)]
-RequestIdDep = Annotated[str | None, Depends(_request_id)]
+OriginDep = Annotated[Origin, Depends(_origin)]

@@ -12,24 +12,21 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.edge.refusals import KeyInFlight, KeyReused
-from shared.ledger.idempotency_keys import KEY_LIFETIME
+from shared.ledger.idempotency_keys import KEY_LIFETIME, store_answer
 
 Arguments = ParamSpec("Arguments")
 
 _LOCKS = 0x6B657973  # the class of these locks among PostgreSQL's advisory locks
 
-_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, :locks))")
-
-_FIND = text("""
-    SELECT request, answer FROM idempotency_keys
-    WHERE key = :key AND created_at > now() - CAST(:lifetime AS interval)
+_LOCK_KEY = text("""
+    -- lock_key --
+    SELECT pg_try_advisory_xact_lock(hashtextextended(:key, :locks))
 """)
 
-# What is there already, if anything, is too old.
-_KEEP = text("""
-    INSERT INTO idempotency_keys (key, request, answer) VALUES (:key, :request, :answer)
-    ON CONFLICT (key) DO UPDATE SET
-        request = excluded.request, answer = excluded.answer, created_at = excluded.created_at
+_FIND_ANSWER = text("""
+    -- find_answer --
+    SELECT request, answer FROM idempotency_keys
+    WHERE key = :key AND created_at > now() - CAST(:lifetime AS interval)
 """)
 
 
@@ -57,14 +54,14 @@ async def create_once(
     Needs a transaction. Raises KeyInFlight, KeyReused, and the errors of `create`.
     """
     # A statement of its own: the search after it then sees what the former holder of the lock has committed.
-    if not (await connection.execute(_LOCK, {"key": request.key, "locks": _LOCKS})).scalar_one():
+    if not (await connection.execute(_LOCK_KEY, {"key": request.key, "locks": _LOCKS})).scalar_one():
         raise KeyInFlight
-    found = await connection.execute(_FIND, {"key": request.key, "lifetime": KEY_LIFETIME})
+    found = await connection.execute(_FIND_ANSWER, {"key": request.key, "lifetime": KEY_LIFETIME})
     stored = found.one_or_none()
     if stored is not None:
         if bytes(stored.request) != request.digest:
             raise KeyReused
         return bytes(stored.answer)
     answer = (await create(connection, *arguments, **named)).model_dump_json().encode()
-    await connection.execute(_KEEP, {"key": request.key, "request": request.digest, "answer": answer})
+    await store_answer(connection, request.key, request.digest, answer)
     return answer

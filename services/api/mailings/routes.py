@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
-from services.api.edge.dependencies import DatabaseDep, MailingId, ProviderRateDep, RequestIdDep, TransfersDep
+from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep, ProviderRateDep, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.pages import After, Limit
@@ -44,7 +44,7 @@ _CAN_BE_FORBIDDEN = documented(NotFound, StateForbids)
     responses=documented(KeyInFlight, KeyReused),
 )
 async def create(
-    new: MailingIn, database: DatabaseDep, request_id: RequestIdDep, keyed: KeyedRequestDep
+    new: MailingIn, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
 ) -> MailingOut | Response:
     """Create a mailing that starts by itself at `starts_at`, or at once if this is in the past.
 
@@ -58,9 +58,9 @@ async def create(
     `rate`, at most so many messages of the mailing are sent in any second.
     """
     if keyed is not None:
-        answer = await database.transaction(create_once, keyed, commands.create, new, request_id)
+        answer = await database.transaction(create_once, keyed, commands.create, new, origin)
         return created_response(answer, "mailing")
-    mailing = await database.transaction(commands.create, new, request_id)
+    mailing = await database.transaction(commands.create, new, origin)
     structlog.contextvars.bind_contextvars(mailing_id=mailing.id)
     return mailing
 
@@ -119,44 +119,42 @@ async def export_csv(mailing_id: MailingId, database: DatabaseDep, transfers: Tr
 @router.put("/{mailing_id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
 @router.patch("/{mailing_id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
 async def change(
-    mailing_id: MailingId, changes: MailingChange, database: DatabaseDep, request_id: RequestIdDep
+    mailing_id: MailingId, changes: MailingChange, database: DatabaseDep, origin: OriginDep
 ) -> MailingOut:
     """Change the given fields; the others keep their values. PUT and PATCH do the same.
 
     After the start, `filter` cannot be changed. The other fields can; the new values apply to the messages that
     are not sent yet. `null` removes a window or a rate. A finished or canceled mailing cannot be changed.
     """
-    return await database.transaction(commands.change, mailing_id, changes, request_id)
+    return await database.transaction(commands.change, mailing_id, changes, origin)
 
 
 @router.delete("/{mailing_id}/", status_code=204, summary="Delete a mailing", responses=documented(NotFound))
-async def delete(mailing_id: MailingId, database: DatabaseDep, request_id: RequestIdDep) -> None:
+async def delete(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> None:
     """Stop a mailing and remove it with its messages and statistics."""
-    await database.transaction(commands.delete, mailing_id, request_id)
+    await database.transaction(commands.delete, mailing_id, origin)
 
 
 @router.post("/{mailing_id}/pause/", summary="Pause a mailing", responses=_CAN_BE_FORBIDDEN)
-async def pause(mailing_id: MailingId, database: DatabaseDep, request_id: RequestIdDep) -> MailingOut:
+async def pause(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """Stop sending until the mailing is resumed. `expired_at` stays as it is."""
-    return await database.transaction(commands.pause, mailing_id, request_id)
+    return await database.transaction(commands.pause, mailing_id, origin)
 
 
 @router.post("/{mailing_id}/resume/", summary="Resume a mailing", responses=_CAN_BE_FORBIDDEN)
-async def resume(mailing_id: MailingId, database: DatabaseDep, request_id: RequestIdDep) -> MailingOut:
+async def resume(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """Continue to send the messages of a paused mailing."""
-    return await database.transaction(commands.resume, mailing_id, request_id)
+    return await database.transaction(commands.resume, mailing_id, origin)
 
 
 @router.post("/{mailing_id}/cancel/", summary="Cancel a mailing", responses=_CAN_BE_FORBIDDEN)
-async def cancel(mailing_id: MailingId, database: DatabaseDep, request_id: RequestIdDep) -> MailingOut:
+async def cancel(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """End a mailing for good: nothing more of it is sent. It stays in the list with its statistics."""
-    return await database.transaction(commands.cancel, mailing_id, request_id)
+    return await database.transaction(commands.cancel, mailing_id, origin)
 
 
 @router.post("/{mailing_id}/retry/", summary="Retry messages that were not sent", responses=_CAN_BE_FORBIDDEN)
-async def retry(
-    mailing_id: MailingId, wanted: Retry, database: DatabaseDep, request_id: RequestIdDep
-) -> MailingOut:
+async def retry(mailing_id: MailingId, wanted: Retry, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """Send the messages with the given statuses again, until the new `expired_at`.
 
     The messages become `new` again in small steps, right after the answer. A message that is `uncertain` may have
@@ -164,4 +162,4 @@ async def retry(
 
     If no message has one of the statuses, nothing changes. So calling it twice has the effect of calling it once.
     """
-    return await database.transaction(commands.retry, mailing_id, wanted, request_id)
+    return await database.transaction(commands.retry, mailing_id, wanted, origin)

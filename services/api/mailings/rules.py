@@ -1,30 +1,30 @@
-"""What may be done to a mailing, in which state and at which times. Pure: no I/O, no clock."""
+"""Rules of what a user may do with a mailing, by its state and times. Pure: no I/O, no clock."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
 from services.api.edge.refusals import Invalid, StateForbids
-from services.api.mailings.schemas import MailingFields, MailingOut, Retry
+from services.api.mailings.schemas import MailingFields, MailingOut
 from shared.statuses import MailingState, MessageStatus
 
-_OVER = {MailingState.FINISHED, MailingState.CANCELED}
+_ENDED = {MailingState.FINISHED, MailingState.CANCELED}
 
 
 def check_times(starts_at: datetime, expired_at: datetime, now: datetime) -> None:
-    """Raises Invalid unless there is a time to send in, and not all of it is past."""
+    """Raise Invalid unless the end comes after the start and is in the future."""
     if expired_at <= starts_at:
         raise Invalid("expired_at", "must be after starts_at")
     check_end(expired_at, now)
 
 
 def check_end(expired_at: datetime, now: datetime) -> None:
-    """Raises Invalid unless it is still to come."""
+    """Raise Invalid unless the end is in the future."""
     if expired_at <= now:
         raise Invalid("expired_at", "is in the past already")
 
 
-def what_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:
-    """The columns whose values become others; empty if none does.
+def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:
+    """Return the fields that get other values, with these values; empty if there are none.
 
     Raises StateForbids, Invalid.
     """
@@ -34,7 +34,7 @@ def what_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> d
     changes = {name: value for name, value in values.items() if value != getattr(mailing, name)}
     if not changes:
         return {}
-    if mailing.state in _OVER:
+    if mailing.state in _ENDED:
         raise StateForbids(f"The mailing is {mailing.state} and cannot be changed.")
     if "filter" in changes and mailing.state != MailingState.SCHEDULED:
         raise StateForbids("The mailing has started: its audience is fixed, and filter cannot be changed.")
@@ -43,7 +43,7 @@ def what_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> d
 
 
 def narrows(mailing: MailingOut, changes: dict[str, object], now: datetime) -> bool:
-    """Whether what senders hold might be sent at a time that is not allowed any more, or too fast."""
+    """Return True if senders may hold messages that the new limits forbid to send at the planned time or rate."""
     starts_at, expired_at, rate = (changes.get(name) for name in ("starts_at", "expired_at", "rate"))
     return mailing.state == MailingState.RUNNING and (
         (isinstance(starts_at, datetime) and starts_at > now)
@@ -54,26 +54,26 @@ def narrows(mailing: MailingOut, changes: dict[str, object], now: datetime) -> b
 
 
 def check_pausable(mailing: MailingOut) -> None:
-    """Whether there is anything to pause, or to resume. Raises StateForbids."""
-    if mailing.state in _OVER:
+    """Raise StateForbids if there is nothing to pause or to resume."""
+    if mailing.state in _ENDED:
         raise StateForbids(f"The mailing is {mailing.state}: there is nothing to pause or to resume.")
 
 
-def check_retriable(mailing: MailingOut, wanted: Retry, now: datetime) -> None:
-    """Raises StateForbids, Invalid."""
+def check_cancelable(mailing: MailingOut) -> None:
+    """Raise StateForbids if there is nothing to cancel."""
+    if mailing.state == MailingState.FINISHED:
+        raise StateForbids("The mailing is finished: there is nothing left to cancel.")
+
+
+def check_retriable(mailing: MailingOut, expired_at: datetime, now: datetime) -> None:
+    """Raise StateForbids, or Invalid for the new end, if no message can be sent again."""
     if mailing.state == MailingState.SCHEDULED:
         raise StateForbids("The mailing has not started: there is nothing to retry.")
     if mailing.state == MailingState.CANCELED:
         raise StateForbids("The mailing is canceled: nothing more of it is ever sent.")
-    check_times(mailing.starts_at, wanted["expired_at"], now)
+    check_times(mailing.starts_at, expired_at, now)
 
 
 def has_any(mailing: MailingOut, statuses: Iterable[MessageStatus]) -> bool:
-    """Whether a message of the mailing is in one of these statuses."""
+    """Return True if a message of the mailing has one of these statuses."""
     return any(getattr(mailing.messages_status, status) for status in statuses)
-
-
-def check_cancelable(mailing: MailingOut) -> None:
-    """Raises StateForbids."""
-    if mailing.state == MailingState.FINISHED:
-        raise StateForbids("The mailing is finished: there is nothing left to cancel.")

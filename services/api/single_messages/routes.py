@@ -4,7 +4,7 @@ import structlog
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.api.edge.dependencies import DatabaseDep, RequestIdDep
+from services.api.edge.dependencies import DatabaseDep, OriginDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.problems import documented
@@ -25,16 +25,16 @@ router = APIRouter(prefix="/api/message", tags=["messages"], route_class=StrictJ
     responses=documented(NotFound, KeyInFlight, KeyReused),
 )
 async def create(
-    new: MessageIn, database: DatabaseDep, request_id: RequestIdDep, keyed: KeyedRequestDep
+    new: MessageIn, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
 ) -> MessageDetail | Response:
     """Send one message at once, to a client or to any phone number.
 
     A single message belongs to no mailing. Use its id to follow it.
     """
     if keyed is not None:
-        answer = await database.transaction(create_once, keyed, commands.create, new, request_id)
+        answer = await database.transaction(create_once, keyed, commands.create, new, origin)
         return created_response(answer, "message")
-    message = await database.transaction(commands.create, new, request_id)
+    message = await database.transaction(commands.create, new, origin)
     structlog.contextvars.bind_contextvars(message_id=message.id)
     if message.client_id is not None:
         structlog.contextvars.bind_contextvars(client_id=message.client_id)
