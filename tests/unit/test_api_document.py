@@ -1,9 +1,13 @@
 """What the OpenAPI document shows of every operation, and that it holds."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jsonschema_rs
+import orjson
 import pytest
 
 from services.api.application import EXAMPLES, create_application
@@ -74,6 +78,18 @@ def test_every_example_fits_its_schema() -> None:
     everything = [*shown_within(DOCUMENT)]
     assert len(everything) > 2 * len(OPERATIONS)
     assert [shown for shown in everything if not fits(shown)] == []
+
+
+def test_the_command_prints_the_document_and_reads_no_settings() -> None:
+    printed = subprocess.run(
+        (sys.executable, "-m", "services.api", "--openapi"),
+        env={**os.environ, "MAILING_DATABASE_URL": "wrong", "MAILING_API_PORT": "wrong"},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert orjson.loads(printed.stdout) == DOCUMENT
+    assert printed.stderr == b""
 
 
 def test_an_example_that_does_not_fit_would_be_found() -> None:

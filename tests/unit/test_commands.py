@@ -12,6 +12,7 @@ from shared import __version__
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = (
     "shared.cli",
+    "services.api",
     "services.console",
     "services.planner",
     "services.sender",
