@@ -5,24 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from services.api.application import create_application
 from services.api.clients.routes import IMPORT
+from services.api.edge import observer
+from services.api.edge.body_limits import BodyLimits
 from services.api.edge.copying import STATEMENT_TIMEOUT
-from services.api.edge.middleware import BodyLimits, EdgeMiddleware
+from services.api.edge.middleware import EdgeMiddleware
 from services.api.edge.outbox_relay import relaying
-from services.api.edge.slow_callers import cutting_off_after
+from services.api.edge.slow_callers import protocol_with_timeout
 from services.api.edge.transactions import Database
 from services.api.settings import ApiSettings
 from shared.broker.publisher import Publisher
 from shared.database.engine import open_engine
 from shared.http_server import Server
 from shared.telemetry.metrics import measure_process
-
-log = structlog.get_logger()
 
 # Seconds that an idle connection is kept. Clients and proxies keep it for less (5 to 60 seconds), so that they
 # close it, and no request goes into a connection that is being closed.
@@ -75,7 +74,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         create_app(settings),
         host=settings.api_host,
         port=settings.api_port,
-        http=cutting_off_after(settings.api_read_timeout),
+        http=protocol_with_timeout(settings.api_read_timeout),
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -94,4 +93,4 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         await server.serve()
     finally:
         stopper.cancel()
-        log.info("api_stopped")
+        observer.api_stopped()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.api.clients.csv_rows import LONGEST_RECORD, MOST_REASONS, Parser, Rejected, Row
+from services.api.clients.csv_rows import LONGEST_RECORD, MAX_REJECTIONS, Parser, Rejected, Row
 from services.api.edge.refusals import Invalid
 
 MOSCOW = "Europe/Moscow"
@@ -24,7 +24,7 @@ def parse(content: str | bytes, size: int = 1_000_000) -> tuple[list[Row], Parse
 def test_rows_come_with_their_lines() -> None:
     rows, parser = parse(f"number,tag,zone\n79050000001,#a,{MOSCOW}\n\n+7 (905) 000-00-02, #b ,{MOSCOW}")
     assert rows == [Row(2, 79050000001, "#a", MOSCOW), Row(4, 79050000002, "#b", MOSCOW)]
-    assert parser.rejected_in_all == 0
+    assert parser.rejected_count == 0
 
 
 def test_columns_may_come_in_any_order_with_a_byte_order_mark_and_carriage_returns() -> None:
@@ -77,9 +77,9 @@ def test_a_quotation_mark_that_is_not_closed_costs_its_line_only() -> None:
 
 
 def test_reasons_are_bounded_and_all_are_counted() -> None:
-    _, parser = parse("number,tag,zone\n" + "x,y,z\n" * (MOST_REASONS + 500))
-    assert len(parser.rejected) == MOST_REASONS
-    assert parser.rejected_in_all == MOST_REASONS + 500
+    _, parser = parse("number,tag,zone\n" + "x,y,z\n" * (MAX_REJECTIONS + 500))
+    assert len(parser.rejected) == MAX_REJECTIONS
+    assert parser.rejected_count == MAX_REJECTIONS + 500
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_however_it_is_cut_into_pieces_the_rows_are_the_same(tags: list[str], si
 def test_whatever_comes_every_row_is_taken_or_rejected(content: bytes, size: int) -> None:
     rows, parser = parse(b"number,tag,zone\n" + content, size)
     assert all(isinstance(one, Rejected) for one in parser.rejected)
-    assert len(parser.rejected) == parser.rejected_in_all
+    assert len(parser.rejected) == parser.rejected_count
     assert all(row.line > 1 for row in rows)
 
 

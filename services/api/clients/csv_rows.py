@@ -1,7 +1,7 @@
-"""Clients as rows of CSV: what a caller uploads → what is copied into the database, or why not. Pure.
+"""Parser of CSV files with clients: from the bytes of an upload to valid rows and rejected rows. Pure.
 
-The header names `number`, `tag` and `zone`, in any order; then a client in each row. Text is UTF-8. A row that is
-wrong is rejected with its line, and stops none of the others.
+The header names `number`, `tag` and `zone`, in any order. Each further row is a client. The text is UTF-8. A wrong
+row is rejected with its line number, and the others are imported.
 """
 
 import codecs
@@ -16,12 +16,12 @@ from services.api.edge.refusals import Invalid
 from services.api.edge.zones import parse_zone
 
 COLUMNS = ("number", "tag", "zone")
-MOST_REASONS = 1_000  # of rejected rows that are told of one by one; all are counted
-LONGEST_RECORD = 64 * 1024  # characters; a quotation mark that is never closed must not swallow the file
+MAX_REJECTIONS = 1_000  # rejected rows beyond are only counted
+LONGEST_RECORD = 64 * 1024  # characters; an unclosed quotation mark must not swallow the file
 LONGEST_TAG = 100
 _NOT_UTF8 = "�"
 
-# Beyond it csv raises, and loses its place. What a piece of a file can hold is within it, and then rejected by us.
+# Beyond this limit, csv raises and loses its position. No piece of a file is so long. We reject long fields.
 csv.field_size_limit(2**31 - 1)
 
 
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A row that was not taken."""
+    """A row that is not imported."""
 
     line: int
     reason: str
@@ -43,20 +43,20 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Parser:
-    """Takes a file in pieces, as they come, and gives rows; keeps count of what it rejects."""
+    """Turns the pieces of a file into rows, and collects the rejected ones."""
 
     rejected: list[Rejected] = field(default_factory=list)
-    rejected_in_all: int = 0
+    rejected_count: int = 0
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
     )
     _rest: str = ""
-    _line: int = 0  # lines that are behind us
+    _line: int = 0  # lines that are done
     _pick: Callable[[Sequence[str]], tuple[str, str, str]] | None = None
     _width: int = 0
 
     def feed(self, piece: bytes) -> list[Row]:
-        """The rows that are complete by now. Raises Invalid when the header is not what it must be."""
+        """Return the rows that this piece completes. Raises Invalid if the header is wrong."""
         text = self._rest + self._decoder.decode(piece)
         end = _end_of_records(text)
         self._rest = text[end:]
@@ -66,7 +66,7 @@ class Parser:
         return rows
 
     def finish(self) -> list[Row]:
-        """The rows of what is left. Raises Invalid when there was not even a header."""
+        """Return the rows of the rest. Raises Invalid if there was no header."""
         rows = list(self._rows(self._rest + self._decoder.decode(b"", final=True)))
         self._rest = ""
         if self._pick is None:
@@ -75,10 +75,10 @@ class Parser:
 
     def _rows(self, text: str) -> Iterator[Row]:
         reader = csv.reader(io.StringIO(text, newline=""))
-        begun = self._line
+        start = self._line
         before = 0
         for record in reader:
-            line = begun + before + 1
+            line = start + before + 1
             before = reader.line_num
             if self._pick is None:
                 self._read_header(record)
@@ -86,7 +86,7 @@ class Parser:
                 row = self._row(line, record)
                 if row is not None:
                     yield row
-        self._line = begun + reader.line_num
+        self._line = start + reader.line_num
 
     def _read_header(self, record: list[str]) -> None:
         names = [name.strip().lower() for name in record]
@@ -114,12 +114,12 @@ class Parser:
             return None
 
     def _reject(self, line: int, reason: str) -> None:
-        self.rejected_in_all += 1
-        if len(self.rejected) < MOST_REASONS:
+        self.rejected_count += 1
+        if len(self.rejected) < MAX_REJECTIONS:
             self.rejected.append(Rejected(line, reason))
 
     def _give_up_record(self) -> None:
-        """Skips the line with the quotation mark, and goes on behind it."""
+        """Skip the line with the quotation mark, and continue after it."""
         self._reject(
             self._line + 1, f"is longer than {LONGEST_RECORD} characters: is a quotation mark not closed?"
         )
@@ -128,7 +128,7 @@ class Parser:
 
 
 def _parse_number(given: str) -> int:
-    if len(given) == 11 and given[0] == "7" and given.isascii() and given.isdigit():  # nearly always
+    if len(given) == 11 and given[0] == "7" and given.isascii() and given.isdigit():  # the usual form
         return int(given)
     return parse_number(given)
 
@@ -147,9 +147,9 @@ def _parse_tag(given: str) -> str:
 
 
 def _end_of_records(text: str) -> int:
-    """Where the last complete record ends: behind a line's end that is not between quotation marks."""
+    """Return the end of the last complete record: after a line break that is not between quotation marks."""
     end = text.rfind("\n") + 1
     while end and text.count('"', 0, end) % 2:
-        # The last mark opens a field that goes on beyond: its record begins before it.
+        # The last mark opens a field that continues in the next piece. Its record begins before the mark.
         end = text.rfind("\n", 0, text.rfind('"', 0, end)) + 1
     return end

@@ -26,11 +26,11 @@ async def import_clients(engine: AsyncEngine, pieces: AsyncIterator[bytes]) -> I
             await copy.write(encode_staged(parser.finish()))
         merged = await merge_staging(connection)
     return Imported(
-        rows=merged.staged + parser.rejected_in_all,
+        rows=merged.staged + parser.rejected_count,
         added=merged.added,
         changed=merged.changed,
         unchanged=merged.distinct - merged.added - merged.changed,
         repeated=merged.staged - merged.distinct,
-        rejected=parser.rejected_in_all,
+        rejected=parser.rejected_count,
         rejections=[Rejection(line=line, reason=reason) for line, reason in parser.rejected],
     )

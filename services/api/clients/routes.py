@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
@@ -11,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from services.api.clients import commands, queries
 from services.api.clients.imports import import_clients
 from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
+from services.api.edge import observer
 from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
@@ -40,7 +40,7 @@ async def create(new: ClientIn, database: DatabaseDep, keyed: KeyedRequestDep) -
     if keyed is not None:
         return created_response(await database.transaction(create_once, keyed, commands.create, new), "client")
     client = await database.statement(commands.create, new)
-    structlog.contextvars.bind_contextvars(client_id=client.id)
+    observer.resource_created(client_id=client.id)
     return client
 
 

@@ -2,17 +2,16 @@
 
 from typing import Annotated
 
-import structlog
 from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.api.edge import observer
 from services.api.edge.numbers import parse_number
 from services.api.edge.transactions import Database
 from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
 from shared.ledger.origin import Origin
-from shared.telemetry import tracing
 
 ClientId = Annotated[int, Path(ge=1, le=INT64_MAX)]
 MailingId = Annotated[int, Path(ge=1, le=INT64_MAX)]
@@ -47,9 +46,7 @@ async def _provider_rate(request: Request) -> float | None:
 
 
 async def _origin() -> Origin:
-    """Return the id and the trace context that the middleware gave to the present request."""
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    return Origin(request_id if isinstance(request_id, str) else None, tracing.current_traceparent())
+    return observer.current_origin()
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]

@@ -1,4 +1,4 @@
-"""/docs/ and /openapi.json. Swagger UI comes with the service: it works on a machine that reaches nothing else."""
+"""/docs/ and the OpenAPI document. Swagger UI comes with the service, so that it works without the internet."""
 
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from services.api.edge.examples import Example, Examples
-from services.api.edge.problems import Problem, described
+from services.api.edge.problems import Problem, describe
 
 router = APIRouter(include_in_schema=False)
 
@@ -18,7 +18,8 @@ ASSETS = "/docs/assets"
 
 @router.get("/docs/")
 async def docs(request: Request) -> HTMLResponse:
-    prefix = request.scope.get("root_path", "")  # of a proxy before us
+    """Return Swagger UI."""
+    prefix = request.scope.get("root_path", "")  # the path of a proxy in front of the service
     return get_swagger_ui_html(
         openapi_url=f"{prefix}{request.app.openapi_url}",
         title=request.app.title,
@@ -31,29 +32,30 @@ async def docs(request: Request) -> HTMLResponse:
 
 def complete(app: FastAPI, examples: Examples) -> None:
     """Add to the OpenAPI document what FastAPI does not: the schema of problems, and examples."""
-    plain = app.openapi
+    create_document = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
+            document = create_document()
             reference = "#/components/schemas/{model}"
             problem = Problem.model_json_schema(ref_template=reference, mode="serialization")
             parts = problem.pop("$defs")
-            plain()["components"]["schemas"] |= {**parts, "Problem": problem}
-            for path, operations in plain()["paths"].items():
+            document["components"]["schemas"] |= {**parts, "Problem": problem}
+            for path, operations in document["paths"].items():
                 for method, operation in operations.items():
-                    _describe_edge(operation)
+                    _add_edge_answers(operation)
                     if (name := f"{method.upper()} {path}") in examples:
                         _add_examples(operation, examples[name])
-        return plain()
+        return create_document()
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _describe_edge(operation: dict[str, Any]) -> None:
-    """What is answered before a route is asked: the head of any request may be slow, and any body too large."""
-    answers = operation["responses"] | {"408": described(HTTPStatus.REQUEST_TIMEOUT)}
+def _add_edge_answers(operation: dict[str, Any]) -> None:
+    """Add the answers that the edge gives before the route is called."""
+    answers = operation["responses"] | {"408": describe(HTTPStatus.REQUEST_TIMEOUT)}
     if "requestBody" in operation:
-        answers["413"] = described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        answers["413"] = describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     operation["responses"] = dict(sorted(answers.items()))
 
 
@@ -66,5 +68,5 @@ def _add_examples(operation: dict[str, Any], example: Example) -> None:
 
 
 def assets() -> StaticFiles:
-    """Swagger UI's files, from the package fastapi-swagger, whose only use here is to keep them."""
+    """Return Swagger UI's files. The package fastapi-swagger is used only because it contains them."""
     return StaticFiles(packages=[("fastapi_swagger", "resources")])

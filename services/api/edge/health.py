@@ -1,10 +1,10 @@
-"""/healthz and /readyz: for whatever starts, watches and balances the service."""
+"""/healthz and /readyz, for whatever starts, watches and balances the service."""
 
 from datetime import timedelta
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.api.edge.dependencies import DatabaseDep, PublisherDep
 from services.api.edge.problems import documented
@@ -13,32 +13,31 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """The process runs."""
+    """State of the process."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """What the service works with."""
+    """State of the servers that the service works with."""
 
     status: Literal["ok"] = "ok"
     database: Literal["ok"] = "ok"
-    broker: Literal["ok", "unavailable"]
+    broker: Literal["ok", "unavailable"] = Field(
+        description="Requests are accepted while RabbitMQ is unavailable; events are kept until it is back."
+    )
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Check that the process is alive")
 @router.get("/healthz/", include_in_schema=False)
 async def healthz() -> Health:
-    """Answers whatever else is away: restarting the process would not bring it back."""
+    """Answer at once, even if the servers are unavailable, because a restart of the process would not help."""
     return Health()
 
 
-@router.get("/readyz", summary="Can it do its work?", responses=documented())
+@router.get("/readyz", summary="Check that requests can be answered", responses=documented())
 @router.get("/readyz/", include_in_schema=False)
 async def readyz(database: DatabaseDep, publisher: PublisherDep) -> Readiness:
-    """Ready while the database answers.
-
-    RabbitMQ may be away: requests are accepted all the same, and what it is owed is kept until it is back.
-    """
+    """Answer 200 while the database answers, and 503 otherwise."""
     await database.ping()
     return Readiness(broker="ok" if publisher.connected_for() > timedelta(0) else "unavailable")

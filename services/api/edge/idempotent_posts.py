@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import orjson
-import structlog
 from fastapi import Depends, Header, Request
 from starlette.responses import Response
 
+from services.api.edge import observer
 from services.api.edge.idempotency import KeyedRequest, keyed_request
 
 _Key = Annotated[
@@ -32,6 +32,6 @@ KeyedRequestDep = Annotated[KeyedRequest | None, Depends(_keyed_request)]
 
 
 def created_response(answer: bytes, noun: str) -> Response:
-    """Return 201 with a new or a stored answer, and add the id in it to the log lines as `<noun>_id`."""
-    structlog.contextvars.bind_contextvars(**{f"{noun}_id": orjson.loads(answer)["id"]})
+    """Return 201 with a new or a stored answer, whose id the log line carries as `<noun>_id`."""
+    observer.resource_created(**{f"{noun}_id": orjson.loads(answer)["id"]})
     return Response(answer, 201, media_type="application/json")

@@ -1,4 +1,4 @@
-"""/metrics: for Prometheus, not for callers, so it is in no description."""
+"""/metrics for Prometheus. It is not part of the OpenAPI document."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -11,4 +11,5 @@ router = APIRouter(include_in_schema=False)
 @router.get("/metrics")
 @router.get("/metrics/")
 async def metrics() -> Response:
+    """Return all metrics of this process."""
     return Response(exposition(), media_type=CONTENT_TYPE)

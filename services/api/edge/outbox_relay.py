@@ -7,18 +7,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.api.edge.metrics import PUBLISHED
+from services.api.edge import observer
 from shared.broker.publisher import Publisher
-from shared.contracts import EVENT
 from shared.database.transactions import transaction
 from shared.errors import MailingError
-from shared.ledger.outbox import OutboxRow, take_entries
+from shared.ledger.outbox import take_entries
 from shared.lifecycle import repeat
-from shared.telemetry import tracing
-from shared.topology import CONTROL, EVENTS
+from shared.topology import CONTROL
 
 BATCH = 100
 # Entries of other processes, and of this one just before it died, are found by polling.
@@ -32,9 +29,7 @@ async def relaying(engine: AsyncEngine, publisher: Publisher, filled: asyncio.Ev
     stopping = asyncio.Event()
 
     async def step() -> float:
-        await (
-            publisher.ping()
-        )  # connects before there is anything to publish, so that the first entry does not wait
+        await publisher.ping()  # connects in advance, so that the first entry does not wait for the connection
         return 0 if await relay_batch(engine, publisher) else POLL
 
     loop = asyncio.create_task(repeat("relay", step, stopping, filled))
@@ -59,36 +54,14 @@ async def relay_batch(engine: AsyncEngine, publisher: Publisher) -> int:
         NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted, and the entries are tried again.
     """
     async with transaction(engine) as connection:
-        entries = await take_entries(connection, BATCH)
-        spans: list[tracing.Span] = []
-        if tracing.is_enabled():
-            entries = [_start_span(entry, spans) for entry in entries]
+        publication = observer.publication_started(await take_entries(connection, BATCH))
         # All at once: an event only asks a planner to look at the database, so the order does not matter. A stop
         # may reach no sender at all. An event that no queue takes is a fault.
         results = await asyncio.gather(
-            *(publisher.publish(*entry, mandatory=entry.exchange != CONTROL) for entry in entries),
+            *(publisher.publish(*entry, mandatory=entry.exchange != CONTROL) for entry in publication.entries),
             return_exceptions=True,
         )
         for failure in filter(None, results):
             raise failure
-    PUBLISHED.inc(len(entries))
-    for span in spans:
-        tracing.end_span(span)
-    return len(entries)
-
-
-def _start_span(entry: OutboxRow, spans: list[tracing.Span]) -> OutboxRow:
-    """Start the span of an event's publication, if the event is traced, and let the event continue it."""
-    if entry.exchange != EVENTS:
-        return entry
-    try:
-        event = EVENT.validate_json(entry.body)
-    except ValidationError:  # of another version: it is published, but not traced
-        return entry
-    attributes: tracing.Attributes = {"event": event.kind, "mailing_id": event.mailing_id}
-    span = tracing.start_span(f"publish {EVENTS}", event.traceparent, kind="producer", attributes=attributes)
-    if span is None:
-        return entry
-    spans.append(span)
-    carried = event.model_copy(update={"traceparent": span.traceparent})
-    return entry._replace(body=carried.model_dump_json().encode())
+    observer.publication_committed(publication)
+    return len(publication.entries)

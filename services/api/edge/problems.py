@@ -1,16 +1,16 @@
-"""Refusals and faults in HTTP: the only module that knows their statuses. Bodies are RFC 9457 problems."""
+"""Problem documents (RFC 9457) of refusals and faults. This is the only module that knows their HTTP statuses."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from services.api.edge import observer
 from services.api.edge.refusals import (
     Invalid,
     KeyInFlight,
@@ -22,11 +22,9 @@ from services.api.edge.refusals import (
 )
 from shared.errors import DatabaseUnavailable
 
-log = structlog.get_logger()
-
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
-_MOST_ERRORS = 20  # in one answer; a list of a thousand wrong values is told of by its first ones
+_MAX_ERRORS = 20  # in one answer: a list of a thousand wrong values gets errors for the first of them only
 
 _INVALID = "urn:mailing:problem:invalid"
 _TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
@@ -38,35 +36,36 @@ _TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, _INVALID),
 }
 _DESCRIPTIONS = {
-    HTTPStatus.NOT_FOUND: "There is no such thing, or no more.",
-    HTTPStatus.REQUEST_TIMEOUT: "The request's head or body took too long to arrive; the connection is closed.",
-    HTTPStatus.CONFLICT: "What is there already forbids it; `detail` says what.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than it may be; `detail` says how large.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The request is wrong; `errors` names the fields at fault.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, or all connections to it are in use;"
-    " try again after `Retry-After` seconds.",
+    HTTPStatus.NOT_FOUND: "There is no such thing, or no longer.",
+    HTTPStatus.REQUEST_TIMEOUT: "The head or the body of the request took too long to arrive. The connection is"
+    " closed.",
+    HTTPStatus.CONFLICT: "The present state does not allow the request; `detail` says why.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; `detail` says how large it may be.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The request is invalid; `errors` names the wrong fields.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, or all connections to it are in use. Try"
+    " again after `Retry-After` seconds.",
 }
-_RETRY_AFTER = {
+_RETRY_AFTER_HEADER = {
     "Retry-After": {
-        "description": "seconds",
+        "description": "The number of seconds to wait.",
         "required": True,
         "schema": {"type": "integer"},
         "example": RETRY_AFTER,
     }
 }
-# What pydantic says, where it can be said so that a caller understands it at once.
-_PLAINER = {"missing": "is required", "extra_forbidden": "is not a known field"}
+# Replacements for pydantic's messages that a caller may not understand.
+_PLAIN_MESSAGES = {"missing": "is required", "extra_forbidden": "is not a known field"}
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field; `body` when it is all of it."""
+    """An error in one field. `field` is `body` if the whole body is wrong."""
 
     field: str = Field(examples=["filter.zone.0"])
     message: str
 
 
 class Problem(BaseModel):
-    """Why a request was not fulfilled (RFC 9457)."""
+    """The reason why a request failed (RFC 9457)."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -81,19 +80,19 @@ class Problem(BaseModel):
         }
     )
 
-    type: str = Field(description="which kind of problem; `about:blank` when the status says it all")
+    type: str = Field(description="The kind of problem. It is `about:blank` if the status says everything.")
     title: str
     status: int
     detail: str
-    request_id: str | None = Field(default=None, description="by which the logs can be searched")
+    request_id: str | None = Field(default=None, description="The id by which the logs can be searched.")
     errors: list[FieldError] = Field(default_factory=list)
 
 
 class TooLarge(HTTPException):
-    """The body is larger than it may be.
+    """Raised when the body is larger than allowed.
 
-    The connection stays: were it closed while the rest is still coming, the caller would see a reset
-    connection and not our answer. uvicorn throws the rest away as it comes.
+    The connection stays open. If it were closed while the rest of the body arrives, the caller would see a reset
+    connection and not the answer. uvicorn discards the rest.
     """
 
     def __init__(self, limit: int) -> None:
@@ -101,7 +100,7 @@ class TooLarge(HTTPException):
 
 
 class TooSlow(HTTPException):
-    """The head or the body has not come in time. The connection ends with the answer."""
+    """Raised when the head or the body did not arrive in time. The connection ends with the answer."""
 
     def __init__(self) -> None:
         detail = "The request did not arrive in time."
@@ -116,55 +115,57 @@ def answer(
     errors: Sequence[FieldError] = (),
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """The problem as a response."""
+    """Return a problem document."""
     problem = Problem(
         type=kind,
         title=status.phrase,
         status=status,
         detail=detail,
-        request_id=structlog.contextvars.get_contextvars().get("request_id"),
+        request_id=observer.current_request_id(),
         errors=list(errors),
     )
     return Response(orjson.dumps(problem.model_dump()), status, headers, MEDIA_TYPE)
 
 
 def fault() -> Response:
-    """500: ours, not the caller's."""
-    detail = "Something went wrong in the service. The logs say what, under this request id."
+    """Return 500 for an error that nobody expected."""
+    detail = "The service failed. Its logs have the details under this request id."
     return answer(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
 def plain(error: HTTPException) -> Response:
-    """What says it all by its status."""
+    """Return a problem whose status says everything."""
     headers = dict(error.headers) if error.headers else None
     return answer(HTTPStatus(error.status_code), error.detail, headers=headers)
 
 
 def install(app: FastAPI) -> None:
-    """Lets every error leave the application as a problem."""
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(RequestValidationError, _not_valid)
-    app.add_exception_handler(DatabaseUnavailable, _without_database)
-    app.add_exception_handler(HTTPException, _plain)
+    """Make the application answer every error with a problem document."""
+    app.add_exception_handler(Refusal, _answer_refusal)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(DatabaseUnavailable, _answer_unavailable)
+    app.add_exception_handler(HTTPException, _answer_plain)
 
 
 def documented(*refusals: type[Refusal]) -> dict[int | str, dict[str, object]]:
-    """What a route may answer besides its success, for OpenAPI."""
+    """Return the answers of a route besides its success, for the OpenAPI document."""
     statuses = {_TYPES[refusal][0] for refusal in refusals} | {
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
-    return {int(status): described(status) for status in sorted(statuses)}
+    return {int(status): describe(status) for status in sorted(statuses)}
 
 
-def described(status: HTTPStatus) -> dict[str, object]:
-    """An answer with this status, for OpenAPI."""
+def describe(status: HTTPStatus) -> dict[str, object]:
+    """Return the description of an answer with this status, for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    told: dict[str, object] = {"description": _DESCRIPTIONS[status], "content": content}
-    return told | {"headers": _RETRY_AFTER} if status is HTTPStatus.SERVICE_UNAVAILABLE else told
+    description: dict[str, object] = {"description": _DESCRIPTIONS[status], "content": content}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        description["headers"] = _RETRY_AFTER_HEADER
+    return description
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _answer_refusal(_request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     status, kind = _TYPES[type(error)]
     errors = []
@@ -177,34 +178,34 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return answer(status, str(error), kind=kind, errors=errors)
 
 
-async def _not_valid(_request: Request, error: Exception) -> Response:
+async def _answer_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # FastAPI parses a body that is declared to be JSON; any other arrives as it is. It is not tried as JSON:
-    # that would let any web page that somebody on this host opens post mailings, without the browser asking.
+    # FastAPI parses a body whose header declares JSON, and passes any other as bytes. Such a body is not tried as
+    # JSON: that would let any web page that somebody on this host opens post mailings, without the browser asking.
     if isinstance(error.body, bytes):
         errors = [FieldError(field="body", message="must be sent as JSON, with Content-Type: application/json")]
     else:
-        errors = [_field_error(**found) for found in error.errors()[:_MOST_ERRORS]]
+        errors = [_field_error(**found) for found in error.errors()[:_MAX_ERRORS]]
     detail = "; ".join(f"{one.field}: {one.message}" for one in errors[:3])
     return answer(HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind=_INVALID, errors=errors)
 
 
 def _field_error(type: str, loc: Sequence[str | int], msg: str, **_: object) -> FieldError:  # noqa: A002 - pydantic's names
-    """`("body", "filter", "zone", 0)` is the field `filter.zone.0`."""
+    """Convert an error of pydantic: `("body", "filter", "zone", 0)` is the field `filter.zone.0`."""
     if type == "json_invalid":
         return FieldError(field="body", message=f"is not valid JSON (at character {loc[-1]})")
     field = ".".join(str(part) for part in loc[1:]) or "body"
-    return FieldError(field=field, message=_PLAINER.get(type, msg.removeprefix("Value error, ")))
+    return FieldError(field=field, message=_PLAIN_MESSAGES.get(type, msg.removeprefix("Value error, ")))
 
 
-async def _without_database(_request: Request, error: Exception) -> Response:
-    log.warning("database_unavailable", waiting_for="PostgreSQL", error=str(error))
+async def _answer_unavailable(_request: Request, error: Exception) -> Response:
+    observer.database_unavailable(error)
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = f"{error}; try again in {RETRY_AFTER} seconds."
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
-async def _plain(_request: Request, error: Exception) -> Response:
-    """What Starlette itself raises: no such path, no such method on it, …"""
+async def _answer_plain(_request: Request, error: Exception) -> Response:
+    """Answer an error that Starlette itself raises: no such path, no such method, …"""
     assert isinstance(error, HTTPException)
     return plain(error)

@@ -1,46 +1,46 @@
-"""What a well-formed request can be refused for. `problems` knows how to say it in HTTP."""
+"""Errors for which a well-formed request is refused. `problems` gives each its HTTP status."""
 
 from shared.errors import MailingError
 
 
 class Refusal(MailingError):
-    """The base of all of them; its text is meant for the caller."""
+    """Base of all refusals. Its text is for the caller."""
 
 
 class NotFound(Refusal):
-    """There is no such thing, or no more."""
+    """Raised when there is no such thing, or no longer."""
 
-    def __init__(self, noun: str, number: int) -> None:
-        super().__init__(f"There is no {noun} {number}.")
+    def __init__(self, noun: str, id_: int) -> None:
+        super().__init__(f"There is no {noun} {id_}.")
 
 
 class NumberTaken(Refusal):
-    """A client with this phone number exists."""
+    """Raised when another client has the phone number."""
 
     def __init__(self) -> None:
         super().__init__("Another client has this number.")
 
 
 class StateForbids(Refusal):
-    """The mailing has gone too far for this."""
+    """Raised when the mailing's state does not allow the change."""
 
 
 class KeyInFlight(Refusal):
-    """The first request with this Idempotency-Key has no answer yet."""
+    """Raised when the first request with this Idempotency-Key is still being answered."""
 
     def __init__(self) -> None:
         super().__init__("A request with this Idempotency-Key is being answered at this moment; try again soon.")
 
 
 class KeyReused(Refusal):
-    """This Idempotency-Key belongs to a request with another path or body."""
+    """Raised when a request with another path or body had this Idempotency-Key."""
 
     def __init__(self) -> None:
-        super().__init__("Another request had this Idempotency-Key; each needs a key of its own.")
+        super().__init__("Another request had this Idempotency-Key; each request needs a key of its own.")
 
 
 class Invalid(Refusal):
-    """A value that only shows to be wrong beside others, or beside the clock."""
+    """Raised when a value is wrong only in relation to others or to the clock."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field} {message}.")

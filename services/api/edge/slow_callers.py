@@ -1,43 +1,41 @@
-"""Connections whose requests do not arrive in time are cut off, lest slow callers hold all there are.
+"""Slow callers: connections whose requests do not arrive in time are closed, so that they cannot take up all.
 
-uvicorn bounds only how long a connection may be idle between two requests. Here a timer runs from the first byte,
-or from the connection, to the end of a request. Most requests come in one piece and need none.
+uvicorn limits only how long a connection may be idle between two requests. Here a timer runs from the first byte,
+or from the connection, to the end of a request. Most requests arrive in one piece and need no timer.
 """
 
 import asyncio
 from datetime import timedelta
 
-import structlog
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from services.api.edge import problems
+from services.api.edge import observer
+from services.api.edge.problems import TooSlow, plain
 
-log = structlog.get_logger()
 
+def protocol_with_timeout(timeout: timedelta) -> type[HttpToolsProtocol]:
+    """Return a protocol for uvicorn that gives every request this time to arrive."""
 
-def cutting_off_after(timeout: timedelta) -> type[HttpToolsProtocol]:
-    """A protocol for uvicorn that gives a request so long to arrive."""
-
-    class Bounded(_ImpatientProtocol):
+    class Protocol(_ProtocolWithTimeout):
         read_timeout = timeout.total_seconds()
 
-    return Bounded
+    return Protocol
 
 
-class _ImpatientProtocol(HttpToolsProtocol):
-    """uvicorn's, with a timer.
+class _ProtocolWithTimeout(HttpToolsProtocol):
+    """uvicorn's protocol with a timer.
 
-    `services.api.edge.middleware` bounds the bodies that the application waits for, because it can answer better.
-    This timer bounds the rest: heads, and bodies of requests that were answered without them.
+    `services.api.edge.body_limits` limits the bodies that the application waits for, because it can answer better.
+    This timer limits the rest: heads, and bodies of requests that were answered without them.
     """
 
     read_timeout: float  # seconds
     _timer: asyncio.TimerHandle | None = None
-    _arriving = False  # something has come that is not a whole request yet
-    _in_head = False
+    _is_arriving = False  # a part of a request has arrived
+    _is_in_head = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
         self._start_timer()
 
@@ -46,49 +44,49 @@ class _ImpatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._arriving = True  # even if it is but a blank line, with which no message begins
+        self._is_arriving = True  # even for an empty line, which begins no request
         super().data_received(data)
-        if self._arriving and self._timer is None:
+        if self._is_arriving and self._timer is None:
             self._start_timer()
 
     def on_message_begin(self) -> None:
-        self._arriving = self._in_head = True
+        self._is_arriving = self._is_in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._is_in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._arriving = False
+        self._is_arriving = False
         self._stop_timer()
         super().on_message_complete()
 
     def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self.read_timeout, self._time_is_up)
+        self._timer = self.loop.call_later(self.read_timeout, self._close_if_late)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _time_is_up(self) -> None:
+    def _close_if_late(self) -> None:
         self._timer = None
         if self.transport.is_closing():
             return
         if self._is_answering():
-            self._start_timer()  # the answer has bounds of its own, and what comes behind it can wait
+            self._start_timer()  # the answer has limits of its own, and the next request can wait
             return
-        if self._in_head:
-            log.info("slow_caller_cut_off")
-            self.transport.write(_on_the_wire(problems.plain(problems.TooSlow())))
+        if self._is_in_head:
+            observer.slow_caller_closed()
+            self.transport.write(_to_bytes(plain(TooSlow())))
         self.transport.close()
 
     def _is_answering(self) -> bool:
-        # uvicorn's types do not say so, but before the first request this is None.
+        # Before the first request this is None, although uvicorn's types do not allow it.
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
 
-def _on_the_wire(response: Response) -> bytes:
+def _to_bytes(response: Response) -> bytes:
     headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
     return STATUS_LINE[response.status_code] + headers + b"\r\n" + bytes(response.body)

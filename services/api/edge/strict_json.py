@@ -1,6 +1,6 @@
-"""How the body of a request becomes JSON: by orjson, which is fast and takes nothing that is not JSON.
+"""Strict JSON: request bodies are parsed by orjson, which is fast and accepts only valid JSON.
 
-(The standard library takes NaN, lone surrogates, and integers and nesting without bound.)
+The standard library also accepts NaN, lone surrogates, and integers and nesting of any size.
 """
 
 from collections.abc import Callable, Coroutine
@@ -13,14 +13,16 @@ from starlette.responses import Response
 
 
 class _StrictRequest(Request):
-    async def json(self) -> object:  # its errors are JSONDecodeErrors, as FastAPI expects
+    async def json(self) -> object:
+        """Return the parsed body. Raises JSONDecodeError, as FastAPI expects."""
         return cast(object, orjson.loads(await self.body()))
 
 
 class StrictJsonRoute(APIRoute):
-    """A route whose body is parsed as said above."""
+    """Route with a strictly parsed body."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
+        """Return FastAPI's handler, called with a request that parses strictly."""
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:

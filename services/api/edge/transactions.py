@@ -1,7 +1,7 @@
-"""How a request uses the database: with a deadline, and again when it was a deadlock's victim.
+"""Database access of a request: with a deadline, and repeated after a deadlock.
 
-The deadline is kept even if PostgreSQL is frozen: giving up a statement means asking the server to cancel it,
-which then takes as long as the statement. So the work is left behind in a task of its own.
+The deadline holds even if PostgreSQL is frozen. To give up a statement means to ask the server to cancel it, which
+then takes as long as the statement. So the work runs in a task of its own, which is left behind.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 _TRIES = 3
-_PING_PATIENCE = timedelta(seconds=2)
+_PING_TIMEOUT = timedelta(seconds=2)
 
 
 class Database:
-    """Runs functions that take a connection first: `await database.transaction(mailings.delete, 5)`.
+    """Runs functions whose first argument is a connection: `await database.transaction(commands.delete, 5)`.
 
-    Takes two engines, the one for statements with `autocommit`.
+    The engine for single statements has `autocommit`.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Database:
         *arguments: Arguments.args,
         **named: Arguments.kwargs,
     ) -> Answer:
-        """For work of one statement, or of several that need not see the same instant."""
+        """Run one statement, or several that need not see the same state."""
 
         async def once() -> Answer:
             async with autocommitted(self._statements) as connection:
                 return await work(connection, *arguments, **named)
 
-        return await self._within(self._patience, _tried(once))
+        return await self._within(self._patience, _with_retries(once))
 
     async def transaction(
         self,
@@ -61,19 +61,19 @@ class Database:
         *arguments: Arguments.args,
         **named: Arguments.kwargs,
     ) -> Answer:
-        """For work that changes several things at once. What it put into the outbox is relayed at once."""
+        """Run several changes as one, and wake the relay, because they may have filled the outbox."""
 
         async def once() -> Answer:
             async with transaction(self._transactions) as connection:
                 return await work(connection, *arguments, **named)
 
-        answer = await self._within(self._patience, _tried(once))
+        answer = await self._within(self._patience, _with_retries(once))
         self._outbox_filled.set()
         return answer
 
     async def ping(self) -> None:
-        """Raises DatabaseUnavailable unless the database answers soon."""
-        await self._within(_PING_PATIENCE, ping(self._statements))
+        """Raise DatabaseUnavailable unless the database answers soon."""
+        await self._within(_PING_TIMEOUT, ping(self._statements))
 
     async def _within(self, patience: timedelta, work: Coroutine[object, object, Answer]) -> Answer:
         try:
@@ -82,7 +82,7 @@ class Database:
             raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
 
 
-async def _tried(once: Callable[[], Awaitable[Answer]]) -> Answer:
+async def _with_retries(once: Callable[[], Awaitable[Answer]]) -> Answer:
     for _ in range(_TRIES - 1):
         with suppress(TransactionConflict):
             return await once()

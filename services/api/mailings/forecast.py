@@ -1,8 +1,8 @@
-"""How a mailing will go: who will be late, and when the last message leaves. Pure.
+"""Forecast of a mailing: how many clients get their message too late, and when the last message is sent. Pure.
 
-Messages flow like a liquid, as fast as the rate allows. At every instant the zones whose windows are open are
-served, those that close first before the others, as the planner does. Whatever changes that (a window opens or
-closes, a zone is done) is an event, and between two events it is plain arithmetic.
+Messages flow like a liquid, as fast as the rate allows. At every instant the zones with open windows are served.
+Those that close first come first, as in the planner. A window that opens or closes, and a zone that is done, are
+events. Between two events the forecast is arithmetic.
 """
 
 import heapq
@@ -15,14 +15,18 @@ from shared.pacing import FILL
 from shared.windows import Opening, Window, offsets, openings
 from shared.zones import find_zone
 
-HORIZON = timedelta(days=366)  # nothing is foreseen beyond
-_ROUNDING = 1e-6  # of a message: what sums that are not exact may leave over
+HORIZON = timedelta(days=366)  # the forecast ends here
+_ROUNDING = 1e-6  # part of a message that inexact sums may leave
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`unknown_zones` counts the clients who cannot be written to for their zone, `late` the others who are not in
-    time. `finish` is the instant of the last message; None if there is none, or it lies too far ahead."""
+    """Result of a forecast.
+
+    `unknown_zones` is the number of clients who get no message because their zone is unknown. `late` is the number
+    of others who cannot be served in time. `finish` is the instant of the last message. It is None if there is
+    none, or if it is too far ahead.
+    """
 
     unknown_zones: int
     late: int
@@ -31,7 +35,7 @@ class Forecast:
 
 @dataclass(slots=True)
 class _Group:
-    """Clients who can be written to at the same times."""
+    """Clients whose windows are open at the same times."""
 
     left: float
     openings: Iterator[Opening]
@@ -40,7 +44,7 @@ class _Group:
 def forecast(
     by_zone: Mapping[str, int], window: Window | None, rate: float | None, begins: datetime, ends: datetime
 ) -> Forecast:
-    """What is to be expected of a mailing to these clients. Without a rate, sending takes no time."""
+    """Forecast a mailing to these clients. Without a rate, sending takes no time."""
     beyond = ends - begins > HORIZON
     until = begins + HORIZON if beyond else ends
     groups = _groups(by_zone, window, begins, until)
@@ -53,7 +57,7 @@ def forecast(
 
 
 def _groups(by_zone: Mapping[str, int], window: Window | None, begins: datetime, ends: datetime) -> list[_Group]:
-    """Those whose zone is known, if there is a window, and else all."""
+    """Group the clients by their openings. With a window, clients of unknown zones are left out."""
     if window is None:
         return [_Group(sum(by_zone.values()), iter((Opening(begins, ends),)))]
     alike: dict[object, _Group] = {}
@@ -65,9 +69,9 @@ def _groups(by_zone: Mapping[str, int], window: Window | None, begins: datetime,
 
 
 def _serve(groups: list[_Group], speed: float, now: datetime) -> datetime | None:
-    """Lets time pass until nobody is left, or nothing opens any more; returns when the last was served."""
-    waiting: list[tuple[datetime, datetime, int]] = []  # opens, closes, which group
-    opened: list[tuple[datetime, int]] = []  # closes, which group
+    """Simulate until all clients are served or no window opens any more; return the time of the last message."""
+    waiting: list[tuple[datetime, datetime, int]] = []  # opens, closes, index of the group
+    opened: list[tuple[datetime, int]] = []  # closes, index of the group
     last = None
 
     def wait(index: int) -> None:
@@ -93,7 +97,7 @@ def _serve(groups: list[_Group], speed: float, now: datetime) -> datetime | None
 
 
 def _pour(group: _Group, speed: float, now: datetime, until: datetime) -> datetime:
-    """Serves the group until then, or until nobody of it is left; returns when that is."""
+    """Serve the group until then, or until all of it is served; return that time."""
     most = (until - now).total_seconds() * speed
     if group.left > most + _ROUNDING:
         group.left -= most

@@ -1,4 +1,4 @@
-"""What a mailing would be, before it is made: to whom, and how far it would come in its time."""
+"""Preview of a mailing: its audience and a forecast, before it is created."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ _SAMPLE = 5
 
 
 class _Group(NamedTuple):
-    """The clients of a zone and a code."""
+    """Number of clients with the same zone and code, and the lowest of their ids."""
 
     zone: str
     code: int
@@ -30,10 +30,10 @@ class _Group(NamedTuple):
 
 
 async def preview(database: Database, new: MailingIn, provider_rate: float | None) -> Preview:
-    """Counts and reckons; writes nothing. Raises Invalid."""
+    """Count the audience and forecast the mailing. Raises Invalid."""
     now = utc_now()
     rules.check_times(new.starts_at, new.expired_at, now)
-    groups, sample = await database.statement(_audience, new.filter)
+    groups, sample = await database.statement(_count_audience, new.filter)
     by_zone, by_code = Counter[str](), Counter[int]()
     for group in groups:
         by_zone[group.zone] += group.clients
@@ -41,39 +41,41 @@ async def preview(database: Database, new: MailingIn, provider_rate: float | Non
     window = None if new.window is None else new.window.as_window()
     rate = min((rate for rate in (new.rate, provider_rate) if rate is not None), default=None)
     begins = max(now, new.starts_at)
-    # In a thread: for clients all over the world, over a year, it takes a while.
-    foreseen = await asyncio.to_thread(forecast, by_zone, window, rate, begins, new.expired_at)
+    # In a thread, because a year with clients all over the world takes long.
+    expected = await asyncio.to_thread(forecast, by_zone, window, rate, begins, new.expired_at)
     return Preview(
         recipients=by_zone.total(),
         by_zone=by_zone,
         by_code=by_code,
-        unknown_zones=foreseen.unknown_zones,
-        late=foreseen.late,
-        finish=foreseen.finish,
+        unknown_zones=expected.unknown_zones,
+        late=expected.late,
+        finish=expected.finish,
         rate=rate,
         sample=sample,
     )
 
 
-async def _audience(connection: AsyncConnection, whom: Filter) -> tuple[list[_Group], list[ClientOut]]:
-    """All of them, counted, and some of them."""
-    query = select(Client.zone, Client.code, func.count(), func.min(Client.id)).where(*_conditions(whom))
+async def _count_audience(connection: AsyncConnection, audience: Filter) -> tuple[list[_Group], list[ClientOut]]:
+    """Return the audience's size by zone and code, and a sample."""
+    query = select(
+        Client.zone, Client.code, func.count().label("clients"), func.min(Client.id).label("first_id")
+    ).where(*_conditions(audience))
     rows = (await connection.execute(query.group_by(Client.zone, Client.code))).all()
-    groups = sorted(_Group(*row) for row in rows)
-    return groups, await _sample(connection, whom, groups)
+    groups = sorted(_Group(row.zone, row.code, row.clients, row.first_id) for row in rows)
+    return groups, await _sample(connection, audience, groups)
 
 
-async def _sample(connection: AsyncConnection, whom: Filter, groups: Sequence[_Group]) -> list[ClientOut]:
-    """One of each of some groups, far apart; if there are few groups, the first clients."""
+async def _sample(connection: AsyncConnection, audience: Filter, groups: Sequence[_Group]) -> list[ClientOut]:
+    """Return one client of each of some distant groups, or the first clients if there are few groups."""
     query = select(Client.id, Client.number, Client.code, Client.tag, Client.zone).order_by(Client.id)
     if len(groups) < _SAMPLE:
-        query = query.where(*_conditions(whom)).limit(_SAMPLE)
+        query = query.where(*_conditions(audience)).limit(_SAMPLE)
     else:
         picked = (groups[i * len(groups) // _SAMPLE] for i in range(_SAMPLE))
         query = query.where(Client.id.in_([group.first_id for group in picked]))
     return [ClientOut.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
 
 
-def _conditions(whom: Filter) -> list[ColumnElement[bool]]:
-    wanted = ((Client.code, whom.code), (Client.tag, whom.tag), (Client.zone, whom.zone))
+def _conditions(audience: Filter) -> list[ColumnElement[bool]]:
+    wanted = ((Client.code, audience.code), (Client.tag, audience.tag), (Client.zone, audience.zone))
     return [column.in_(values) for column, values in wanted if values]

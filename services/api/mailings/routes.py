@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
+from services.api.edge import observer
 from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep, ProviderRateDep, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
@@ -61,7 +61,7 @@ async def create(
         answer = await database.transaction(create_once, keyed, commands.create, new, origin)
         return created_response(answer, "mailing")
     mailing = await database.transaction(commands.create, new, origin)
-    structlog.contextvars.bind_contextvars(mailing_id=mailing.id)
+    observer.resource_created(mailing_id=mailing.id)
     return mailing
 
 

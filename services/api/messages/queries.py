@@ -1,4 +1,4 @@
-"""The messages' SQL. Nothing here writes: messages are the planner's, but for those that `express` makes."""
+"""Reads of messages and of their attempts."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from services.api.messages.schemas import AttemptOut, HistoryPage, MessageDetail
 from shared.contracts import Outcome
 from shared.statuses import MessageStatus
 
-# Clients come and go: messages outlive them. The mailing of a message sent on its own is nobody's business.
+# A message outlives its client. The mailing of a single message is not shown.
 _COLUMNS = """
     SELECT m.id, CASE WHEN NOT mailings.express THEN m.mailing_id END AS mailing_id,
         nullif(m.client_id, 0) AS client_id, coalesce(mailings.number, client.number) AS number,
@@ -28,11 +28,12 @@ _JOINED = """
     LEFT JOIN clients client ON client.id = m.client_id
 """
 _FROM = "FROM messages m" + _JOINED
-_FIND = text(_COLUMNS + _FROM + "WHERE m.id = :id")
+_FIND = text("-- find_message --" + _COLUMNS + _FROM + "WHERE m.id = :id")
 
-# The messages first, and then what belongs to them: else PostgreSQL may merge them with the clients, all those
-# before the page included.
+# The page of messages comes first, and then the rows that belong to it. Otherwise PostgreSQL may merge the
+# messages with all clients before the page.
 _FIRST = """
+    -- page_of_messages --
     WITH page AS MATERIALIZED (
         SELECT * FROM messages m WHERE mailing_id = :mailing_id AND client_id > :after {condition}
         ORDER BY client_id LIMIT :limit
@@ -50,8 +51,9 @@ _PAGE = _page_of()
 _PAGE_OF_NEW = _page_of(f"AND status = 'new' AND NOT EXISTS {_RELEASED}")
 _PAGE_OF_ACTIVE = _page_of(f"AND status = 'new' AND EXISTS {_RELEASED}")
 _PAGE_OF_SENT = _page_of("AND status = 'sent'")
-# The index of those that were not sent goes by reason.
+# The index of unsent messages is by reason.
 _UNSENT = """
+    -- page_of_unsent_messages --
     WITH page AS MATERIALIZED (
         SELECT m.* FROM unnest(CAST(:reasons AS message_reason[])) AS given(reason) CROSS JOIN LATERAL (
             SELECT * FROM messages
@@ -64,19 +66,31 @@ _UNSENT = """
 """
 _PAGE_OF_UNSENT = text(_UNSENT + _THEN)
 
-_MAILING_EXISTS = text("SELECT 1 FROM mailings WHERE id = :id AND NOT express AND state <> 'deleted'")
+_MAILING_EXISTS = text("""
+    -- mailing_exists --
+    SELECT 1 FROM mailings WHERE id = :id AND NOT express AND state <> 'deleted'
+""")
 
-_ATTEMPTS = text("""
+_FIND_ATTEMPTS = text("""
+    -- find_attempts --
     SELECT message_id, at, sender, outcome, provider_status, provider_text, duration_ms
     FROM attempts WHERE message_id = ANY(:ids) ORDER BY message_id, at
 """)
 
-_PERSON = text("SELECT id, number FROM clients WHERE id = :client_id OR number = :number")
+_FIND_PERSON = text("""
+    -- find_person --
+    SELECT id, number FROM clients WHERE id = :client_id OR number = :number
+""")
 
-_WAS_CLIENT = text("SELECT 1 FROM messages WHERE client_id = :client_id LIMIT 1")
+_WAS_CLIENT = text("""
+    -- was_client --
+    SELECT 1 FROM messages WHERE client_id = :client_id LIMIT 1
+""")
 
-# Found first, whatever the page: else the newest messages of all might be gone through for those of one person.
-_CONCERNED = """
+# All messages of the person come first. Otherwise PostgreSQL may search the newest messages of everybody for those
+# of one person.
+_PAGE_OF_PERSON = """
+    -- history --
     WITH concerned AS MATERIALIZED (
         SELECT id, mailing_id FROM messages WHERE client_id = :client_id
         UNION
@@ -92,14 +106,14 @@ _COLUMNS_OF_MAILING = """,
     mailings.text, mailings.starts_at, mailings.expired_at, mailings.state,
     mailings.paused_at IS NOT NULL AS paused, CASE WHEN m.status = 'new' THEN job.due_at END AS due_at
 """
-_OF_CONCERNED = " WHERE m.id IN (SELECT id FROM page) ORDER BY m.id DESC"
-_HISTORY = text(_CONCERNED + _COLUMNS + _COLUMNS_OF_MAILING + _FROM + _OF_CONCERNED)
+_IN_PAGE = " WHERE m.id IN (SELECT id FROM page) ORDER BY m.id DESC"
+_HISTORY = text(_PAGE_OF_PERSON + _COLUMNS + _COLUMNS_OF_MAILING + _FROM + _IN_PAGE)
 
 
 async def page(
     connection: AsyncConnection, mailing_id: int, *, status: MessageStatus | None, after: int, limit: int
 ) -> MessagePage:
-    """The messages of a mailing to the clients after an id, by ascending client. Raises NotFound."""
+    """Return messages of a mailing, by ascending client id, above `after`. Raises NotFound."""
     values = {"mailing_id": mailing_id, "after": after, "limit": limit + 1}
     match status:
         case None:
@@ -121,7 +135,7 @@ async def page(
 
 
 async def find(connection: AsyncConnection, message_id: int) -> MessageDetail:
-    """A message with its attempts. Raises NotFound."""
+    """Return a message with its attempts. Raises NotFound."""
     rows = to_dicts(await connection.execute(_FIND, {"id": message_id}))
     if not rows:
         raise NotFound("message", message_id)
@@ -132,12 +146,12 @@ async def find(connection: AsyncConnection, message_id: int) -> MessageDetail:
 async def history(
     connection: AsyncConnection, *, client_id: int | None, number: int | None, before: int, limit: int
 ) -> HistoryPage:
-    """What concerned a client or a number: its messages with ids below, newest first.
+    """Return messages to a client or to a number whose ids are below `before`, newest first. Raises NotFound.
 
-    A number is taken for the client that has it now; to it belongs what was sent to either. Raises NotFound.
+    A number stands for the client that has it now. The page has the messages to this client and to the number.
     """
     wanted = {"client_id": client_id, "number": number}
-    person = (await connection.execute(_PERSON, wanted)).mappings().one_or_none()
+    person = (await connection.execute(_FIND_PERSON, wanted)).mappings().one_or_none()
     if person is not None:
         wanted = {"client_id": person["id"], "number": person["number"]}
     elif client_id is not None and (await connection.execute(_WAS_CLIENT, wanted)).one_or_none() is None:
@@ -145,13 +159,13 @@ async def history(
     values = {**wanted, "before": before, "limit": limit + 1}
     rows = to_dicts(await connection.execute(_HISTORY, values))
     attempts = await _attempts(connection, rows[:limit])
-    items = [{**row, "attempts": made} for row, made in zip(rows, attempts, strict=False)]
+    items = [{**row, "attempts": of_row} for row, of_row in zip(rows, attempts, strict=False)]
     return HistoryPage.model_validate({"items": items, "next": items[-1]["id"] if len(rows) > limit else None})
 
 
 async def _attempts(connection: AsyncConnection, messages: Sequence[Mapping[str, Any]]) -> list[list[AttemptOut]]:
-    """The attempts of each of the messages, oldest first."""
-    rows = to_dicts(await connection.execute(_ATTEMPTS, {"ids": [message["id"] for message in messages]}))
+    """Return the attempts of each message, oldest first."""
+    rows = to_dicts(await connection.execute(_FIND_ATTEMPTS, {"ids": [message["id"] for message in messages]}))
     kept = defaultdict[int, list[AttemptOut]](list)
     for row in rows:
         kept[row["message_id"]].append(AttemptOut.model_validate(row))
@@ -159,15 +173,15 @@ async def _attempts(connection: AsyncConnection, messages: Sequence[Mapping[str,
 
 
 def _plain_acceptance(message: Mapping[str, Any], attempts: list[AttemptOut]) -> list[AttemptOut]:
-    """The one attempt of a message that was accepted at once: its facts stand on the message and its job."""
-    told = any(attempt.outcome == Outcome.ACCEPTED for attempt in attempts)
-    if told or message["status"] != MessageStatus.SENT or message["tries"]:
+    """Return the only attempt of a message that was accepted at once. Its facts are in the message and its job."""
+    is_recorded = any(attempt.outcome == Outcome.ACCEPTED for attempt in attempts)
+    if is_recorded or message["status"] != MessageStatus.SENT or message["tries"]:
         return []
     attempt = AttemptOut(
         at=message["settled_at"] - timedelta(milliseconds=message["duration_ms"]),
         sender=message["sender"],
         outcome=Outcome.ACCEPTED,
-        provider_status=200,  # nothing else is taken for an acceptance
+        provider_status=200,  # no other status is an acceptance
         provider_text=None,
         duration_ms=message["duration_ms"],
     )

@@ -1,9 +1,9 @@
 """Route of POST /api/message/."""
 
-import structlog
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from services.api.edge import observer
 from services.api.edge.dependencies import DatabaseDep, OriginDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
@@ -35,7 +35,7 @@ async def create(
         answer = await database.transaction(create_once, keyed, commands.create, new, origin)
         return created_response(answer, "message")
     message = await database.transaction(commands.create, new, origin)
-    structlog.contextvars.bind_contextvars(message_id=message.id)
+    observer.resource_created(message_id=message.id)
     if message.client_id is not None:
-        structlog.contextvars.bind_contextvars(client_id=message.client_id)
+        observer.resource_created(client_id=message.client_id)
     return message
