@@ -22,6 +22,8 @@ MAILING: dict[str, object] = {
     "expired_at": "2090-01-31T18:00:00Z",
     "text": "hello",
     "filter": "#t",
+    "window": {"from": "09:00", "until": "21:00"},
+    "rate": 5,
 }
 EACH = pytest.mark.parametrize(("noun", "body"), [("client", ANNA), ("mailing", MAILING), ("message", MESSAGE)])
 

@@ -62,6 +62,6 @@ async def create_once(
         if bytes(stored.request) != request.digest:
             raise KeyReused
         return bytes(stored.answer)
-    answer = (await create(connection, *arguments, **named)).model_dump_json().encode()
+    answer = (await create(connection, *arguments, **named)).model_dump_json(by_alias=True).encode()
     await store_answer(connection, request.key, request.digest, answer)
     return answer
