@@ -13,9 +13,9 @@ from services.api.clients.routes import IMPORT
 from services.api.edge import observer
 from services.api.edge.body_limits import BodyLimits
 from services.api.edge.copying import STATEMENT_TIMEOUT
+from services.api.edge.http_protocol import protocol_with_timeout
 from services.api.edge.middleware import EdgeMiddleware
 from services.api.edge.outbox_relay import relaying
-from services.api.edge.slow_callers import protocol_with_timeout
 from services.api.edge.transactions import Database
 from services.api.settings import ApiSettings
 from shared.broker.publisher import Publisher

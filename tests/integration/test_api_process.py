@@ -107,6 +107,20 @@ async def test_bytes_that_are_no_http_end_only_their_connection(database_url: st
         assert (await api.get("/api/client")).status_code == 200
 
 
+async def test_bytes_that_are_no_http_are_answered_with_a_problem_document() -> None:
+    async with serving(f"postgresql://nobody@{NOWHERE}/nothing") as (_, api):
+        reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
+        writer.write(b"hello\r\n\r\n")
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert b"x-content-type-options: nosniff" in head
+    problem = orjson.loads(body)
+    assert problem["status"] == 400
+    assert f"x-request-id: {problem['request_id']}\r\n".encode() in head + b"\r\n"
+
+
 POST = b"POST /api/client/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 
@@ -139,7 +153,9 @@ async def test_a_slow_caller_is_cut_off(
             head, _, body = answer[answer.index(b"HTTP/1.1 408 ") :].partition(b"\r\n\r\n")
             assert b"connection: close" in head.lower()
             assert b"content-type: application/problem+json" in head
-            assert orjson.loads(body)["status"] == 408
+            problem = orjson.loads(body)
+            assert problem["status"] == 408
+            assert f"x-request-id: {problem['request_id']}\r\n".encode() in head + b"\r\n"
 
 
 async def test_a_request_that_takes_long_to_answer_is_not_a_slow_caller(

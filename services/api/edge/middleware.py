@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.api.edge import observer
 from services.api.edge.body_limits import BodyLimits, LimitedBody
 from services.api.edge.problems import fault
+from services.api.edge.response_headers import with_common_headers
 
 
 class EdgeMiddleware:
@@ -32,7 +33,7 @@ class EdgeMiddleware:
             async def send_with_id(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     request.status = int(message["status"])
-                    message["headers"] = [*message["headers"], (b"x-request-id", request.id.encode())]
+                    message["headers"] = with_common_headers(message["headers"], request.id)
                 await send(message)
 
             try:

@@ -84,9 +84,13 @@ def database_unavailable(error: Exception) -> None:
     log.warning("database_unavailable", waiting_for="PostgreSQL", error=str(error))
 
 
-def slow_caller_closed() -> None:
-    """The head of a request did not arrive in time, and its connection was closed."""
-    log.info("slow_caller_closed")
+@contextmanager
+def observe_unread_request(event: str) -> Iterator[str]:
+    """Log that a request never reached the application, and give it an id."""
+    request_id = uuid4().hex
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        log.info(event)
+        yield request_id
 
 
 def current_request_id() -> str | None:

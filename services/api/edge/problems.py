@@ -107,6 +107,13 @@ class TooSlow(HTTPException):
         super().__init__(HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"})
 
 
+class Unreadable(HTTPException):
+    """Raised when the bytes of a connection are no HTTP request. The connection ends with the answer."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(HTTPStatus.BAD_REQUEST, detail, {"Connection": "close"})
+
+
 def answer(
     status: HTTPStatus,
     detail: str,

@@ -1,6 +1,7 @@
-"""Slow callers: connections whose requests do not arrive in time are closed, so that they cannot take up all.
+"""HTTP protocol of uvicorn, with a limit of the time in which a request may arrive, and with problem documents.
 
-uvicorn limits only how long a connection may be idle between two requests. Here a timer runs from the first byte,
+Connections of slow callers are closed, so that they cannot take up all. uvicorn limits only how long a connection
+may be idle between two requests. Here a timer runs from the first byte,
 or from the connection, to the end of a request. Most requests arrive in one piece and need no timer.
 """
 
@@ -11,7 +12,8 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from services.api.edge import observer
-from services.api.edge.problems import TooSlow, plain
+from services.api.edge.problems import TooSlow, Unreadable, plain
+from services.api.edge.response_headers import with_common_headers
 
 
 def protocol_with_timeout(timeout: timedelta) -> type[HttpToolsProtocol]:
@@ -24,7 +26,7 @@ def protocol_with_timeout(timeout: timedelta) -> type[HttpToolsProtocol]:
 
 
 class _ProtocolWithTimeout(HttpToolsProtocol):
-    """uvicorn's protocol with a timer.
+    """uvicorn's protocol with a timer, and with answers like those of the application.
 
     `services.api.edge.body_limits` limits the bodies that the application waits for, because it can answer better.
     This timer limits the rest: heads, and bodies of requests that were answered without them.
@@ -62,6 +64,12 @@ class _ProtocolWithTimeout(HttpToolsProtocol):
         self._stop_timer()
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are no HTTP request with a problem document, and close the connection."""
+        with observer.observe_unread_request("unreadable_request_refused") as request_id:
+            self.transport.write(_to_bytes(plain(Unreadable(msg)), request_id))
+        self.transport.close()
+
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self.read_timeout, self._close_if_late)
 
@@ -78,8 +86,8 @@ class _ProtocolWithTimeout(HttpToolsProtocol):
             self._start_timer()  # the answer has limits of its own, and the next request can wait
             return
         if self._is_in_head:
-            observer.slow_caller_closed()
-            self.transport.write(_to_bytes(plain(TooSlow())))
+            with observer.observe_unread_request("slow_caller_closed") as request_id:
+                self.transport.write(_to_bytes(plain(TooSlow()), request_id))
         self.transport.close()
 
     def _is_answering(self) -> bool:
@@ -87,6 +95,7 @@ class _ProtocolWithTimeout(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
 
-def _to_bytes(response: Response) -> bytes:
-    headers = b"".join(name + b": " + value + b"\r\n" for name, value in response.raw_headers)
-    return STATUS_LINE[response.status_code] + headers + b"\r\n" + bytes(response.body)
+def _to_bytes(response: Response, request_id: str) -> bytes:
+    headers = with_common_headers(response.raw_headers, request_id)
+    head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)
