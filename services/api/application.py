@@ -47,6 +47,6 @@ def create_application(lifespan: StatelessLifespan[FastAPI] | None = None) -> Fa
         app.include_router(router)
         begin_at_zero(router)
     app.mount(docs.ASSETS, docs.assets())
-    problems.install(app)
+    problems.install(app, ROUTERS)
     docs.complete(app, EXAMPLES)
     return app

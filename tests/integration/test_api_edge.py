@@ -1,5 +1,7 @@
 """What every request passes: ids, limits, problems, documentation. Mostly without a database."""
 
+import base64
+import hashlib
 import re
 from collections.abc import AsyncIterator
 
@@ -124,11 +126,74 @@ async def test_an_unknown_path_is_not_found(api: httpx.AsyncClient, path: str) -
     assert is_problem(await api.get(path), 404)
 
 
-async def test_an_unknown_method_is_not_allowed(api: httpx.AsyncClient) -> None:
-    for method, path in (("DELETE", "/api/client/"), ("POST", "/api/message/1/"), ("GET", "/api/mailing/1/pause")):
-        answer = await api.request(method, path)
-        assert is_problem(answer, 405)
-        assert answer.headers["allow"]
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/client/", "GET, POST"),
+        ("DELETE", "/api/message/", "GET, POST"),
+        ("POST", "/api/message/1/", "GET"),
+        ("POST", "/api/client/1", "DELETE, GET, PATCH, PUT"),
+        ("GET", "/api/mailing/1/pause", "POST"),
+        ("PUT", "/api/client/import/", "POST"),
+        ("DELETE", "/api/client/export", "GET"),
+        ("PATCH", "/api/mailing/preview/", "POST"),
+        ("POST", "/readyz", "GET"),
+    ],
+)
+async def test_an_unknown_method_is_not_allowed_and_all_others_are_named(
+    api: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await api.request(method, path)
+    assert is_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("given", ["1_0", "1.0", "+1", "-1", "%201", "true", "٣", "9" * 20, "9" * 5_000, "abc"])
+async def test_what_is_not_written_in_digits_is_no_id(api: httpx.AsyncClient, given: str) -> None:
+    for noun in ("client", "mailing", "message"):
+        assert is_problem(await api.get(f"/api/{noun}/{given}/"), 404)
+    if given != "%201":
+        for query in ({"client": given}, {"client": "1", "after": given}, {"client": "1", "limit": given}):
+            answer = await api.get("/api/message/", params=query)
+            assert is_problem(answer, 422)
+            assert answer.json()["errors"][0]["field"] in query
+
+
+async def test_an_id_that_no_table_can_hold_is_refused(api: httpx.AsyncClient) -> None:
+    for given in ("0", "9" * 19):
+        assert is_problem(await api.get(f"/api/client/{given}/"), 422)
+
+
+@pytest.mark.parametrize("given", [True, 1.0, "1", "2", 0, -1, [1], {}])
+async def test_a_client_in_a_body_is_a_whole_number(api: httpx.AsyncClient, given: object) -> None:
+    answer = await api.post("/api/message/", json={"client": given, "text": "x"})
+    assert is_problem(answer, 422)
+    assert answer.json()["errors"][0]["field"].startswith("client")
+
+
+@pytest.mark.parametrize("given", [True, "5", [5], 0, 0.05, 100_001])
+async def test_a_rate_is_a_number(api: httpx.AsyncClient, given: object) -> None:
+    answer = await api.patch("/api/mailing/1/", json={"rate": given})
+    assert is_problem(answer, 422)
+    assert [error["field"] for error in answer.json()["errors"]] == ["rate"]
+
+
+async def test_every_answer_limits_what_a_browser_does_with_it(api: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/docs/", "/docs/assets/swagger-ui.css", "/openapi.json", "/nothing", "/metrics"):
+        answer = await api.get(path)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_swagger_ui_runs_its_own_scripts_only(api: httpx.AsyncClient) -> None:
+    page = await api.get("/docs/")
+    policy = dict(part.split(maxsplit=1) for part in page.headers["content-security-policy"].split("; "))
+    inline = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    assert inline
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline]
+    assert policy["script-src"].split() == ["'self'", *(f"'sha256-{one}'" for one in hashes)]
 
 
 async def test_the_id_of_a_request_is_the_callers_if_it_is_sane(api: httpx.AsyncClient) -> None:

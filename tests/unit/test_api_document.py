@@ -80,6 +80,14 @@ def test_every_example_fits_its_schema() -> None:
     assert [shown for shown in everything if not fits(shown)] == []
 
 
+def test_each_field_of_a_filter_may_be_one_value_or_a_list() -> None:
+    for name, value in (("tag", "#x"), ("code", 905), ("zone", "Europe/Moscow")):
+        schema = DOCUMENT["components"]["schemas"]["Filter"]
+        assert fits(Shown(schema, {name: value}))
+        assert fits(Shown(schema, {name: [value]}))
+        assert not fits(Shown(schema, {name: []}))
+
+
 def test_the_command_prints_the_document_and_reads_no_settings() -> None:
     printed = subprocess.run(
         (sys.executable, "-m", "services.api", "--openapi"),

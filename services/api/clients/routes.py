@@ -14,6 +14,7 @@ from services.api.edge import observer
 from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
+from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
 from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken
@@ -51,7 +52,9 @@ async def page(
         _Text | None, Query(description="Only clients with this tag.", examples=["#AzbukaVkusa"])
     ] = None,
     code: Annotated[
-        int | None, Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905])
+        int | None,
+        Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905]),
+        Digits,
     ] = None,
     zone: Annotated[
         _Text | None, Query(description="Only clients of this time zone.", examples=["Europe/Moscow"])
@@ -103,20 +106,20 @@ async def export_csv(transfers: TransfersDep) -> StreamingResponse:
     return await csv_response(queries.export(transfers), "clients.csv")
 
 
-@router.get("/{client_id}/", summary="Show a client", responses=documented(NotFound))
+@router.get("/{client_id:id}/", summary="Show a client", responses=documented(NotFound))
 async def find(client_id: ClientId, database: DatabaseDep) -> ClientOut:
     """Return one client."""
     return await database.statement(queries.find, client_id)
 
 
-@router.put("/{client_id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
-@router.patch("/{client_id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
+@router.put("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
+@router.patch("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
 async def change(client_id: ClientId, changes: ClientChange, database: DatabaseDep) -> ClientOut:
     """Change the given fields; the others keep their values. PUT and PATCH do the same."""
     return await database.statement(commands.change, client_id, changes)
 
 
-@router.delete("/{client_id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
+@router.delete("/{client_id:id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
 async def delete(client_id: ClientId, database: DatabaseDep) -> None:
     """Delete a client and cancel its messages that no sender has yet.
 

@@ -25,12 +25,12 @@ def begin_at_zero(router: APIRouter) -> None:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
                 for status in STATUS_CLASSES:
-                    REQUESTS.labels(method, route.path, status)
+                    REQUESTS.labels(method, route.path_format, status)
 
 
 def route_of(scope: Scope) -> str:
     """Return the pattern of the path, which contains no ids."""
-    path: str = getattr(scope.get("route"), "path", OTHER)
+    path: str = getattr(scope.get("route"), "path_format", OTHER)
     return path
 
 

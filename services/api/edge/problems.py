@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from services.api.edge import observer
 from services.api.edge.refusals import (
@@ -146,12 +147,27 @@ def plain(error: HTTPException) -> Response:
     return answer(HTTPStatus(error.status_code), error.detail, headers=headers)
 
 
-def install(app: FastAPI) -> None:
-    """Make the application answer every error with a problem document."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Make the application, which has these routers, answer every error with a problem document."""
+
+    async def answer_plain(request: Request, error: Exception) -> Response:
+        """Answer an error that Starlette itself raises: no such path, no such method, …"""
+        assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            error.headers = {"Allow": ", ".join(sorted(_allowed_methods(routers, request)))}
+        return plain(error)
+
     app.add_exception_handler(Refusal, _answer_refusal)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseUnavailable, _answer_unavailable)
-    app.add_exception_handler(HTTPException, _answer_plain)
+    app.add_exception_handler(HTTPException, answer_plain)
+
+
+def _allowed_methods(routers: Sequence[APIRouter], request: Request) -> set[str]:
+    """Return the methods of all routes with the request's path. Starlette returns those of the first route."""
+    routes = (route for router in routers for route in router.routes if isinstance(route, Route))
+    found = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for methods in found for method in methods}
 
 
 def documented(*refusals: type[Refusal]) -> dict[int | str, dict[str, object]]:
@@ -210,9 +226,3 @@ async def _answer_unavailable(_request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = f"{error}; try again in {RETRY_AFTER} seconds."
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
-
-
-async def _answer_plain(_request: Request, error: Exception) -> Response:
-    """Answer an error that Starlette itself raises: no such path, no such method, …"""
-    assert isinstance(error, HTTPException)
-    return plain(error)

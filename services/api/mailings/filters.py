@@ -44,9 +44,9 @@ class Filter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    code: Annotated[_Codes | None, BeforeValidator(_as_list)] = None
-    tag: Annotated[_Tags | None, BeforeValidator(_as_list)] = None
-    zone: Annotated[_Zones | None, BeforeValidator(_as_list)] = None
+    code: Annotated[_Codes | None, BeforeValidator(_as_list, json_schema_input_type=_Codes | Code | None)] = None
+    tag: Annotated[_Tags | None, BeforeValidator(_as_list, json_schema_input_type=_Tags | Tag | None)] = None
+    zone: Annotated[_Zones | None, BeforeValidator(_as_list, json_schema_input_type=_Zones | Zone | None)] = None
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> "Filter":

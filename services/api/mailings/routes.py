@@ -80,7 +80,7 @@ async def page(database: DatabaseDep, limit: Limit = 100, after: After = None) -
     return await database.statement(queries.page, before=after or INT64_MAX, limit=limit)
 
 
-@router.get("/{mailing_id}/", summary="Show a mailing in detail", responses=documented(NotFound))
+@router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound))
 async def find(mailing_id: MailingId, database: DatabaseDep) -> MailingDetail:
     """Return one mailing with its statistics and its first 100 messages. `messages/` below it lists all."""
     return await database.statement(_find_with_messages, mailing_id)
@@ -92,7 +92,7 @@ async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> M
     return MailingDetail(**dict(mailing), messages=first.items)
 
 
-@router.get("/{mailing_id}/messages/", summary="List a mailing's messages", responses=documented(NotFound))
+@router.get("/{mailing_id:id}/messages/", summary="List a mailing's messages", responses=documented(NotFound))
 async def message_page(
     mailing_id: MailingId,
     database: DatabaseDep,
@@ -105,7 +105,7 @@ async def message_page(
 
 
 @router.get(
-    "/{mailing_id}/messages/export/",
+    "/{mailing_id:id}/messages/export/",
     summary="Export a mailing's messages as CSV",
     response_class=StreamingResponse,
     responses=documented(NotFound) | CSV_RESPONSE,
@@ -116,8 +116,8 @@ async def export_csv(mailing_id: MailingId, database: DatabaseDep, transfers: Tr
     return await csv_response(queries.export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
 
 
-@router.put("/{mailing_id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
-@router.patch("/{mailing_id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.put("/{mailing_id:id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.patch("/{mailing_id:id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
 async def change(
     mailing_id: MailingId, changes: MailingChange, database: DatabaseDep, origin: OriginDep
 ) -> MailingOut:
@@ -129,31 +129,31 @@ async def change(
     return await database.transaction(commands.change, mailing_id, changes, origin)
 
 
-@router.delete("/{mailing_id}/", status_code=204, summary="Delete a mailing", responses=documented(NotFound))
+@router.delete("/{mailing_id:id}/", status_code=204, summary="Delete a mailing", responses=documented(NotFound))
 async def delete(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> None:
     """Stop a mailing and remove it with its messages and statistics."""
     await database.transaction(commands.delete, mailing_id, origin)
 
 
-@router.post("/{mailing_id}/pause/", summary="Pause a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_CAN_BE_FORBIDDEN)
 async def pause(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """Stop sending until the mailing is resumed. `expired_at` stays as it is."""
     return await database.transaction(commands.pause, mailing_id, origin)
 
 
-@router.post("/{mailing_id}/resume/", summary="Resume a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.post("/{mailing_id:id}/resume/", summary="Resume a mailing", responses=_CAN_BE_FORBIDDEN)
 async def resume(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """Continue to send the messages of a paused mailing."""
     return await database.transaction(commands.resume, mailing_id, origin)
 
 
-@router.post("/{mailing_id}/cancel/", summary="Cancel a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.post("/{mailing_id:id}/cancel/", summary="Cancel a mailing", responses=_CAN_BE_FORBIDDEN)
 async def cancel(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """End a mailing for good: nothing more of it is sent. It stays in the list with its statistics."""
     return await database.transaction(commands.cancel, mailing_id, origin)
 
 
-@router.post("/{mailing_id}/retry/", summary="Retry messages that were not sent", responses=_CAN_BE_FORBIDDEN)
+@router.post("/{mailing_id:id}/retry/", summary="Retry messages that were not sent", responses=_CAN_BE_FORBIDDEN)
 async def retry(mailing_id: MailingId, wanted: Retry, database: DatabaseDep, origin: OriginDep) -> MailingOut:
     """Send the messages with the given statuses again, until the new `expired_at`.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from services.api.edge.dependencies import DatabaseDep, MessageId, NumberQuery
-from services.api.edge.ids import Id
+from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
 from services.api.edge.refusals import Invalid, NotFound
@@ -21,7 +21,11 @@ router = APIRouter(prefix="/api/message", tags=["messages"], route_class=StrictJ
 async def history(
     database: DatabaseDep,
     number: NumberQuery = None,
-    client: Annotated[Id | None, Query(description="A client's id, instead of a phone number.")] = None,
+    client: Annotated[
+        int | None,
+        Query(ge=1, le=INT64_MAX, description="A client's id, instead of a phone number."),
+        Digits,
+    ] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> HistoryPage:
@@ -37,7 +41,7 @@ async def history(
     )
 
 
-@router.get("/{message_id}/", summary="Show a message with its attempts", responses=documented(NotFound))
+@router.get("/{message_id:id}/", summary="Show a message with its attempts", responses=documented(NotFound))
 async def find(message_id: MessageId, database: DatabaseDep) -> MessageDetail:
     """Return a message with every POST to the provider, or the reason why there was none, oldest first."""
     return await database.statement(queries.find, message_id)
