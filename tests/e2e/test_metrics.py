@@ -18,7 +18,7 @@ from shared import __version__
 from shared.contracts import utc_now
 from tests.e2e.conftest import QUICK
 from tests.e2e.system import Environment, System, running_system, until
-from tests.integration.calling import NOWHERE, address_of_database, wire_to
+from tests.integration.api_client import NOWHERE, address_of_database, wire_to
 from tests.sandbox import Sandbox
 from tests.servers import Servers
 from tests.urls import with_address

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from structlog.testing import LogCapture
 
 from services.planner.settings import PlannerSettings
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.api_client import NOWHERE, api_on
 
 
 @pytest.fixture

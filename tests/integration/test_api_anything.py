@@ -1,4 +1,4 @@
-"""Whatever is sent to the API, it is never a fault of ours: hypothesis tries."""
+"""Random requests: hypothesis looks for one that the API answers with a fault."""
 
 from urllib.parse import quote
 

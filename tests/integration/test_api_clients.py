@@ -103,14 +103,14 @@ async def test_a_tag_of_a_hundred_characters_of_any_script_is_kept(api: httpx.As
 
 
 @pytest.mark.parametrize("client_id", ["0", "-1", "x", "1.5", "9" * 19, "9" * 5000, "%00"])
-async def test_an_id_that_cannot_be_is_no_fault_of_ours(api: httpx.AsyncClient, client_id: str) -> None:
+async def test_an_impossible_id_is_refused(api: httpx.AsyncClient, client_id: str) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         answer = await api.request(method, f"/api/client/{client_id}/", json={} if method == "PATCH" else None)
         assert answer.status_code in (404, 422)
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_client_that_is_not_there_is_not_found(api: httpx.AsyncClient) -> None:
+async def test_an_unknown_client_is_not_found(api: httpx.AsyncClient) -> None:
     assert (await api.get("/api/client/5/")).status_code == 404
     assert (await api.patch("/api/client/5/", json={})).status_code == 404
     assert (await api.patch("/api/client/5/", json={"tag": "#x"})).status_code == 404
@@ -178,7 +178,7 @@ async def test_a_wrong_parameter_is_refused(api: httpx.AsyncClient, query: str, 
     assert [error["field"] for error in refused.json()["errors"]] == [field]
 
 
-async def test_deleting_a_client_cancels_what_no_sender_has_and_keeps_the_rest(
+async def test_deleting_a_client_cancels_the_messages_that_no_sender_has_and_keeps_the_rest(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     settings = settings.model_copy(update={"chunk_size": 1})
@@ -219,7 +219,7 @@ async def test_a_job_that_loses_one_of_its_messages_stays_planned(
 
 
 async def _send(engine: AsyncEngine, mailing_id: int) -> None:
-    """The open messages of the mailing were accepted, each in a job of its own."""
+    """Mark the open messages of the mailing as sent, each in a job of its own."""
     async with transaction(engine) as connection:
         for statement in (
             "UPDATE counters SET sent = sent + new, new = 0 WHERE mailing_id = :id",

@@ -1,4 +1,4 @@
-"""What every request passes: ids, limits, problems, documentation. Mostly without a database."""
+"""The edge that every request passes: ids, limits, problems, documentation. Mostly without a database."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
 from services.api.mailings import queries
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.api_client import NOWHERE, api_on
 
 ANNA = '{"number": 79057003050, "tag": "#x", "zone": "Europe/Moscow"}'
 JSON = {"Content-Type": "application/json"}
@@ -19,7 +19,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 async def api() -> AsyncIterator[httpx.AsyncClient]:
-    """An API that has neither database nor broker: what is wrong with a request shows before that matters."""
+    """Client of an API without database and broker, which wrong requests never reach."""
     async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/") as client:
         yield client
 
@@ -81,23 +81,23 @@ async def test_any_way_to_declare_json_will_do(api: httpx.AsyncClient, kind: str
     assert {error["field"] for error in answer.json()["errors"]} == {"number", "tag", "zone"}
 
 
-async def test_a_thousand_errors_are_told_of_by_the_first_ones(api: httpx.AsyncClient) -> None:
+async def test_only_the_first_of_a_thousand_errors_are_named(api: httpx.AsyncClient) -> None:
     answer = await api.post("/api/mailing/", json={"filter": {"code": [1000] * 900}})
     assert is_problem(answer, 422)
     assert 10 < len(answer.json()["errors"]) < 50
 
 
 async def test_a_body_above_the_limit_is_refused_before_it_is_sent(api: httpx.AsyncClient) -> None:
-    asked = False
+    is_read = False
 
     async def body() -> AsyncIterator[bytes]:
-        nonlocal asked
-        asked = True
+        nonlocal is_read
+        is_read = True
         yield b" " * 65537
 
     answer = await api.post("/api/client/", content=body(), headers={**JSON, "Content-Length": "65537"})
     assert is_problem(answer, 413)
-    assert not asked
+    assert not is_read
 
 
 async def test_a_body_of_unknown_length_is_refused_as_soon_as_it_is_too_long(api: httpx.AsyncClient) -> None:
@@ -149,7 +149,7 @@ async def test_an_unknown_method_is_not_allowed_and_all_others_are_named(
 
 
 @pytest.mark.parametrize("given", ["1_0", "1.0", "+1", "-1", "%201", "true", "٣", "9" * 20, "9" * 5_000, "abc"])
-async def test_what_is_not_written_in_digits_is_no_id(api: httpx.AsyncClient, given: str) -> None:
+async def test_an_id_is_written_in_digits(api: httpx.AsyncClient, given: str) -> None:
     for noun in ("client", "mailing", "message"):
         assert is_problem(await api.get(f"/api/{noun}/{given}/"), 404)
     if given != "%201":
@@ -196,7 +196,7 @@ async def test_swagger_ui_runs_its_own_scripts_only(api: httpx.AsyncClient) -> N
     assert policy["script-src"].split() == ["'self'", *(f"'sha256-{one}'" for one in hashes)]
 
 
-async def test_the_id_of_a_request_is_the_callers_if_it_is_sane(api: httpx.AsyncClient) -> None:
+async def test_the_id_of_a_request_is_the_callers_if_it_is_valid(api: httpx.AsyncClient) -> None:
     for given in ("trace-1:a.b_C", "a" * 64):
         assert (await api.get("/healthz", headers={"X-Request-ID": given})).headers["x-request-id"] == given
     made = set()
@@ -224,7 +224,7 @@ async def test_each_request_leaves_one_line_with_the_ids_in_its_path(
     }
 
 
-async def test_an_unforeseen_error_is_a_problem_with_an_id_and_a_traceback_in_the_log(
+async def test_an_unexpected_error_is_a_problem_with_an_id_and_a_traceback_in_the_log(
     api: httpx.AsyncClient, lines: LogCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -282,7 +282,7 @@ async def test_openapi_describes_every_route_with_its_errors(api: httpx.AsyncCli
 
 
 class _no_connection:  # noqa: N801 - stands in for a function
-    """In place of `autocommitted`: a connection that nobody uses."""
+    """Stand in for `autocommitted` with a connection that nobody uses."""
 
     def __init__(self, engine: object) -> None: ...
 
@@ -312,7 +312,7 @@ async def test_requests_are_counted_by_documented_path_and_probes_are_not(api: h
 
 
 async def counted(api: httpx.AsyncClient) -> dict[tuple[str, str, str], float]:
-    """Requests by method, route and class of status."""
+    """Return the number of requests by method, route and class of status."""
     families = text_string_to_metric_families((await api.get("/metrics")).text)
     return {
         (sample.labels["method"], sample.labels["route"], sample.labels["status"]): sample.value

@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI document, asked and answered."""
+"""The examples of the OpenAPI document, sent to the API."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from services.api.application import EXAMPLES
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.api_client import NOWHERE, api_on
 
 CSV = {"Content-Type": "text/csv"}
 
@@ -18,7 +18,7 @@ def _before_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"services.api.{module}.utc_now", lambda: datetime(2030, 1, 30, tzinfo=UTC))
 
 
-async def ask(api: httpx.AsyncClient, operation: str, body: object = None) -> httpx.Response:
+async def send(api: httpx.AsyncClient, operation: str, body: object = None) -> httpx.Response:
     method, path = operation.split()
     path = path.format(client_id=1, mailing_id=1, message_id=1)
     if isinstance(body, str):
@@ -27,14 +27,14 @@ async def ask(api: httpx.AsyncClient, operation: str, body: object = None) -> ht
 
 
 @pytest.mark.parametrize("operation", [name for name, shown in EXAMPLES.items() if shown.bodies])
-async def test_every_body_that_is_shown_is_taken(operation: str) -> None:
+async def test_every_example_of_a_body_is_accepted(operation: str) -> None:
     async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/") as api:
         for body in EXAMPLES[operation].bodies.values():
-            answer = await ask(api, operation, body)
-            assert answer.status_code == 503, answer.text  # nothing is wrong with it; there is no database
+            answer = await send(api, operation, body)
+            assert answer.status_code == 503, answer.text  # the body is valid, but there is no database
 
 
-async def test_what_is_answered_is_what_is_shown(api: httpx.AsyncClient) -> None:
+async def test_every_example_of_an_answer_is_what_the_api_answers(api: httpx.AsyncClient) -> None:
     for operation in (
         "POST /api/client/import/",
         "GET /api/client/",
@@ -46,7 +46,7 @@ async def test_what_is_answered_is_what_is_shown(api: httpx.AsyncClient) -> None
         "PATCH /api/mailing/{mailing_id}/",
     ):
         shown = EXAMPLES[operation]
-        answer = await ask(api, operation, next(iter(shown.bodies.values()), None))
+        answer = await send(api, operation, next(iter(shown.bodies.values()), None))
         assert answer.is_success, answer.text
         if isinstance(shown.answer, str):
             assert answer.text == shown.answer
@@ -56,5 +56,5 @@ async def test_what_is_answered_is_what_is_shown(api: httpx.AsyncClient) -> None
 
 
 def without_instant(answer: Mapping[str, object]) -> dict[str, object]:
-    """What is the same each time."""
+    """Return the fields that are the same each time."""
     return {name: value for name, value in answer.items() if name != "created_at"}

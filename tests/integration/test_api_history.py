@@ -1,4 +1,4 @@
-"""GET /api/message/ on a real database: everything that concerned one person."""
+"""GET /api/message/ on a real database: all messages to one person."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ async def send(api: httpx.AsyncClient, number: int, text: str = "hello") -> int:
     return int(answer.json()["id"])
 
 
-async def asked(api: httpx.AsyncClient, **params: object) -> list[dict[str, object]]:
+async def history_of(api: httpx.AsyncClient, **params: object) -> list[dict[str, object]]:
     answer = await api.get("/api/message/", params={name: str(value) for name, value in params.items()})
     assert answer.status_code == 200, answer.text
     items = answer.json()["items"]
@@ -24,7 +24,7 @@ async def asked(api: httpx.AsyncClient, **params: object) -> list[dict[str, obje
     return items
 
 
-async def test_a_message_is_told_of_with_its_mailing_and_its_attempts(
+async def test_the_history_shows_a_message_with_its_mailing_and_its_attempts(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     await add_clients(engine, 2)
@@ -41,7 +41,7 @@ async def test_a_message_is_told_of_with_its_mailing_and_its_attempts(
         " (1, '2030-01-01T09:00:00Z', 'sender-2', 'deferred', 503, 'busy', 9) RETURNING 1",
     )
     mailing = (await api.get(f"/api/mailing/{mailing_id}/")).json()
-    (item,) = await asked(api, client=1)
+    (item,) = await history_of(api, client=1)
     (detail,) = [(await api.get("/api/message/1/")).json()]
     assert item == {
         **detail,
@@ -50,10 +50,10 @@ async def test_a_message_is_told_of_with_its_mailing_and_its_attempts(
     }
     assert item["reason"] == "answer"
     assert [one["outcome"] for one in detail["attempts"]] == ["deferred", "rejected"]
-    assert await asked(api, number="+7 905 000-00-00") == [item]
+    assert await history_of(api, number="+7 905 000-00-00") == [item]
 
 
-async def test_a_message_that_waits_tells_until_when_and_whether_it_is_held_back(
+async def test_a_waiting_message_shows_when_it_is_due_and_if_its_mailing_is_paused(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     await add_clients(engine, 1)
@@ -61,7 +61,7 @@ async def test_a_message_that_waits_tells_until_when_and_whether_it_is_held_back
     await expand_all(engine, mailing_id, settings)
     await query(engine, "UPDATE jobs SET due_at = '2090-01-01T00:00:00Z' RETURNING 1")
     await api.post(f"/api/mailing/{mailing_id}/pause/")
-    (item,) = await asked(api, client=1)
+    (item,) = await history_of(api, client=1)
     assert (item["status"], item["due_at"], item["paused"]) == ("new", "2090-01-01T00:00:00Z", True)
 
 
@@ -71,12 +71,12 @@ async def test_a_plain_acceptance_is_among_the_attempts(api: httpx.AsyncClient, 
         engine,
         "UPDATE messages SET status = 'sent', settled_at = '2030-01-01T10:00:00Z', duration_ms = 7 RETURNING 1",
     )
-    (item,) = await asked(api, number=STRANGER)
+    (item,) = await history_of(api, number=STRANGER)
     assert item["attempts"] == (await api.get("/api/message/1/")).json()["attempts"]
     assert [one["outcome"] for one in item["attempts"]] == ["accepted"]  # type: ignore[attr-defined]
 
 
-async def test_what_went_to_a_number_before_it_was_a_clients_belongs_to_the_client(
+async def test_messages_to_a_number_belong_to_the_client_that_has_it_later(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     first = await send(api, ANNA, "before")
@@ -86,7 +86,7 @@ async def test_what_went_to_a_number_before_it_was_a_clients_belongs_to_the_clie
     await expand_all(engine, mailing_id, settings)
     await send(api, STRANGER)
     for who in ({"number": ANNA}, {"client": 1}):
-        items = await asked(api, **who)
+        items = await history_of(api, **who)
         assert [(one["id"], one["mailing_id"], one["text"]) for one in items] == [
             (second + 1, mailing_id, "hello"),
             (second, None, "after"),
@@ -103,16 +103,16 @@ async def test_pages_show_every_message_once_newest_first(api: httpx.AsyncClient
     assert (len(first["items"]), rest["next"]) == (4, None)
 
 
-async def test_a_deleted_client_is_still_told_of_and_an_unknown_one_is_not(
+async def test_a_deleted_client_has_a_history_and_an_unknown_one_has_none(
     api: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     await add_clients(engine, 2)
     await api.post("/api/message/", json={"client": 1, "text": "hello"})
     await api.delete("/api/client/1/")
-    assert [(one["status"], one["number"]) for one in await asked(api, client=1)] == [("canceled", None)]
-    assert await asked(api, client=2) == []
+    assert [(one["status"], one["number"]) for one in await history_of(api, client=1)] == [("canceled", None)]
+    assert await history_of(api, client=2) == []
     assert (await api.get("/api/message/", params={"client": 3})).status_code == 404
-    assert await asked(api, number=STRANGER) == []
+    assert await history_of(api, number=STRANGER) == []
 
 
 async def test_messages_of_a_deleted_mailing_are_gone(
@@ -122,7 +122,7 @@ async def test_messages_of_a_deleted_mailing_are_gone(
     mailing_id = await add_mailing(engine)
     await expand_all(engine, mailing_id, settings)
     await api.delete(f"/api/mailing/{mailing_id}/")
-    assert await asked(api, client=1) == []
+    assert await history_of(api, client=1) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Idempotency-Key on a real database: a POST that is sent again creates nothing more."""
+"""Idempotency-Key on a real database: a repeated POST creates nothing."""
 
 import asyncio
 from datetime import timedelta
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.planner import reaping
 from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
-from tests.integration.calling import eventually, waits_for_a_lock
+from tests.integration.api_client import eventually, waits_for_a_lock
 from tests.integration.ledger import query
 
 KEY = {"Idempotency-Key": "order 1234"}
@@ -40,12 +40,12 @@ async def test_the_same_request_gets_the_first_answer_again(
     assert first.status_code == 201, first.text
     shown = (await api.get(f"/api/{noun}/1/")).json()
     assert first.json() == {name: shown[name] for name in first.json()}
-    owed = await count(engine, "outbox")
+    entries = await count(engine, "outbox")
     again = await api.post(f"/api/{noun}", json=body, headers=KEY)
     assert (again.status_code, again.content) == (201, first.content)
     assert again.headers["content-type"] == first.headers["content-type"] == "application/json"
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
-    assert (await count(engine, f"{noun}s"), await count(engine, "outbox")) == (1, owed)
+    assert (await count(engine, f"{noun}s"), await count(engine, "outbox")) == (1, entries)
 
 
 @EACH
@@ -94,7 +94,7 @@ async def test_while_the_first_is_under_way_the_others_are_put_off(
     assert (again.status_code, again.content) == (201, (await first).content)
 
 
-async def test_a_refusal_is_not_kept(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+async def test_a_refusal_is_not_stored(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     message = {"client": 1, "text": "hello"}
     assert (await api.post("/api/message/", json=message, headers=KEY)).status_code == 404
     assert await count(engine, "idempotency_keys") == 0
@@ -113,14 +113,14 @@ async def test_after_a_day_a_key_is_new(api: httpx.AsyncClient, engine: AsyncEng
 
 
 @pytest.mark.parametrize("key", [b"", b"a" * 256, b"a\tb", b"a\x7f", "ключ".encode()])
-async def test_a_key_that_cannot_be_is_refused(api: httpx.AsyncClient, engine: AsyncEngine, key: bytes) -> None:
+async def test_an_invalid_key_is_refused(api: httpx.AsyncClient, engine: AsyncEngine, key: bytes) -> None:
     refused = await api.post("/api/message/", json=MESSAGE, headers={b"Idempotency-Key": key})
     assert refused.status_code == 422
     assert [error["field"] for error in refused.json()["errors"]] == ["Idempotency-Key"]
     assert await count(engine, "messages") == 0
 
 
-async def test_a_key_of_255_characters_is_kept(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+async def test_a_key_of_255_characters_is_accepted(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     key = {"Idempotency-Key": "~" * 255}
     for _ in range(2):
         assert (await api.post("/api/message/", json=MESSAGE, headers=key)).status_code == 201

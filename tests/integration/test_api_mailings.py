@@ -14,7 +14,7 @@ from services.planner.settings import PlannerSettings
 from shared.contracts import utc_now
 from shared.database.transactions import transaction
 from shared.statuses import MessageStatus
-from tests.integration.calling import eventually, waits_for_a_lock
+from tests.integration.api_client import eventually, waits_for_a_lock
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 HELLO = {
@@ -39,8 +39,8 @@ async def create(api: httpx.AsyncClient, **fields: object) -> int:
     return mailing_id
 
 
-async def owed(engine: AsyncEngine) -> list[tuple[str, object]]:
-    """What is in the outbox: the events' kinds, and the revisions of stops."""
+async def outbox_of(engine: AsyncEngine) -> list[tuple[str, object]]:
+    """Return the content of the outbox: kinds of events, and revisions of stops."""
     rows = await query(engine, "SELECT exchange, body FROM outbox ORDER BY id")
     bodies = [(exchange, orjson.loads(bytes(body))) for exchange, body in rows]  # type: ignore[call-overload]
     return [
@@ -58,7 +58,7 @@ async def set_state(engine: AsyncEngine, mailing_id: int, state: str) -> None:
     )
 
 
-async def test_a_mailing_is_created_with_its_counters_and_the_planner_is_told(
+async def test_a_mailing_is_created_with_its_counters_and_its_event(
     api: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     created = await api.post("/api/mailing/", json=HELLO, headers={"X-Request-ID": "abc-1"})
@@ -76,7 +76,7 @@ async def test_a_mailing_is_created_with_its_counters_and_the_planner_is_told(
         "finished_at": None,
         "messages_status": NO_MESSAGES,
     }
-    assert await owed(engine) == [("mailing.created", 1)]
+    assert await outbox_of(engine) == [("mailing.created", 1)]
     assert await query(engine, "SELECT request_id FROM mailings") == [("abc-1",)]
     assert b'"abc-1"' in (await query(engine, "SELECT body FROM outbox"))[0][0]  # type: ignore[operator]
     shown = (await api.get("/api/mailing/1/")).json()
@@ -145,7 +145,7 @@ async def test_a_wrong_value_is_refused_with_its_field(
         assert refused.status_code == 422, refused.text
         assert [error["field"] for error in refused.json()["errors"]] == [field]
     assert (await api.get(f"/api/mailing/{mailing_id}/")).json() == before
-    assert len(await owed(engine)) == 1
+    assert len(await outbox_of(engine)) == 1
     assert await query(engine, "SELECT count(*) FROM mailings") == [(1,)]
 
 
@@ -161,7 +161,7 @@ async def test_pages_show_the_newest_first_and_no_deleted_mailing(api: httpx.Asy
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_a_change_leaves_the_rest_and_tells_the_planner(
+async def test_a_change_leaves_the_rest_and_publishes_an_event(
     api: httpx.AsyncClient, engine: AsyncEngine, method: str
 ) -> None:
     path = f"/api/mailing/{await create(api)}/"
@@ -170,7 +170,7 @@ async def test_a_change_leaves_the_rest_and_tells_the_planner(
     assert changed.json() == {**_without_messages(before), "starts_at": "2020-01-01T00:00:00Z"}
     again = await api.request(method, path, json=(await api.get(path)).json())
     assert (again.status_code, again.json()) == (200, changed.json())
-    assert await owed(engine) == [("mailing.created", 1), ("mailing.changed", 1)]
+    assert await outbox_of(engine) == [("mailing.created", 1), ("mailing.changed", 1)]
 
 
 async def test_everything_of_a_scheduled_mailing_can_change_at_once(api: httpx.AsyncClient) -> None:
@@ -205,7 +205,7 @@ DAYTIME = {"from": "09:00", "until": "21:00"}
 NIGHT = {"from": "21:00", "until": "00:00"}
 
 
-async def test_a_window_and_a_rate_are_kept_changed_and_taken_away(api: httpx.AsyncClient) -> None:
+async def test_a_window_and_a_rate_are_stored_changed_and_removed(api: httpx.AsyncClient) -> None:
     path = f"/api/mailing/{await create(api, window=DAYTIME, rate=0.1)}/"
     for change, window, rate in (
         ({"text": "bye"}, DAYTIME, 0.1),
@@ -221,7 +221,7 @@ async def test_a_window_and_a_rate_are_kept_changed_and_taken_away(api: httpx.As
     assert (unchanged.status_code, unchanged.json()) == (200, changed)
 
 
-async def test_another_window_of_a_running_mailing_calls_back_what_is_out_and_plans_the_rest_anew(
+async def test_another_window_of_a_running_mailing_recalls_its_jobs_and_plans_the_rest_anew(
     api: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     mailing_id, other = await create(api, window=DAYTIME), await create(api, window=DAYTIME)
@@ -241,7 +241,7 @@ async def test_another_window_of_a_running_mailing_calls_back_what_is_out_and_pl
     assert await jobs_to_replan(engine) == []
     await api.patch(path, json={"window": NIGHT})
     assert await jobs_to_replan(engine) == [(1, True), (3, True)]
-    assert (await owed(engine))[2:] == [
+    assert (await outbox_of(engine))[2:] == [
         ("stop", {"1": 1}),  # for the rate: there was none before
         ("mailing.changed", 1),
         ("stop", {"1": 2}),
@@ -250,11 +250,11 @@ async def test_another_window_of_a_running_mailing_calls_back_what_is_out_and_pl
 
 
 async def jobs_to_replan(engine: AsyncEngine) -> Sequence[tuple[object, ...]]:
-    """The jobs whose opening is over, and whether they are due."""
+    """Return the jobs whose opening is over, and if they are due."""
     return await query(engine, "SELECT id, due_at <= now() FROM jobs WHERE send_before <= now() ORDER BY id")
 
 
-async def test_only_a_lower_rate_calls_back_what_is_out(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+async def test_only_a_lower_rate_recalls_jobs(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     mailing_id = await create(api, rate=10)
     await set_state(engine, mailing_id, "running")
     for rate, revision in ((11, 0), (None, 0), (12, 1), (10, 2), (10.5, 2)):
@@ -263,9 +263,7 @@ async def test_only_a_lower_rate_calls_back_what_is_out(api: httpx.AsyncClient, 
 
 
 @pytest.mark.parametrize("state", ["finished", "canceled"])
-async def test_a_mailing_that_is_over_cannot_change(
-    api: httpx.AsyncClient, engine: AsyncEngine, state: str
-) -> None:
+async def test_an_ended_mailing_cannot_change(api: httpx.AsyncClient, engine: AsyncEngine, state: str) -> None:
     mailing_id = await create(api)
     await set_state(engine, mailing_id, state)
     for change in ({"text": "bye"}, {"starts_at": "2020-01-01T00:00"}, {"expired_at": "2091-01-01T00:00"}):
@@ -278,7 +276,7 @@ async def test_a_mailing_that_is_over_cannot_change(
         assert state in refused.json()["detail"]
 
 
-async def test_what_is_decided_on_is_what_is_there_when_it_is_written(
+async def test_a_change_is_decided_on_the_state_that_it_writes_to(
     api: httpx.AsyncClient, database_url: str
 ) -> None:
     path = f"/api/mailing/{await create(api)}/"
@@ -294,7 +292,7 @@ async def test_what_is_decided_on_is_what_is_there_when_it_is_written(
     assert (await api.get(path)).json()["filter"] == HELLO["filter"]
 
 
-async def test_a_deleted_mailing_is_seen_nowhere(
+async def test_a_deleted_mailing_is_not_shown(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     await add_clients(engine, 1)
@@ -303,7 +301,7 @@ async def test_a_deleted_mailing_is_seen_nowhere(
     path = f"/api/mailing/{mailing_id}/"
     deleted = await api.delete(path)
     assert (deleted.status_code, deleted.content) == (204, b"")
-    assert await owed(engine) == [("stop", {str(mailing_id): 1}), ("mailing.deleted", mailing_id)]
+    assert await outbox_of(engine) == [("stop", {str(mailing_id): 1}), ("mailing.deleted", mailing_id)]
     assert await query(engine, "SELECT state, revision, stopped_at IS NULL, finished_at FROM mailings") == [
         ("deleted", 1, False, None)
     ]
@@ -327,13 +325,13 @@ async def test_pausing_and_resuming_twice_is_doing_it_once(api: httpx.AsyncClien
         answer = await api.post(f"{path}{control}")
         assert (answer.status_code, answer.json()["paused"]) == (200, paused)
     assert (await api.get(path)).json()["paused"] is False
-    assert (await owed(engine))[1:] == [
+    assert (await outbox_of(engine))[1:] == [
         ("stop", {"1": 1}),
         ("mailing.stopped", 1),
         ("mailing.resumed", 1),
     ]
     await api.post(f"{path}pause/")
-    assert ("stop", {"1": 2}) in await owed(engine)
+    assert ("stop", {"1": 2}) in await outbox_of(engine)
 
 
 async def test_a_paused_mailing_can_be_canceled_and_stays_so(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
@@ -343,7 +341,7 @@ async def test_a_paused_mailing_can_be_canceled_and_stays_so(api: httpx.AsyncCli
         answer = await api.post(f"{path}cancel/")
         assert answer.status_code == 200
         assert (answer.json()["state"], answer.json()["paused"]) == ("canceled", False)
-    assert [kind for kind, _ in await owed(engine)] == [
+    assert [kind for kind, _ in await outbox_of(engine)] == [
         "mailing.created",
         *("stop", "mailing.stopped") * 2,
     ]
@@ -408,7 +406,7 @@ async def test_pages_of_messages_show_every_one_once(
     assert (await api.get("/api/mailing/99/messages/")).status_code == 404
 
 
-async def test_a_message_tells_of_its_attempts(
+async def test_a_message_shows_its_attempts(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     await add_clients(engine, 4)

@@ -1,4 +1,4 @@
-"""The API while a server is away, and when it comes back."""
+"""The API while a server is away, and after its return."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from shared.broker.connection import close, connect
 from shared.contracts import EVENT, STOPS
 from shared.topology import CONTROL, EVENTS, declare
 from tests.e2e.system import until
-from tests.integration.calling import (
+from tests.integration.api_client import (
     NOWHERE,
     address_of_broker,
     address_of_database,
@@ -58,7 +58,7 @@ def is_unavailable(answer: httpx.Response) -> bool:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
-async def test_without_a_database_whatever_needs_it_says_when_to_come_back(
+async def test_without_a_database_every_route_that_needs_it_answers_503_with_retry_after(
     method: str, path: str, body: object
 ) -> None:
     async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", NO_BROKER) as api:
@@ -69,7 +69,7 @@ async def test_without_a_database_whatever_needs_it_says_when_to_come_back(
         assert (await api.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_a_frozen_database_holds_nobody_up_for_long(database_url: str, clean_database: None) -> None:
+async def test_a_frozen_database_delays_no_answer_for_long(database_url: str, clean_database: None) -> None:
     async with (
         wire_to(address_of_database(database_url)) as wire,
         api_on(with_address(database_url, wire.address), NO_BROKER, patience=timedelta(seconds=0.5)) as api,
@@ -82,7 +82,7 @@ async def test_a_frozen_database_holds_nobody_up_for_long(database_url: str, cle
             *(api.request(method, path, json=body) for method, path, body in REQUESTS * 3)
         )
         assert all(is_unavailable(answer) for answer in answers)
-        assert time.monotonic() - began < 4  # the ping of /readyz has a patience of its own: 2 s
+        assert time.monotonic() - began < 4  # the ping of /readyz waits for 2 s at most
         assert (await api.get("/healthz")).status_code == 200
         wire.thaw()
         path = f"/api/mailing/{mailing.json()['id']}/"
@@ -143,8 +143,10 @@ async def test_the_victim_of_a_deadlock_tries_again(database_url: str, clean_dat
             await psycopg.AsyncConnection.connect(database_url) as other,
             await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watch,
         ):
-            # The deletion locks the mailing and waits for the outbox, which we have; then we ask for the mailing.
-            await other.execute("SET deadlock_timeout = '10s'")  # who looks first is the victim: not we
+            # The deletion locks the mailing and waits for the outbox, which we hold. Then we wait for the mailing.
+            await other.execute(
+                "SET deadlock_timeout = '10s'"
+            )  # the one that checks first is the victim, and that is not us
             await other.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")
             deletion = asyncio.create_task(api.delete("/api/mailing/1/"))
             await eventually(lambda: waits_for_a_lock(watch))
@@ -154,25 +156,25 @@ async def test_the_victim_of_a_deadlock_tries_again(database_url: str, clean_dat
 
 
 async def test_events_and_stops_reach_rabbitmq_at_once_and_leave_the_outbox(
-    database_url: str, broker_url: str, engine: AsyncEngine, heard: dict[str, AbstractQueue]
+    database_url: str, broker_url: str, engine: AsyncEngine, queues: dict[str, AbstractQueue]
 ) -> None:
     async with api_on(database_url, broker_url) as api:
         await api.post("/api/mailing/", json=HELLO, headers={"X-Request-ID": "abc"})
-        created = EVENT.validate_json(await _next(heard[EVENTS]))
+        created = EVENT.validate_json(await _next(queues[EVENTS]))
         assert (created.kind, created.mailing_id, created.request_id) == ("mailing.created", 1, "abc")
         began = time.monotonic()
         for revision in range(1, 6):
             await api.post("/api/mailing/1/pause/")
-            assert STOPS.validate_json(await _next(heard[CONTROL])).revisions == {1: revision}
-            assert EVENT.validate_json(await _next(heard[EVENTS])).kind == "mailing.stopped"
+            assert STOPS.validate_json(await _next(queues[CONTROL])).revisions == {1: revision}
+            assert EVENT.validate_json(await _next(queues[EVENTS])).kind == "mailing.stopped"
             await api.post("/api/mailing/1/resume/")
-            assert EVENT.validate_json(await _next(heard[EVENTS])).kind == "mailing.resumed"
+            assert EVENT.validate_json(await _next(queues[EVENTS])).kind == "mailing.resumed"
         assert time.monotonic() - began < 5, "the relay was woken: just looking every second, it would take ten"
         assert (await api.get("/readyz")).json()["broker"] == "ok"
     assert await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
 
 
-async def test_the_broker_is_connected_to_before_there_is_anything_to_tell_it(
+async def test_the_broker_is_connected_before_there_is_anything_to_publish(
     database_url: str, broker_url: str, clean_database: None
 ) -> None:
     async def broker_is_there() -> bool | None:
@@ -182,17 +184,17 @@ async def test_the_broker_is_connected_to_before_there_is_anything_to_tell_it(
         await eventually(broker_is_there)
 
 
-async def test_requests_are_accepted_while_rabbitmq_is_away_and_it_hears_of_them_later(
-    database_url: str, broker_url: str, engine: AsyncEngine, heard: dict[str, AbstractQueue]
+async def test_requests_are_accepted_while_rabbitmq_is_away_and_their_events_are_published_later(
+    database_url: str, broker_url: str, engine: AsyncEngine, queues: dict[str, AbstractQueue]
 ) -> None:
     async with (
         wire_to(address_of_broker(broker_url)) as wire,
         api_on(database_url, with_address(broker_url, wire.address)) as api,
     ):
         await api.post("/api/mailing/", json=HELLO)
-        assert EVENT.validate_json(await _next(heard[EVENTS])).mailing_id == 1
+        assert EVENT.validate_json(await _next(queues[EVENTS])).mailing_id == 1
 
-        async def confirmed() -> bool:  # which comes after it is heard
+        async def confirmed() -> bool:  # RabbitMQ confirms after it delivers
             return await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
 
         await until(confirmed, timeout=10, what="RabbitMQ has confirmed the first event")
@@ -203,14 +205,14 @@ async def test_requests_are_accepted_while_rabbitmq_is_away_and_it_hears_of_them
         assert (ready.status_code, ready.json()["broker"]) == (200, "unavailable")
         assert await query(engine, "SELECT count(*) FROM outbox") == [(3,)]
         await wire.connect()
-        events = [EVENT.validate_json(await _next(heard[EVENTS])) for _ in range(3)]
+        events = [EVENT.validate_json(await _next(queues[EVENTS])) for _ in range(3)]
         assert [event.mailing_id for event in events] == [2, 3, 4]
     assert await query(engine, "SELECT count(*) FROM outbox") == [(0,)]
 
 
 @pytest.fixture
-async def heard(broker_url: str, clean_database: None) -> AsyncIterator[dict[str, AbstractQueue]]:
-    """Queues of our own for what goes to the planners and to the senders."""
+async def queues(broker_url: str, clean_database: None) -> AsyncIterator[dict[str, AbstractQueue]]:
+    """Return queues for the events of the planners and the stops of the senders, by exchange."""
     connection = await connect(SecretStr(broker_url), "tests")
     channel = await connection.channel()
     await declare(channel)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.integration.calling import NOWHERE, api_on
+from tests.integration.api_client import NOWHERE, api_on
 from tests.integration.ledger import query
 
 HELLO = {
@@ -17,7 +17,7 @@ HELLO = {
 
 
 async def add(engine: AsyncEngine, code: int, zone: str, count: int, tag: str = "#t") -> None:
-    """Clients of one zone and code."""
+    """Add clients of one zone and code."""
     ((already,),) = await query(engine, "SELECT count(*) FROM clients")
     assert isinstance(already, int)
     await query(
@@ -38,7 +38,7 @@ async def preview(api: httpx.AsyncClient, **fields: object) -> dict[str, object]
     return found
 
 
-async def test_a_preview_counts_the_audience_and_foresees_the_end(
+async def test_a_preview_counts_the_audience_and_forecasts_the_end(
     api: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     await add(engine, 905, "Europe/Moscow", 30)
@@ -68,9 +68,7 @@ async def test_a_preview_leaves_nothing_behind(api: httpx.AsyncClient, engine: A
         assert await query(engine, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-async def test_without_a_rate_and_a_window_nothing_stands_in_the_way(
-    api: httpx.AsyncClient, engine: AsyncEngine
-) -> None:
+async def test_without_a_rate_and_a_window_nobody_is_late(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     assert await preview(api, window=None) == {
         "recipients": 0,
         "by_zone": {},
@@ -97,7 +95,7 @@ async def test_the_sample_is_spread_over_zones_and_codes(api: httpx.AsyncClient,
 
 
 @pytest.mark.parametrize(
-    ("whom", "ids"),
+    ("audience", "ids"),
     [
         ({"code": [905, 906]}, [1, 2, 3]),
         ({"code": [905], "tag": ["#t"]}, [1]),
@@ -106,20 +104,20 @@ async def test_the_sample_is_spread_over_zones_and_codes(api: httpx.AsyncClient,
         ("#y", []),
     ],
 )
-async def test_a_preview_takes_whom_the_filter_takes(
-    api: httpx.AsyncClient, engine: AsyncEngine, whom: object, ids: list[int]
+async def test_a_preview_counts_the_clients_of_the_filter(
+    api: httpx.AsyncClient, engine: AsyncEngine, audience: object, ids: list[int]
 ) -> None:
     await add(engine, 905, "Europe/Moscow", 1)
     await add(engine, 906, "Asia/Omsk", 1)
     await add(engine, 905, "Europe/Moscow", 1, tag="#x")
     await add(engine, 907, "Asia/Omsk", 1, tag="#x")
-    found = await preview(api, filter=whom)
+    found = await preview(api, filter=audience)
     assert isinstance(found["sample"], list)
     assert ([client["id"] for client in found["sample"]], found["recipients"]) == (ids, len(ids))
 
 
 @pytest.mark.parametrize(("rate", "reckoned"), [(None, 20), (5, 5), (50, 20)])
-async def test_the_lower_of_the_limits_is_reckoned_with(
+async def test_the_forecast_uses_the_lower_limit(
     database_url: str, clean_database: None, rate: float | None, reckoned: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAILING_PROVIDER_RATE", "20")
@@ -137,7 +135,7 @@ async def test_the_lower_of_the_limits_is_reckoned_with(
         ({"window": {"from": "09:00", "until": "09:00"}}, "window.until"),
     ],
 )
-async def test_what_cannot_be_made_cannot_be_previewed(
+async def test_an_invalid_mailing_has_no_preview(
     api: httpx.AsyncClient, wrong: dict[str, object], field: str
 ) -> None:
     refused = await api.post("/api/mailing/preview/", json={**HELLO, **wrong})

@@ -1,4 +1,4 @@
-"""`python -m services.api`, as it is run: over real HTTP, with signals."""
+"""The process `python -m services.api`: over real HTTP, with signals."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import orjson
 import psycopg
 import pytest
 
-from tests.integration.calling import NOWHERE, eventually, waits_for_a_lock
+from tests.integration.api_client import NOWHERE, eventually, waits_for_a_lock
 
 HELLO = {
     "starts_at": "2090-01-31T10:00:00Z",
@@ -42,12 +42,12 @@ async def process(**settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
 async def serving(
     database_url: str, **settings: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
-    """A process that listens, and a client of it."""
+    """Start a process, and yield it with a client when it listens."""
     settings |= {"database_url": database_url, "broker_url": f"amqp://{NOWHERE}/", "api_port": "0"}
     async with process(**settings) as started:
         async with asyncio.timeout(30):
             port = (await _logged(started, "api_started"))["port"]
-        # What is logged from now on is read, lest the pipe fill.
+        # The rest of the log is read, too. Otherwise the pipe fills.
         assert started.stderr is not None
         reading = asyncio.create_task(started.stderr.read())
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
@@ -74,7 +74,7 @@ async def test_a_request_under_way_is_finished_after_sigterm(database_url: str, 
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_that_is_far_too_long_is_answered_and_not_cut_off(
+async def test_a_body_that_is_far_too_long_is_answered_before_the_connection_closes(
     database_url: str, clean_database: None, announced: bool
 ) -> None:
     async def chunks() -> AsyncIterator[bytes]:
@@ -143,7 +143,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
         ),
     ],
 )
-async def test_a_slow_caller_is_cut_off(
+async def test_the_connection_of_a_slow_caller_is_closed(
     database_url: str, clean_database: None, begin: bytes, drip: bytes, statuses: list[int]
 ) -> None:
     async with serving(database_url, api_read_timeout="0.3") as (_, api):
@@ -215,7 +215,7 @@ async def _logged(started: asyncio.subprocess.Process, event: str) -> dict[str, 
 
 
 async def _drip(url: httpx.URL, begin: bytes, drip: bytes) -> bytes:
-    """Sends `begin`, then `drip` again and again until the other side hangs up; what it answered."""
+    """Send `begin`, then `drip` again and again until the other side closes; return its answer."""
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(begin)
     answer = bytearray()
@@ -240,6 +240,6 @@ async def _refuses(base_url: str) -> bool | None:
             await other.get("/healthz")
         except httpx.ConnectError:
             return True
-        except httpx.TransportError:  # taken and dropped in the instant in which it stopped to listen
+        except httpx.TransportError:  # accepted and closed in the instant in which it stopped to listen
             pass
     return None

@@ -1,4 +1,4 @@
-"""POST /api/mailing/{id}/retry/ on a real database: what it notes down for the planner."""
+"""POST /api/mailing/{id}/retry/ on a real database: the request that it stores for the planner."""
 
 import httpx
 import pytest
@@ -10,7 +10,7 @@ LATER = "2090-01-31T10:00:00Z"
 
 
 async def add_ended(engine: AsyncEngine, state: str = "finished", *, failed: int = 2, expired: int = 1) -> int:
-    """A mailing in that state, of whose messages some were not sent."""
+    """Add a mailing in that state, some of whose messages were not sent."""
     mailing_id = await add_mailing(engine)
     await query(
         engine,
@@ -55,9 +55,7 @@ async def test_a_finished_mailing_runs_again(api: httpx.AsyncClient, engine: Asy
     assert await outbox(engine) == [("mailing.events", "mailing.changed")]
 
 
-async def test_what_is_asked_for_while_the_planner_is_at_it_is_added(
-    api: httpx.AsyncClient, engine: AsyncEngine
-) -> None:
+async def test_a_second_retry_adds_to_one_that_is_under_way(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     mailing_id = await add_ended(engine)
     await retry(api, mailing_id, "failed")
     await query(engine, "UPDATE mailings SET retried_to = 50, retry_ended_by = '2020-01-01' RETURNING 1")
@@ -76,7 +74,7 @@ async def test_nothing_to_retry_changes_nothing(api: httpx.AsyncClient, engine: 
 
 
 @pytest.mark.parametrize(("end", "recalled"), [("2090-01-31T10:00:00Z", False), ("2085-01-01T00:00:00Z", True)])
-async def test_an_earlier_end_of_a_running_mailing_recalls_what_is_out(
+async def test_an_earlier_end_of_a_running_mailing_recalls_its_jobs(
     api: httpx.AsyncClient, engine: AsyncEngine, end: str, recalled: bool
 ) -> None:
     mailing_id = await add_ended(engine, "running")
@@ -88,16 +86,16 @@ async def test_an_earlier_end_of_a_running_mailing_recalls_what_is_out(
 
 
 @pytest.mark.parametrize(
-    ("state", "status", "said"),
+    ("state", "status", "detail"),
     [("scheduled", 409, "has not started"), ("canceled", 409, "is canceled"), ("deleted", 404, "no mailing")],
 )
 async def test_a_mailing_that_does_not_run_cannot_be_retried(
-    api: httpx.AsyncClient, engine: AsyncEngine, state: str, status: int, said: str
+    api: httpx.AsyncClient, engine: AsyncEngine, state: str, status: int, detail: str
 ) -> None:
     mailing_id = await add_ended(engine, state)
     before = await noted(engine)
     refused = await retry(api, mailing_id, "failed")
-    assert (refused.status_code, said in refused.json()["detail"]) == (status, True)
+    assert (refused.status_code, detail in refused.json()["detail"]) == (status, True)
     assert await noted(engine) == before
 
 

@@ -1,4 +1,4 @@
-"""CSV in and out of the running application."""
+"""Import and export of CSV by the running application."""
 
 import asyncio
 import csv
@@ -29,7 +29,9 @@ async def upload(api: httpx.AsyncClient, content: bytes) -> dict[str, object]:
     return dict(answer.json())
 
 
-async def test_new_clients_are_added_others_changed_or_left_and_wrong_rows_told(api: httpx.AsyncClient) -> None:
+async def test_new_clients_are_added_others_changed_or_left_and_wrong_rows_reported(
+    api: httpx.AsyncClient,
+) -> None:
     first = await upload(api, file_of((79050000001, "#a", MOSCOW), (79050000002, "#a", MOSCOW)))
     assert first == {
         **{"rows": 2, "added": 2, "changed": 0, "unchanged": 0, "repeated": 0, "rejected": 0},
@@ -89,7 +91,7 @@ async def test_a_repeated_import_is_another_one_whatever_its_key_and_changes_not
 async def test_an_upload_that_breaks_off_changes_nothing(api: httpx.AsyncClient) -> None:
     async def breaking() -> AsyncIterator[bytes]:
         yield file_of((79050000001, "#a", MOSCOW))
-        raise ClientDisconnect  # as Starlette says it
+        raise ClientDisconnect  # Starlette raises this
 
     answer = await api.post("/api/client/import/", content=breaking(), headers=CSV)
     assert answer.status_code == 422  # which nobody reads
@@ -104,7 +106,7 @@ async def test_two_imports_at_once_both_come_through(api: httpx.AsyncClient) -> 
     assert {one["changed"], other["changed"]} == {0, 2_000}
 
 
-async def test_one_transfer_too_many_is_told_when_to_come_back_and_holds_nobody_else_up(
+async def test_one_transfer_too_many_is_refused_with_retry_after_and_delays_nobody_else(
     api: httpx.AsyncClient,
 ) -> None:
     over = asyncio.Event()
@@ -147,13 +149,15 @@ async def test_one_transfer_too_many_is_told_when_to_come_back_and_holds_nobody_
         (file_of((79050000001, "#a", MOSCOW)), "text/plain"),
     ],
 )
-async def test_what_is_no_csv_of_clients_is_refused(api: httpx.AsyncClient, content: bytes, kind: str) -> None:
+async def test_a_body_that_is_no_csv_of_clients_is_refused(
+    api: httpx.AsyncClient, content: bytes, kind: str
+) -> None:
     answer = await api.post("/api/client/import/", content=content, headers={"Content-Type": kind})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "body"
 
 
-async def test_a_mailings_messages_are_exported_as_they_stand(
+async def test_a_mailings_messages_are_exported_as_they_are(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
     settings = settings.model_copy(update={"chunk_size": 1})
@@ -197,7 +201,7 @@ async def test_a_mailings_messages_are_exported_as_they_stand(
     ]
 
 
-async def test_the_export_of_a_mailing_without_messages_is_but_a_header(api: httpx.AsyncClient) -> None:
+async def test_the_export_of_a_mailing_without_messages_is_a_header(api: httpx.AsyncClient) -> None:
     sent = await api.post("/api/message/", json={"number": 79990000001, "text": "hello"})
     assert sent.status_code == 201
     body = {"starts_at": "2020-01-01", "expired_at": "2099-01-01T00:00", "text": "x", "filter": "#a"}

@@ -20,7 +20,7 @@ from shared.contracts import JOB, Job, utc_now
 from shared.database.transactions import transaction
 from shared.ledger.origin import NO_ORIGIN
 from shared.topology import SENDER_JOBS
-from tests.integration.calling import eventually
+from tests.integration.api_client import eventually
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
 NUMBER = 79_050_000_000

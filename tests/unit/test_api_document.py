@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows of every operation, and that it holds."""
+"""The OpenAPI document: every operation has examples, and they fit their schemas."""
 
 import os
 import subprocess
@@ -23,14 +23,14 @@ OPERATIONS = {
 
 
 class Shown(NamedTuple):
-    """An example, and the schema beside it."""
+    """Example with its schema."""
 
     schema: Node
     example: object
 
 
 def shown_at(node: Node) -> Iterator[Shown]:
-    """By a media type, a parameter, a header, or a schema itself."""
+    """Yield the examples of a media type, a parameter, a header, or a schema."""
     schema, examples = node.get("schema", node), node.get("examples", [])
     if "example" in node:
         yield Shown(schema, node["example"])
@@ -39,7 +39,7 @@ def shown_at(node: Node) -> Iterator[Shown]:
 
 
 def shown_within(node: object) -> Iterator[Shown]:
-    """Anywhere in this part of the document."""
+    """Yield all examples in this part of the document."""
     if isinstance(node, dict):
         yield from shown_at(node)
         for name, inner in node.items():
@@ -51,26 +51,26 @@ def shown_within(node: object) -> Iterator[Shown]:
 
 
 def fits(shown: Shown) -> bool:
-    """In the document, which the schema may refer to."""
+    """Return True if the example fits its schema, which may refer to the document."""
     whole = {**shown.schema, "components": DOCUMENT["components"]}
     return jsonschema_rs.validator_for(whole, validate_formats=True).is_valid(shown.example)
 
 
 def contents(operation: Node) -> Iterator[Node]:
-    """Of its body, and of its success."""
+    """Yield the media types of its body, and of its success."""
     yield from operation.get("requestBody", {}).get("content", {}).values()
     [success] = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
     yield from success.get("content", {}).values()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_operation_shows_what_it_takes_and_what_it_answers(operation: str) -> None:
+def test_every_operation_has_examples_of_its_body_and_of_its_answer(operation: str) -> None:
     found = [[*shown_at(content)] for content in contents(OPERATIONS[operation])]
     assert all(found)
     assert found or operation.startswith("DELETE ")
 
 
-def test_no_example_is_of_an_operation_that_is_no_more() -> None:
+def test_every_example_is_of_an_existing_operation() -> None:
     assert EXAMPLES.keys() <= OPERATIONS.keys()
 
 

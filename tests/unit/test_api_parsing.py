@@ -1,4 +1,4 @@
-"""What callers write → what is kept: numbers, zones, instants, filters."""
+"""Parsing of the values that callers write: numbers, zones, instants, filters."""
 
 import time
 from contextlib import suppress
@@ -26,7 +26,7 @@ def normalised(given: object) -> NormalisedFilter:
 
 
 @given(numbers)
-def test_a_number_is_taken_as_integer_and_as_digits(number: int) -> None:
+def test_a_number_may_be_an_integer_or_digits(number: int) -> None:
     assert parse_number(number) == parse_number(str(number)) == parse_number(f"+{number}") == number
 
 
@@ -61,7 +61,7 @@ def test_the_usual_way_to_write_a_number_is_understood() -> None:
         [79057003050],
     ],
 )
-def test_what_is_no_russian_number_is_refused(given: object) -> None:
+def test_a_number_that_is_not_russian_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match="7XXXXXXXXXX"):
         parse_number(given)
 
@@ -79,7 +79,7 @@ def test_every_known_zone_can_be_loaded() -> None:
 
 
 @pytest.mark.parametrize("zone", ["", "Moscow", "europe/moscow", "../../etc/passwd", "Factory", "localtime", "\0"])
-def test_what_is_no_zone_is_refused(zone: str) -> None:
+def test_an_unknown_zone_is_refused(zone: str) -> None:
     with pytest.raises(ValueError, match="IANA"):
         parse_zone(zone)
 
@@ -132,7 +132,7 @@ def test_the_time_zone_of_the_host_means_nothing(monkeypatch: pytest.MonkeyPatch
         None,
     ],
 )
-def test_what_is_no_instant_is_refused(given: object) -> None:
+def test_an_invalid_instant_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match=r"must be a date and a time|is not a date and time that exists"):
         parse_instant(given)
 
@@ -159,7 +159,7 @@ def test_parsing_an_instant_never_fails_in_another_way(given: str) -> None:
         ({"code": None, "tag": ["a"]}, {"tag": ["a"]}),
     ],
 )
-def test_a_filter_is_kept_in_one_form(given: object, kept: object) -> None:
+def test_a_filter_is_stored_in_one_form(given: object, kept: object) -> None:
     assert normalised(given) == kept
     assert normalised(normalised(given)) == kept
 

@@ -1,4 +1,4 @@
-"""What may be done to a mailing, in which state and at which times."""
+"""Rules of what a user may do with a mailing, by its state and times."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -109,7 +109,7 @@ def test_a_live_mailing_can_be_paused_and_canceled(state: MailingState) -> None:
 
 
 @pytest.mark.parametrize("state", OVER)
-def test_there_is_nothing_to_pause_in_a_mailing_that_is_over(state: MailingState) -> None:
+def test_there_is_nothing_to_pause_in_an_ended_mailing(state: MailingState) -> None:
     with pytest.raises(StateForbids, match=state):
         check_pausable(mailing(state))
 
@@ -120,7 +120,7 @@ def test_a_finished_mailing_cannot_be_canceled_and_a_canceled_one_is() -> None:
         check_cancelable(mailing(MailingState.FINISHED))
 
 
-def test_an_earlier_end_or_a_later_start_calls_back_what_is_out() -> None:
+def test_an_earlier_end_or_a_later_start_recalls_jobs() -> None:
     running = mailing(MailingState.RUNNING)
     assert narrows(running, {"expired_at": NOW + HOUR}, NOW)
     assert narrows(running, {"starts_at": NOW + HOUR}, NOW)
@@ -128,7 +128,7 @@ def test_an_earlier_end_or_a_later_start_calls_back_what_is_out() -> None:
     assert not narrows(mailing(), {"expired_at": NOW + HOUR}, NOW), "nothing is out before the start"
 
 
-def test_a_window_and_a_rate_can_change_after_the_start_and_be_taken_away() -> None:
+def test_a_window_and_a_rate_can_change_after_the_start_and_be_removed() -> None:
     running = mailing(MailingState.RUNNING, window=DAYTIME, rate=5)
     assert find_changes(running, {"window": DAYTIME, "rate": 5.0}, NOW) == {}
     assert find_changes(running, {"window": None, "rate": None}, NOW) == {"window": None, "rate": None}
@@ -136,7 +136,7 @@ def test_a_window_and_a_rate_can_change_after_the_start_and_be_taken_away() -> N
     assert find_changes(running, {"window": night, "rate": 6.0}, NOW) == {"window": night, "rate": 6.0}
 
 
-def test_another_window_or_a_lower_rate_calls_back_what_is_out() -> None:
+def test_another_window_or_a_lower_rate_recalls_jobs() -> None:
     running = mailing(MailingState.RUNNING, window=DAYTIME, rate=5)
     assert narrows(running, {"window": None}, NOW)
     assert narrows(mailing(MailingState.RUNNING), {"window": DAYTIME}, NOW)
@@ -148,14 +148,14 @@ def test_another_window_or_a_lower_rate_calls_back_what_is_out() -> None:
 
 
 @pytest.mark.parametrize("state", [MailingState.RUNNING, MailingState.FINISHED])
-def test_what_has_started_and_is_not_canceled_can_be_retried_until_an_end_to_come(state: MailingState) -> None:
+def test_a_started_mailing_that_is_not_canceled_can_be_retried_until_a_future_end(state: MailingState) -> None:
     check_retriable(mailing(state), NOW + HOUR, NOW)
     with pytest.raises(Invalid, match="past"):
         check_retriable(mailing(state), NOW, NOW)
 
 
 @pytest.mark.parametrize("state", [MailingState.SCHEDULED, MailingState.CANCELED])
-def test_what_has_not_started_or_is_canceled_cannot_be_retried(state: MailingState) -> None:
+def test_a_mailing_that_has_not_started_or_is_canceled_cannot_be_retried(state: MailingState) -> None:
     with pytest.raises(StateForbids):
         check_retriable(mailing(state), NOW + HOUR, NOW)
 

@@ -1,4 +1,4 @@
-"""CSV in pieces → clients, and what is wrong with the rows that are none."""
+"""Parsing of CSV in pieces: clients, and rejected rows."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def test_fields_in_quotation_marks_may_hold_anything() -> None:
     assert parser.rejected == []
 
 
-def test_what_is_wrong_is_said_with_its_line_and_stops_nothing() -> None:
+def test_a_wrong_row_is_rejected_with_its_line_and_the_others_are_imported() -> None:
     rows, parser = parse(
         "number,tag,zone\n"
         f"8905,#a,{MOSCOW}\n"
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_said_with_its_line_and_stops_nothing() -> None:
     ]
 
 
-def test_what_is_not_utf8_and_a_nul_are_rejected() -> None:
+def test_invalid_utf8_and_a_nul_are_rejected() -> None:
     head = b"number,tag,zone\n"
     rows, parser = parse(head + b"79050000001,\xff,Europe/Moscow\n79050000002,a\0b,Europe/Moscow\n")
     assert rows == []
@@ -76,7 +76,7 @@ def test_a_quotation_mark_that_is_not_closed_costs_its_line_only() -> None:
     assert [one.line for one in parser.rejected] == [2]
 
 
-def test_reasons_are_bounded_and_all_are_counted() -> None:
+def test_all_rejected_rows_are_counted_and_the_first_are_listed() -> None:
     _, parser = parse("number,tag,zone\n" + "x,y,z\n" * (MAX_REJECTIONS + 500))
     assert len(parser.rejected) == MAX_REJECTIONS
     assert parser.rejected_count == MAX_REJECTIONS + 500
@@ -85,7 +85,7 @@ def test_reasons_are_bounded_and_all_are_counted() -> None:
 @pytest.mark.parametrize(
     "content", ["", "number,tag\n", "79050000001,#a,Europe/Moscow\n", "number,tag,zone,zone\n"]
 )
-def test_without_the_header_nothing_is_taken(content: str) -> None:
+def test_without_the_header_nothing_is_imported(content: str) -> None:
     with pytest.raises(Invalid):
         parse(content)
 
@@ -107,7 +107,7 @@ def test_however_it_is_cut_into_pieces_the_rows_are_the_same(tags: list[str], si
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
-def test_whatever_comes_every_row_is_taken_or_rejected(content: bytes, size: int) -> None:
+def test_every_row_of_any_file_is_imported_or_rejected(content: bytes, size: int) -> None:
     rows, parser = parse(b"number,tag,zone\n" + content, size)
     assert all(isinstance(one, Rejected) for one in parser.rejected)
     assert len(parser.rejected) == parser.rejected_count

@@ -1,4 +1,4 @@
-"""Who will be late, and when the last message leaves."""
+"""Forecasts: how many are late, and when the last message is sent."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAYTIME = Window(time(9), time(21))
 LAST = datetime.max.replace(tzinfo=UTC)
-ONE_A_SECOND = 1 / FILL  # so much is meant by a rate that comes to one message per second
+ONE_A_SECOND = 1 / FILL  # this rate results in one message per second
 
 zones = st.sampled_from(
     [
@@ -38,7 +38,7 @@ windows = st.builds(Window, clocks, clocks).filter(lambda window: window.start !
 def slowly(
     by_zone: Mapping[str, int], window: Window | None, rate: float | None, begins: datetime, ends: datetime
 ) -> Forecast:
-    """The same, by going through every minute."""
+    """Forecast by a simulation of every minute."""
     minutes = int((ends - begins) / MINUTE)
     closes = {zone: closings(zone, window, begins, minutes) for zone in by_zone}
     left: dict[str, float] = dict(by_zone)
@@ -57,7 +57,7 @@ def slowly(
 
 
 def closings(name: str, window: Window | None, begins: datetime, minutes: int) -> list[int]:
-    """Of each minute: the one in which the opening that it is in ends; 0 when it is in none."""
+    """Return for each minute the end of the opening that it is in, or 0 if it is in none."""
     zone = find_zone(name)
     assert zone is not None
     found = [0] * (minutes + 1)
@@ -75,7 +75,7 @@ def closings(name: str, window: Window | None, begins: datetime, minutes: int) -
     st.integers(0, 10 * 1440),
     st.integers(1, 3 * 1440),
 )
-def test_it_is_what_going_through_every_minute_comes_to(
+def test_the_forecast_equals_a_simulation_minute_by_minute(
     by_zone: dict[str, int], window: Window | None, rate: float | None, wait: int, lasts: int
 ) -> None:
     begins = (
@@ -103,13 +103,13 @@ def test_without_a_rate_the_last_zone_to_open_is_the_end() -> None:
     assert forecast(audience, DAYTIME, None, NOON, NOON + 6 * HOUR) == Forecast(0, 5, NOON + 3 * HOUR)
 
 
-def test_those_that_close_first_go_first() -> None:
+def test_zones_that_close_first_come_first() -> None:
     audience = {"Europe/Moscow": 3_600, "Asia/Novosibirsk": 3_600}  # Novosibirsk closes at 14:00
     found = forecast(audience, DAYTIME, ONE_A_SECOND, NOON, NOON + 6 * HOUR)
     assert found == Forecast(0, 0, NOON + 2 * HOUR)
 
 
-def test_what_a_window_has_no_time_for_goes_on_when_it_opens_again() -> None:
+def test_messages_that_a_window_has_no_time_for_are_sent_when_it_opens_again() -> None:
     evening = NOON + 5 * HOUR  # an hour before Moscow closes
     found = forecast({"Europe/Moscow": 5_400}, DAYTIME, ONE_A_SECOND, evening, evening + 24 * HOUR)
     assert found == Forecast(0, 0, datetime(2026, 6, 2, 6, 30, tzinfo=UTC))
@@ -123,12 +123,12 @@ def test_clients_of_unknown_zones_are_counted_only_where_their_clock_matters() -
 
 
 @pytest.mark.parametrize("window", [None, DAYTIME])
-def test_nobody_is_never_late(window: Window | None) -> None:
+def test_an_empty_audience_is_never_late(window: Window | None) -> None:
     assert forecast({}, window, 1, NOON, NOON + HOUR) == Forecast(0, 0, None)
 
 
 @pytest.mark.parametrize("window", [None, DAYTIME])
-def test_what_takes_longer_than_a_year_is_not_foreseen(window: Window | None) -> None:
+def test_the_forecast_ends_after_a_year(window: Window | None) -> None:
     everywhere = dict.fromkeys(known_zones(), 100_000)
     assert forecast(everywhere, window, 0.1, NOON, LAST) == Forecast(0, 0, None)
     assert forecast(everywhere, window, 100_000, NOON, LAST).finish is not None

@@ -1,4 +1,4 @@
-"""What the tests of the API need: the application without a network in between, and a network that fails."""
+"""Access to the API for tests: the application without a network, and a network that fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ NOWHERE = "127.0.0.1:1"  # nobody listens there
 async def api_on(
     database_url: str, broker_url: str, *, patience: timedelta = timedelta(seconds=6)
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API of its own."""
+    """Yield a client of an API of its own."""
     app = create_app(
         ApiSettings(database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), api_patience=patience)
     )
@@ -37,7 +37,7 @@ async def api_on(
 
 
 async def eventually(look: Callable[[], Awaitable[Found | None]], patience: float = 20) -> Found:
-    """What `look` finds in the end; looks again and again, and fails after so many seconds."""
+    """Call `look` until it finds something, and return that. Raises TimeoutError after `patience` seconds."""
     async with asyncio.timeout(patience):
         while (found := await look()) is None:  # noqa: ASYNC110 - what is waited for is in another process
             await asyncio.sleep(0.02)
@@ -45,7 +45,7 @@ async def eventually(look: Callable[[], Awaitable[Found | None]], patience: floa
 
 
 async def waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
-    """Something, when a request waits for somebody else's lock. `watch` must not be in a transaction."""
+    """Return a row if a request waits for another's lock. `watch` must not be in a transaction."""
     found = await watch.execute(
         "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
         " AND wait_event_type = 'Lock'"
@@ -54,27 +54,27 @@ async def waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
 
 
 class Address(NamedTuple):
-    """A TCP address, or a Unix socket (no port)."""
+    """TCP address, or a Unix socket without a port."""
 
     host: str
     port: int | None
 
 
 def address_of_database(url: str) -> Address:
-    """Where the server of a URL listens."""
+    """Return the address of the server in a URL."""
     parts = conninfo_to_dict(url)
     host, port = str(parts.get("host") or "127.0.0.1"), int(parts.get("port") or 5432)
     return Address(f"{host}/.s.PGSQL.{port}", None) if host.startswith("/") else Address(host, port)
 
 
 def address_of_broker(url: str) -> Address:
-    """Where the server of a URL listens."""
+    """Return the address of the server in a URL."""
     parts = urlsplit(url)
     return Address(parts.hostname or "127.0.0.1", parts.port or 5672)
 
 
 class Wire:
-    """A TCP forwarder that can be cut, and frozen: connected, but nothing goes through."""
+    """TCP forwarder that can be cut, or frozen: then it is connected and forwards nothing."""
 
     def __init__(self, target: Address) -> None:
         self._target = target
@@ -90,12 +90,12 @@ class Wire:
         return f"127.0.0.1:{self.port}"
 
     async def connect(self) -> None:
-        """Listens; on the same port as before."""
+        """Listen, on the same port as before."""
         self._server = await asyncio.start_server(self._link, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
-        """Ends all connections, and refuses others."""
+        """Close all connections, and refuse new ones."""
         assert self._server is not None
         self._server.close()
         for link in self._links:
@@ -139,7 +139,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire_to(target: Address) -> AsyncIterator[Wire]:
-    """A connected wire."""
+    """Yield a connected wire."""
     wire = Wire(target)
     await wire.connect()
     try:

@@ -1,4 +1,4 @@
-"""POST /api/message/ on a real database: one message, sent on its own."""
+"""POST /api/message/ on a real database: single messages."""
 
 from datetime import datetime, timedelta
 
@@ -50,8 +50,8 @@ async def test_a_message_is_made_ready_to_be_released(
         " number FROM mailings",
     )
     assert kept == [("running", "abc-1", timedelta(hours=24), True, number if "number" in to else None)]
-    told = await query(engine, "SELECT body FROM outbox")
-    assert [orjson.loads(bytes(body))["kind"] for (body,) in told] == ["mailing.created"]  # type: ignore[call-overload]
+    entries = await query(engine, "SELECT body FROM outbox")
+    assert [orjson.loads(bytes(body))["kind"] for (body,) in entries] == ["mailing.created"]  # type: ignore[call-overload]
 
 
 async def test_a_message_can_be_released_at_once(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
@@ -76,7 +76,7 @@ async def test_a_message_to_a_number_goes_there_even_if_its_client_gets_another(
     assert [(await api.get(f"/api/message/{one}/")).json()["number"] for one in (1, 2)] == [ANNA, STRANGER]
 
 
-async def test_a_message_lasts_as_long_as_it_is_told(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+async def test_a_message_expires_when_the_caller_says(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     body = {"number": STRANGER, "text": "hello", "expired_at": "2090-01-31T10:00:00"}
     assert (await api.post("/api/message", json=body)).status_code == 201
     assert (await query(engine, "SELECT expired_at::text FROM mailings")) == [("2090-01-31 10:00:00+00",)]
@@ -107,15 +107,13 @@ async def test_a_wrong_value_is_refused_with_its_field(
     assert await query(engine, "SELECT 1 FROM mailings UNION ALL SELECT 1 FROM outbox") == []
 
 
-async def test_a_client_that_is_not_there_cannot_be_written_to(
-    api: httpx.AsyncClient, engine: AsyncEngine
-) -> None:
+async def test_an_unknown_client_gets_no_message(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     refused = await api.post("/api/message/", json={"client": 7, "text": "hello"})
     assert (refused.status_code, refused.json()["detail"]) == (404, "There is no client 7.")
     assert await query(engine, "SELECT 1 FROM mailings") == []
 
 
-async def test_its_mailing_is_seen_nowhere(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+async def test_the_mailing_of_a_single_message_is_not_shown(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     shown = await add_mailing(engine)
     await api.post("/api/message/", json={"number": STRANGER, "text": "hello"})
     assert [one["id"] for one in (await api.get("/api/mailing/")).json()["items"]] == [shown]
