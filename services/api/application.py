@@ -5,7 +5,7 @@ from starlette.types import StatelessLifespan
 
 from services.api.clients.examples import EXAMPLES as CLIENTS
 from services.api.clients.routes import router as clients
-from services.api.edge import docs, health, metrics_page, problems
+from services.api.edge import docs, error_handlers, health, metrics_page
 from services.api.edge.examples import Examples
 from services.api.edge.metrics import begin_at_zero
 from services.api.mailings.examples import EXAMPLES as MAILINGS
@@ -47,6 +47,6 @@ def create_application(lifespan: StatelessLifespan[FastAPI] | None = None) -> Fa
         app.include_router(router)
         begin_at_zero(router)
     app.mount(docs.ASSETS, docs.assets())
-    problems.install(app, ROUTERS)
+    error_handlers.install(app, ROUTERS)
     docs.complete(app, EXAMPLES)
     return app

@@ -1,15 +1,12 @@
-"""Problem documents (RFC 9457) of refusals and faults. This is the only module that knows their HTTP statuses."""
+"""Problem documents (RFC 9457) of refusals and faults, with their HTTP statuses."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match, Route
 
 from services.api.edge import observer
 from services.api.edge.refusals import (
@@ -21,20 +18,18 @@ from services.api.edge.refusals import (
     Refusal,
     StateForbids,
 )
-from shared.errors import DatabaseUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
-_MAX_ERRORS = 20  # in one answer: a list of a thousand wrong values gets errors for the first of them only
 
-_INVALID = "urn:mailing:problem:invalid"
-_TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
+INVALID = "urn:mailing:problem:invalid"
+TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     NotFound: (HTTPStatus.NOT_FOUND, "urn:mailing:problem:not-found"),
     NumberTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:number-taken"),
     StateForbids: (HTTPStatus.CONFLICT, "urn:mailing:problem:state-forbids"),
     KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
-    Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, _INVALID),
+    Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, INVALID),
 }
 _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "There is no such thing, or no longer.",
@@ -54,8 +49,6 @@ _RETRY_AFTER_HEADER = {
         "example": RETRY_AFTER,
     }
 }
-# Replacements for pydantic's messages that a caller may not understand.
-_PLAIN_MESSAGES = {"missing": "is required", "extra_forbidden": "is not a known field"}
 
 
 class FieldError(BaseModel):
@@ -71,7 +64,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "type": _INVALID,
+                "type": INVALID,
                 "title": "Unprocessable Entity",
                 "status": 422,
                 "detail": "expired_at must be after starts_at.",
@@ -147,32 +140,9 @@ def plain(error: HTTPException) -> Response:
     return answer(HTTPStatus(error.status_code), error.detail, headers=headers)
 
 
-def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
-    """Make the application, which has these routers, answer every error with a problem document."""
-
-    async def answer_plain(request: Request, error: Exception) -> Response:
-        """Answer an error that Starlette itself raises: no such path, no such method, …"""
-        assert isinstance(error, HTTPException)
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            error.headers = {"Allow": ", ".join(sorted(_allowed_methods(routers, request)))}
-        return plain(error)
-
-    app.add_exception_handler(Refusal, _answer_refusal)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(DatabaseUnavailable, _answer_unavailable)
-    app.add_exception_handler(HTTPException, answer_plain)
-
-
-def _allowed_methods(routers: Sequence[APIRouter], request: Request) -> set[str]:
-    """Return the methods of all routes with the request's path. Starlette returns those of the first route."""
-    routes = (route for router in routers for route in router.routes if isinstance(route, Route))
-    found = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for methods in found for method in methods}
-
-
 def documented(*refusals: type[Refusal]) -> dict[int | str, dict[str, object]]:
     """Return the answers of a route besides its success, for the OpenAPI document."""
-    statuses = {_TYPES[refusal][0] for refusal in refusals} | {
+    statuses = {TYPES[refusal][0] for refusal in refusals} | {
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
@@ -186,43 +156,3 @@ def describe(status: HTTPStatus) -> dict[str, object]:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         description["headers"] = _RETRY_AFTER_HEADER
     return description
-
-
-async def _answer_refusal(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    status, kind = _TYPES[type(error)]
-    errors = []
-    if isinstance(error, Invalid):
-        errors = [FieldError(field=error.field, message=error.message)]
-    elif isinstance(error, NumberTaken):
-        errors = [FieldError(field="number", message="belongs to another client")]
-    elif isinstance(error, KeyReused):
-        errors = [FieldError(field="Idempotency-Key", message="belongs to another request")]
-    return answer(status, str(error), kind=kind, errors=errors)
-
-
-async def _answer_invalid(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    # FastAPI parses a body whose header declares JSON, and passes any other as bytes. Such a body is not tried as
-    # JSON: that would let any web page that somebody on this host opens post mailings, without the browser asking.
-    if isinstance(error.body, bytes):
-        errors = [FieldError(field="body", message="must be sent as JSON, with Content-Type: application/json")]
-    else:
-        errors = [_field_error(**found) for found in error.errors()[:_MAX_ERRORS]]
-    detail = "; ".join(f"{one.field}: {one.message}" for one in errors[:3])
-    return answer(HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind=_INVALID, errors=errors)
-
-
-def _field_error(type: str, loc: Sequence[str | int], msg: str, **_: object) -> FieldError:  # noqa: A002 - pydantic's names
-    """Convert an error of pydantic: `("body", "filter", "zone", 0)` is the field `filter.zone.0`."""
-    if type == "json_invalid":
-        return FieldError(field="body", message=f"is not valid JSON (at character {loc[-1]})")
-    field = ".".join(str(part) for part in loc[1:]) or "body"
-    return FieldError(field=field, message=_PLAIN_MESSAGES.get(type, msg.removeprefix("Value error, ")))
-
-
-async def _answer_unavailable(_request: Request, error: Exception) -> Response:
-    observer.database_unavailable(error)
-    headers = {"Retry-After": str(RETRY_AFTER)}
-    detail = f"{error}; try again in {RETRY_AFTER} seconds."
-    return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)

@@ -1,4 +1,4 @@
-"""Errors for which a well-formed request is refused. `problems` gives each its HTTP status."""
+"""Errors for which a well-formed request is refused. `services.api.edge.problems` gives each its HTTP status."""
 
 from shared.errors import MailingError
 
