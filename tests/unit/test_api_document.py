@@ -80,6 +80,18 @@ def test_every_example_fits_its_schema() -> None:
     assert [shown for shown in everything if not fits(shown)] == []
 
 
+def test_every_operation_has_a_summary_of_its_own() -> None:
+    summaries = [operation["summary"] for operation in OPERATIONS.values()]
+    assert len(set(summaries)) == len(summaries)
+
+
+def test_every_parameter_in_a_path_has_an_example() -> None:
+    parameters = [one for operation in OPERATIONS.values() for one in operation.get("parameters", ())]
+    in_paths = [one for one in parameters if one["in"] == "path"]
+    assert in_paths
+    assert all([*shown_within(one)] for one in in_paths)
+
+
 def test_each_field_of_a_filter_may_be_one_value_or_a_list() -> None:
     for name, value in (("tag", "#x"), ("code", 905), ("zone", "Europe/Moscow")):
         schema = DOCUMENT["components"]["schemas"]["Filter"]

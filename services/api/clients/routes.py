@@ -112,7 +112,7 @@ async def find(client_id: ClientId, database: DatabaseDep) -> ClientOut:
     return await database.statement(queries.find, client_id)
 
 
-@router.put("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
+@router.put("/{client_id:id}/", summary="Change a client, like PATCH", responses=documented(NotFound, NumberTaken))
 @router.patch("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
 async def change(client_id: ClientId, changes: ClientChange, database: DatabaseDep) -> ClientOut:
     """Change the given fields; the others keep their values. PUT and PATCH do the same."""

@@ -13,9 +13,9 @@ from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
 from shared.ledger.origin import Origin
 
-ClientId = Annotated[int, Path(ge=1, le=INT64_MAX)]
-MailingId = Annotated[int, Path(ge=1, le=INT64_MAX)]
-MessageId = Annotated[int, Path(ge=1, le=INT64_MAX)]
+ClientId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The client's id.", examples=[1])]
+MailingId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The mailing's id.", examples=[1])]
+MessageId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The message's id.", examples=[1])]
 
 _Number = Annotated[int, BeforeValidator(parse_number, json_schema_input_type=str)]
 NumberQuery = Annotated[_Number | None, Query(description="A phone number.", examples=["79057003050"])]

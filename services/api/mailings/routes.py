@@ -116,7 +116,7 @@ async def export_csv(mailing_id: MailingId, database: DatabaseDep, transfers: Tr
     return await csv_response(queries.export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
 
 
-@router.put("/{mailing_id:id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.put("/{mailing_id:id}/", summary="Change a mailing, like PATCH", responses=_CAN_BE_FORBIDDEN)
 @router.patch("/{mailing_id:id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
 async def change(
     mailing_id: MailingId, changes: MailingChange, database: DatabaseDep, origin: OriginDep
