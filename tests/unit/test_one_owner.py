@@ -129,6 +129,14 @@ def test_every_owner_writes_its_table() -> None:
     assert claimed - written == set()
 
 
+def test_the_api_reads_tables_in_modules_of_queries() -> None:
+    for path in sorted((REPOSITORY / "services" / "api").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "sqlalchemy":
+                names = {alias.name for alias in node.names}
+                assert not names & {"text", "select"} or path.stem.endswith("queries"), f"{path}:{node.lineno}"
+
+
 def test_every_writing_statement_has_a_name() -> None:
     for path, source in sources():
         for node in ast.walk(ast.parse(source)):

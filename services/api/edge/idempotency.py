@@ -8,26 +8,12 @@ from hashlib import sha256
 from typing import Concatenate, NamedTuple, ParamSpec
 
 from pydantic import BaseModel
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.edge.refusals import KeyInFlight, KeyReused
-from shared.ledger.idempotency_keys import KEY_LIFETIME, store_answer
+from shared.ledger.idempotency_keys import find_answer, store_answer, try_lock_key
 
 Arguments = ParamSpec("Arguments")
-
-_LOCKS = 0x6B657973  # the class of these locks among PostgreSQL's advisory locks
-
-_LOCK_KEY = text("""
-    -- lock_key --
-    SELECT pg_try_advisory_xact_lock(hashtextextended(:key, :locks))
-""")
-
-_FIND_ANSWER = text("""
-    -- find_answer --
-    SELECT request, answer FROM idempotency_keys
-    WHERE key = :key AND created_at > now() - CAST(:lifetime AS interval)
-""")
 
 
 class KeyedRequest(NamedTuple):
@@ -54,14 +40,13 @@ async def create_once(
     Needs a transaction. Raises KeyInFlight, KeyReused, and the errors of `create`.
     """
     # A statement of its own: the search after it then sees what the former holder of the lock has committed.
-    if not (await connection.execute(_LOCK_KEY, {"key": request.key, "locks": _LOCKS})).scalar_one():
+    if not await try_lock_key(connection, request.key):
         raise KeyInFlight
-    found = await connection.execute(_FIND_ANSWER, {"key": request.key, "lifetime": KEY_LIFETIME})
-    stored = found.one_or_none()
+    stored = await find_answer(connection, request.key)
     if stored is not None:
-        if bytes(stored.request) != request.digest:
+        if stored.request != request.digest:
             raise KeyReused
-        return bytes(stored.answer)
+        return stored.answer
     answer = (await create(connection, *arguments, **named)).model_dump_json(by_alias=True).encode()
     await store_answer(connection, request.key, request.digest, answer)
     return answer

@@ -1,14 +1,12 @@
 """Creation of single messages."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.edge.refusals import NotFound
 from services.api.mailings import rules
 from services.api.messages.schemas import MessageDetail
+from services.api.single_messages.queries import Recipient, find_recipient
 from services.api.single_messages.schemas import MessageIn
 from shared.contracts import EventKind, utc_now
 from shared.ledger.origin import Origin
@@ -18,46 +16,20 @@ from shared.statuses import MessageStatus
 
 LIFETIME = timedelta(hours=24)
 
-_FIND_CLIENT_BY_ID = text("""
-    -- find_client_by_id --
-    SELECT id, number FROM clients WHERE id = :id
-""")
-_FIND_CLIENT_BY_NUMBER = text("""
-    -- find_client_by_number --
-    SELECT id FROM clients WHERE number = :number
-""")
-
-
-class _Recipient(NamedTuple):
-    client_id: int  # or NO_CLIENT
-    number: int
-
 
 async def create(connection: AsyncConnection, new: MessageIn, origin: Origin) -> MessageDetail:
     """Create a message that is due now. Raises NotFound, Invalid."""
     now = utc_now()
     expired_at = new.expired_at or now + LIFETIME
     rules.check_end(expired_at, now)
-    recipient = await _find_recipient(connection, new)
+    recipient = await find_recipient(connection, new)
     message = NewSingleMessage(recipient.client_id, new.number, new.text, expired_at, origin)
     created = await create_single_message(connection, message, now)
     await put_event(connection, EventKind.MAILING_CREATED, created.mailing_id, origin)
     return _new_message(created.id, recipient, now)
 
 
-async def _find_recipient(connection: AsyncConnection, new: MessageIn) -> _Recipient:
-    """Find the client with the given number, or with the given id. Raises NotFound for an unknown id."""
-    if new.number is not None:
-        found = await connection.execute(_FIND_CLIENT_BY_NUMBER, {"number": new.number})
-        return _Recipient(found.scalar() or NO_CLIENT, new.number)
-    assert new.client is not None
-    row = (await connection.execute(_FIND_CLIENT_BY_ID, {"id": new.client})).one_or_none()
-    if row is None:
-        raise NotFound("client", new.client)
-    return _Recipient(row.id, row.number)
-
-
-def _new_message(message_id: int, recipient: _Recipient, now: datetime) -> MessageDetail:
+def _new_message(message_id: int, recipient: Recipient, now: datetime) -> MessageDetail:
     return MessageDetail(
         id=message_id,
         mailing_id=None,
