@@ -1,4 +1,4 @@
-"""What is done after a commit, such as counting for the metrics, is done then and only then."""
+"""Actions after a commit, such as counting for the metrics, run then and only then."""
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database.transactions import after_commit, transaction
 
 
-async def test_what_is_to_be_done_after_a_commit_waits_for_it(engine: AsyncEngine) -> None:
+async def test_an_action_after_a_commit_waits_for_it(engine: AsyncEngine) -> None:
     done: list[str] = []
     async with transaction(engine) as connection:
         after_commit(connection, lambda: done.append("first"))
@@ -15,7 +15,7 @@ async def test_what_is_to_be_done_after_a_commit_waits_for_it(engine: AsyncEngin
     assert done == ["first", "second"]
 
 
-async def test_of_a_transaction_that_is_rolled_back_nothing_is_done_then_or_later(engine: AsyncEngine) -> None:
+async def test_the_actions_of_a_transaction_that_is_rolled_back_never_run(engine: AsyncEngine) -> None:
     done: list[str] = []
 
     async def fail() -> None:
