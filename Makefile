@@ -137,6 +137,7 @@ lock: ## write the lock files from pyproject.toml (needs uv; UPGRADE=1 takes new
 
 .PHONY: clean
 clean: ## remove the private servers' data, the logs and all caches
+	@[ ! -d .local ] || find .local -type l -exec sh -c 'rm -rf "$$(readlink -f "$$1")"' sh {} \;
 	rm -rf .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 

@@ -45,6 +45,7 @@ def _run(state: Path, logs: Path, progress: Progress) -> Reckoning:
         plan = replace(Plan.on_free_ports(SENDERS), api_log_level="warning")
         start_system(plan, servers, processes, logs / "migrate.log")
         progress.print_line(f"the console, while the demo runs: {plan.console_url}/")
+        servers.ensure_running()
         # The API takes clients while RabbitMQ still boots.
         asyncio.run(add_clients(plan, servers.database_url, progress))
         servers.await_ready()

@@ -1,5 +1,6 @@
 """Private RabbitMQ node with management UI and Prometheus metrics, with its own ports and folder."""
 
+import re
 import socket
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 from deploy.local.credentials import password_in
 from deploy.local.errors import StartError
 from deploy.local.lifetime import Startable
+from deploy.local.plain_path import plain_folder
 from deploy.local.ports import HOST, free_ports
 from deploy.local.rabbitmq_docker import DockerNode
 from deploy.local.rabbitmq_files import USER, NodePorts
@@ -25,6 +27,8 @@ from deploy.local.rabbitmq_programs import (
 START_PATIENCE = 120.0  # seconds: a predecessor that still stops, then a boot on a busy machine
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME = b"\x01"
+BOOTED = "booted"  # file that marks a complete first boot
+FIRST_ERROR = re.compile(r"error|fail|crash", re.IGNORECASE)
 
 
 class PrivateRabbitMQ(Startable):
@@ -34,13 +38,15 @@ class PrivateRabbitMQ(Startable):
     """
 
     def __init__(self, folder: Path, notify: Notify = print, ports: NodePorts | None = None) -> None:
-        self.folder = folder.resolve()
+        self.folder = folder.absolute()
         self.ports = ports or NodePorts(*free_ports(5))
         self.user = USER
-        self.password_file = self.folder / "password"
         self._notify = notify
         self._node: NativeNode | DockerNode | None = None
-        self._booted = self.folder / "booted"
+
+    @property
+    def password_file(self) -> Path:
+        return self.folder / "password"
 
     @property
     def password(self) -> str:
@@ -70,9 +76,9 @@ class PrivateRabbitMQ(Startable):
         """Begin the start, which takes seconds; `await_ready` waits for its end."""
         if self.is_running():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = plain_folder(self.folder)
         self._node = self._node or self._choose_node()
-        self._node.launch(self.ports, self.password, fresh=not self._booted.exists())
+        self._node.launch(self.ports, self.password, fresh=not (self.folder / BOOTED).exists())
 
     def await_ready(self) -> None:
         try:
@@ -80,7 +86,12 @@ class PrivateRabbitMQ(Startable):
         except BaseException:
             self.stop()
             raise
-        self._booted.touch()
+        (self.folder / BOOTED).touch()
+
+    def ensure_running(self) -> None:
+        """Raise StartError, with the first error of the log, if the node has ended."""
+        if not self.is_running():
+            raise StartError(f"RabbitMQ did not start:\n{self._first_error()}")
 
     def stop(self) -> None:
         if self._node:
@@ -104,12 +115,11 @@ class PrivateRabbitMQ(Startable):
     def _poll_until_ready(self) -> None:
         deadline = time.monotonic() + START_PATIENCE
         while time.monotonic() < deadline:
-            if not self.is_running():
-                raise StartError(f"RabbitMQ did not start:\n{self._log_tail()}")
+            self.ensure_running()
             if self._speaks_amqp() and self._management_answers():
                 return
             time.sleep(0.1)
-        raise StartError(f"RabbitMQ was not ready in {START_PATIENCE:.0f} s:\n{self._log_tail()}")
+        raise StartError(f"RabbitMQ was not ready in {START_PATIENCE:.0f} s:\n{self._first_error()}")
 
     def _speaks_amqp(self) -> bool:
         try:
@@ -131,7 +141,9 @@ class PrivateRabbitMQ(Startable):
             return False
         return answer.status_code == httpx.codes.OK
 
-    def _log_tail(self) -> str:
-        logs = [self.folder / "console.log", *sorted((self.folder / "log").glob("*.log"))]
+    def _first_error(self) -> str:
+        """Return the lines of the log from the first one about an error, or else the last lines."""
+        logs = [*sorted((self.folder / "log").glob("*.log")), self.folder / "console.log"]
         lines = [line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()]
-        return "\n".join(lines[-20:]) + f"\n(all logs: {self.folder})"
+        first = next((at for at, line in enumerate(lines) if FIRST_ERROR.search(line)), max(len(lines) - 10, 0))
+        return "\n".join(lines[first : first + 10]) + f"\n(all logs: {self.folder})"

@@ -85,6 +85,11 @@ class Servers(Startable):
             self.stop()
             raise
 
+    def ensure_running(self) -> None:
+        """Raise StartError if RabbitMQ has ended during its start."""
+        if self.rabbitmq:
+            self.rabbitmq.ensure_running()
+
     def await_ready(self) -> None:
         """Return when RabbitMQ is ready."""
         try:

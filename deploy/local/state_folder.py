@@ -31,6 +31,7 @@ class StateFolder:
             raise InUseError(
                 f"{self.path} is in use by another run (process {holder}): stop that one first"
             ) from None
+        self.path.chmod(0o700)  # logs and queues hold texts and numbers
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
@@ -45,7 +46,8 @@ class StateFolder:
         for entry in self.path.iterdir():
             if entry.is_dir():
                 _await_unlocked(entry / "lock")
-                shutil.rmtree(entry)
+                shutil.rmtree(entry.resolve())  # of `plain_folder`, the link's target
+                entry.unlink(missing_ok=True)
             elif entry.name != "lock":
                 entry.unlink()
 

@@ -1,6 +1,7 @@
 """The private servers of `deploy.local`: they keep what they were told, and do not outlive their starter."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import psycopg
 import pytest
 from aiormq.abc import FieldTable
 
-from deploy.local.errors import InUseError
+from deploy.local.errors import InUseError, StartError
+from deploy.local.plain_path import plain_folder
 from deploy.local.postgres import PrivatePostgres
 from deploy.local.rabbitmq import PrivateRabbitMQ
 from deploy.local.rabbitmq_programs import installed_programs
@@ -44,8 +46,9 @@ def test_postgres_keeps_its_rows_and_its_port(tmp_path: Path, end: Callable[[Pri
 
 
 @pytest.mark.skipif(installed_programs() is None, reason="RabbitMQ is not installed here")
-async def test_rabbitmq_keeps_its_messages_and_its_ports(tmp_path: Path) -> None:
-    server = PrivateRabbitMQ(tmp_path)
+@pytest.mark.parametrize("folder", ["plain", "мой проект рассылки"])
+async def test_rabbitmq_keeps_its_messages_and_its_ports(tmp_path: Path, folder: str) -> None:
+    server = PrivateRabbitMQ(tmp_path / folder)
     try:
         server.start()
         url, management_url = server.url, server.management_url
@@ -56,6 +59,31 @@ async def test_rabbitmq_keeps_its_messages_and_its_ports(tmp_path: Path) -> None
         assert await _receive(url) == b"kept"
     finally:
         server.kill()
+        shutil.rmtree((tmp_path / folder).resolve())
+
+
+def test_a_node_that_does_not_start_is_reported_by_its_first_error(tmp_path: Path) -> None:
+    server = PrivateRabbitMQ(tmp_path)
+    (tmp_path / "log").mkdir()
+    lines = [f"2026-01-01 [info] line {n}" for n in range(30)]
+    lines[7:8] = ["2026-01-01 [error] BOOT FAILED", "2026-01-01 [error] a reason"]
+    (tmp_path / "log" / "node.log").write_text("\n".join(lines))
+    with pytest.raises(StartError, match=r"did not start:\n2026-01-01 \[error\] BOOT FAILED\n.*a reason"):
+        server.ensure_running()
+
+
+def test_a_state_folder_is_private_and_is_cleared_with_what_its_links_lead_to(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "состояние")
+    state.acquire()
+    assert state.path.stat().st_mode & 0o777 == 0o700
+    elsewhere = plain_folder(state.path / "rabbitmq")
+    assert str(elsewhere).isascii()
+    (elsewhere / "data").touch()
+    (state.path / "postgres").mkdir()
+    state.clear()
+    assert [entry.name for entry in state.path.iterdir()] == ["lock"]
+    assert not elsewhere.exists()
+    state.release()
 
 
 def test_a_state_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
