@@ -1,1 +1,1 @@
-"""How the system is put up: the private stack of one machine, the stand-in provider, containers."""
+"""Deployment: the local runner, the sandbox provider, containers, Kubernetes, Prometheus and Grafana."""

@@ -1,7 +1,6 @@
-"""The stand-in provider as a fixture: one process for the whole session, on free ports.
+"""Sandbox provider as a fixture: one process for the session, on free ports.
 
-Take it with `pytest_plugins = ["tests.sandbox"]`. Whoever changes its behaviour, or counts what it received,
-begins with `await sandbox.reset()`.
+A test that changes its behaviour, or counts what it received, begins with `await sandbox.reset()`.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ READY = re.compile(r"provider (\S+) control (\S+)/docs")
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A running stand-in provider."""
+    """Running sandbox provider."""
 
     url: str  # of the provider's API
     token: str
@@ -34,14 +33,14 @@ class Sandbox:
     process: Process
 
     async def reset(self) -> None:
-        """Back to normal, and nothing received."""
+        """Return to normal, and delete all records."""
         await self.control.behave()
         await self.control.forget()
 
 
 @asynccontextmanager
 async def running_sandbox(*arguments: str) -> AsyncIterator[Sandbox]:
-    """A stand-in provider of one's own, stopped with SIGTERM in the end."""
+    """Run a sandbox provider; stop it by SIGTERM at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.sandbox", "--port", "0", "--control-port", "0", *arguments),
         cwd=REPOSITORY,
@@ -50,7 +49,7 @@ async def running_sandbox(*arguments: str) -> AsyncIterator[Sandbox]:
     )
     try:
         assert process.stdout is not None
-        line = (await process.stdout.readline()).decode()  # comes when both ports answer; empty when it died
+        line = (await process.stdout.readline()).decode()  # comes when both ports answer; empty if it has ended
         ready = READY.fullmatch(line.strip())
         assert ready, f"the sandbox did not start: {line!r}"
         url, control_url = ready.groups()
@@ -64,6 +63,6 @@ async def running_sandbox(*arguments: str) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """The session's stand-in provider."""
+    """Sandbox provider of the session."""
     async with running_sandbox() as running:
         yield running

@@ -1,1 +1,1 @@
-"""The stand-in for the external provider: speaks its API, misbehaves on request, remembers what it got."""
+"""Stand-in for the external provider: it speaks its API, misbehaves on request, and counts requests."""

@@ -63,7 +63,11 @@ def main() -> int:
     if not token:
         print(f"{TOKEN_VARIABLE} is not set: the provider would accept any sender.", file=sys.stderr)
         return 2
-    run(lambda stopping: serve(options, token, stopping))
+    try:
+        run(lambda stopping: serve(options, token, stopping))
+    except OSError as error:  # of `bound`
+        print(f"error: {error}: choose other ports by --port and --control-port", file=sys.stderr)
+        return 1
     return 0
 
 

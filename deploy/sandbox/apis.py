@@ -30,7 +30,7 @@ class WrongToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """How to read a request (path, Authorization header, body, our token), and how to answer a message."""
+    """Functions that read a request (path, Authorization header, body, our token) and answer a message."""
 
     read: Callable[[bytes, bytes, bytes, str], Sms | None]
     speech: Callable[[int], Speech]  # by the message's id

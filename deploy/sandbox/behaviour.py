@@ -1,7 +1,7 @@
-"""How the stand-in provider behaves just now, and the pure decision what it does with one request.
+"""Behaviour of the stand-in provider, and the pure decision on its reaction to a request.
 
-A behaviour is data; `react` turns it into a `Reaction` for one request. Which requests are affected, and how
-late an answer is, follows from a hash of seed, message id and attempt: the same run can be played again.
+A behaviour is data. `react` turns it into a `Reaction` to one request. A hash of seed, message id and attempt
+decides which requests are affected and how late an answer is, so that a run can be repeated.
 """
 
 import hashlib
@@ -14,28 +14,28 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Mode(StrEnum):
-    """What the provider does with an affected request."""
+    """Reaction to an affected request."""
 
     OK = "ok"  # 200
     SLOW = "slow"  # 200, after the latency
     REJECT = "reject"  # 400
-    UNAUTHORIZED = "unauthorized"  # 401, whatever the token
+    UNAUTHORIZED = "unauthorized"  # 401, even with the right token
     THROTTLE = "throttle"  # 429 with Retry-After
     UNAVAILABLE = "unavailable"  # 503, with Retry-After if one is set
     ERROR = "error"  # 500
-    GARBAGE = "garbage"  # takes the message, answers 200 with a body that is not JSON
-    HALF = "half"  # takes the message, sends half an answer and closes
-    HANG = "hang"  # takes the message, answers when the behaviour ends
-    RESET = "reset"  # takes the message, then resets the connection
-    DOWN = "down"  # nobody listens, open connections are reset
+    GARBAGE = "garbage"  # accepts the message, answers 200 with a body that is not JSON
+    HALF = "half"  # accepts the message, sends half an answer and closes
+    HANG = "hang"  # accepts the message, answers when the behaviour ends
+    RESET = "reset"  # accepts the message, then resets the connection
+    DOWN = "down"  # refuses connections, resets open ones
 
 
-# The modes in which the provider takes the message, whatever the sender gets to see of it.
+# Modes in which the provider accepts the message, whatever answer the sender gets.
 TAKING = frozenset({Mode.OK, Mode.SLOW, Mode.GARBAGE, Mode.HALF, Mode.HANG, Mode.RESET})
 
 
 class Behaviour(BaseModel):
-    """What the provider is told to do. Requests outside `share` are served at once, as in `ok`."""
+    """Behaviour to put in force. Requests outside `share` are answered at once, as in `ok`."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -50,18 +50,18 @@ class Behaviour(BaseModel):
     )
 
     mode: Mode = Mode.OK
-    latency_ms: float = Field(0, ge=0, le=600_000, description="How long an affected request waits, at least")
-    latency_jitter_ms: float = Field(0, ge=0, le=600_000, description="Up to this much is added to the latency")
+    latency_ms: float = Field(0, ge=0, le=600_000, description="Least delay of an affected answer")
+    latency_jitter_ms: float = Field(0, ge=0, le=600_000, description="Largest random addition to the latency")
     retry_after: int | None = Field(
-        None, ge=0, description="Seconds in Retry-After; `throttle` says 1 if none is set, others nothing"
+        None, ge=0, description="Seconds in Retry-After; without it, `throttle` sends 1 and other modes send none"
     )
     share: float = Field(1, ge=0, le=1, description="The fraction of requests affected; `down` affects all")
-    seed: int = Field(0, description="Another seed affects other requests")
-    for_seconds: float | None = Field(None, gt=0, description="Then back to `ok` by itself")
+    seed: int = Field(0, description="A different seed affects different requests")
+    for_seconds: float | None = Field(None, gt=0, description="Seconds until the mode returns to `ok` by itself")
 
 
 class Ending(StrEnum):
-    """What becomes of the connection after the reply."""
+    """State of the connection after the reply."""
 
     KEEP = "keep"
     CLOSE = "close"
@@ -71,7 +71,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What the provider does with one request, `delay` seconds after it arrived."""
+    """Reaction to a request, `delay` seconds after its arrival."""
 
     reply: bytes = b""
     ending: Ending = Ending.KEEP
@@ -80,7 +80,7 @@ class Reaction:
 
 
 def answer(status: int, body: bytes, *, retry_after: int | None = None) -> bytes:
-    """A complete HTTP/1.1 answer."""
+    """Return a complete HTTP/1.1 answer."""
     extra = b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after
     return b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b" % (
         status,
@@ -140,7 +140,7 @@ def _reply(behaviour: Behaviour, speech: Speech) -> tuple[bytes, Ending]:
             return speech(200, None)[:-10], Ending.CLOSE
         case Mode.HANG:
             return speech(200, None), Ending.HANG
-        case Mode.RESET | Mode.DOWN:  # `down`: a request that was read just before
+        case Mode.RESET | Mode.DOWN:  # `down`: for a request that was read just before
             return b"", Ending.RESET
 
 
@@ -152,6 +152,6 @@ def _delay(behaviour: Behaviour, message_id: int, attempt: int) -> float:
 
 
 def _chance(seed: int, purpose: str, message_id: int, attempt: int) -> float:
-    """A number in [0, 1) that depends on nothing but the arguments."""
+    """Return a number in [0, 1) that depends on the arguments only."""
     key = f"{seed} {purpose} {message_id} {attempt}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big") / 2**48

@@ -1,6 +1,5 @@
-"""The control port from Python: what the demo, the tests and the benchmark ask the stand-in provider."""
+"""Client of the control port, for the demo, the tests and the benchmarks."""
 
-from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
 import httpx
@@ -18,7 +17,7 @@ _IN_FORCE = TypeAdapter(BehaviourInForce)
 
 
 class Terms(TypedDict, total=False):
-    """The fields of `Behaviour` besides its mode."""
+    """Fields of `Behaviour` besides its mode."""
 
     latency_ms: float
     latency_jitter_ms: float
@@ -29,7 +28,7 @@ class Terms(TypedDict, total=False):
 
 
 class SandboxControl:
-    """A client of the control port at `base_url`. Raises httpx's errors when it is gone."""
+    """Client of the control port at `base_url`. Raises httpx's errors if the sandbox does not answer."""
 
     def __init__(self, base_url: str) -> None:
         self._http = httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=30)
@@ -37,56 +36,54 @@ class SandboxControl:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
         await self._http.aclose()
 
     async def totals(self) -> Totals:
-        return _TOTALS.validate_json(await self._ask("/sandbox/totals"))
+        return _TOTALS.validate_json(await self._get("/sandbox/totals"))
 
     async def seconds(self) -> Seconds:
-        return _SECONDS.validate_json(await self._ask("/sandbox/seconds"))
+        return _SECONDS.validate_json(await self._get("/sandbox/seconds"))
 
     async def message(self, message_id: int) -> Received | None:
-        """What arrived with this id; None: nothing."""
+        """Return what arrived with this id; None if nothing did."""
         response = await self._http.get(f"/sandbox/messages/{message_id}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         return _RECEIVED.validate_json(response.raise_for_status().content)
 
     async def messages(self) -> list[Received]:
-        """Everything that arrived, by id."""
+        """Return everything that arrived, by id."""
         return await self._all_pages("/sandbox/messages")
 
     async def duplicates(self) -> list[Received]:
-        """What arrived more than once, by id."""
+        """Return what arrived more than once, by id."""
         return await self._all_pages("/sandbox/duplicates")
 
     async def forget(self) -> None:
-        """Lets the provider forget what it received."""
+        """Delete the records of what the provider received."""
         (await self._http.delete("/sandbox/received")).raise_for_status()
 
     async def behave(self, mode: Mode | str = Mode.OK, **terms: Unpack[Terms]) -> BehaviourInForce:
-        """Puts a behaviour in force: when this returns, it is. Without arguments: back to normal."""
+        """Put a behaviour in force; it applies when this returns. Without arguments, return to normal."""
         response = await self._http.put("/sandbox/behaviour", json={"mode": mode, **terms})
         return _IN_FORCE.validate_json(response.raise_for_status().content)
 
     async def behaviour(self) -> BehaviourInForce:
-        """What is in force now."""
-        return _IN_FORCE.validate_json(await self._ask("/sandbox/behaviour"))
+        """Return the behaviour in force."""
+        return _IN_FORCE.validate_json(await self._get("/sandbox/behaviour"))
 
     async def _all_pages(self, path: str) -> list[Received]:
         items: list[Received] = []
         after: int | None = 0
         while after is not None:
-            page = _PAGE.validate_json(await self._ask(path, after=after))
+            page = _PAGE.validate_json(await self._get(path, after=after))
             items += page.items
             after = page.next
         return items
 
-    async def _ask(self, path: str, **query: int) -> bytes:
+    async def _get(self, path: str, **query: int) -> bytes:
         return (await self._http.get(path, params=query)).raise_for_status().content

@@ -1,7 +1,4 @@
-"""The control port: asks the stand-in provider what it received, and tells it how to behave.
-
-Served with its own documentation under `/docs`.
-"""
+"""Control port: statistics of the stand-in provider, and its behaviour. `/docs` documents it."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,43 +15,45 @@ from deploy.sandbox.provider import SandboxProvider
 DESCRIPTION = """
 The stand-in for the external SMS provider. Its own API, `POST /v1/send/{msgId}`, is on another port.
 
-A message id is **accepted** when the provider took it: in the modes `ok`, `slow`, `garbage`, `half`, `hang`
-and `reset`, whatever the sender got to see of it. It is not in `reject`, `unauthorized`, `throttle`,
-`unavailable` and `error`. Requests with a wrong token, body or path are only counted, as `invalid`.
-In `down` nothing arrives at all.
+A message id is **accepted** in the modes `ok`, `slow`, `garbage`, `half`, `hang` and `reset`, whatever answer the
+sender got. It is not accepted in `reject`, `unauthorized`, `throttle`, `unavailable` and `error`. Requests with a
+wrong token, body or path are only counted, as `invalid`. In `down`, nothing arrives.
 """
 
 MessageId = Annotated[int, Path(description="The msgId of the provider's API", examples=[4711])]
 After = Annotated[int, Query(description="Only ids above this one: the `next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=100_000)]
 BEHAVIOURS = {
-    "ok": {"summary": "As it should be", "value": {"mode": "ok"}},
+    "ok": {"summary": "Accept everything at once", "value": {"mode": "ok"}},
     "slow": {
-        "summary": "200–500 ms an answer",
+        "summary": "Answer after 200 to 500 ms",
         "value": {"mode": "slow", "latency_ms": 200, "latency_jitter_ms": 300},
     },
     "throttle": {
-        "summary": "A tenth is told to come back in 2 s",
+        "summary": "Answer a tenth of the requests with 429 and Retry-After: 2",
         "value": {"mode": "throttle", "retry_after": 2, "share": 0.1, "seed": 7},
     },
-    "unavailable": {"summary": "503 for 5 s", "value": {"mode": "unavailable", "for_seconds": 5}},
-    "reset": {"summary": "Takes half of the messages and cuts the line", "value": {"mode": "reset", "share": 0.5}},
-    "down": {"summary": "Nobody listens for 3 s", "value": {"mode": "down", "for_seconds": 3}},
+    "unavailable": {"summary": "Answer 503 for 5 s", "value": {"mode": "unavailable", "for_seconds": 5}},
+    "reset": {
+        "summary": "Accept half of the messages and reset their connections",
+        "value": {"mode": "reset", "share": 0.5},
+    },
+    "down": {"summary": "Refuse connections for 3 s", "value": {"mode": "down", "for_seconds": 3}},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BehaviourInForce:
-    """The behaviour, and when it ends by itself."""
+    """Behaviour in force, and the instant at which it ends by itself."""
 
     behaviour: Behaviour
-    ends_at: Annotated[Instant | None, Field(description="null: when it is told to")]
+    ends_at: Annotated[Instant | None, Field(description="null: it stays until it is changed")]
 
 
 def control_app(provider: SandboxProvider) -> FastAPI:
-    """The application that asks and commands this provider."""
+    """Build the application that controls a provider."""
     app = FastAPI(title="Sandbox provider", description=DESCRIPTION, version="1")
-    _add_questions(app, provider)
+    _add_statistics(app, provider)
     _add_behaviour(app, provider)
 
     @app.get("/", include_in_schema=False)
@@ -64,18 +63,18 @@ def control_app(provider: SandboxProvider) -> FastAPI:
     return app
 
 
-def _add_questions(app: FastAPI, provider: SandboxProvider) -> None:
+def _add_statistics(app: FastAPI, provider: SandboxProvider) -> None:
     ledger = provider.ledger
 
-    @app.get("/sandbox/totals", tags=["received"], summary="How much arrived, in all")
+    @app.get("/sandbox/totals", tags=["received"], summary="Count all requests")
     async def totals() -> Totals:
         return ledger.totals()
 
-    @app.get("/sandbox/messages", tags=["received"], summary="What arrived, by id", response_model=Page)
+    @app.get("/sandbox/messages", tags=["received"], summary="List what arrived, by id", response_model=Page)
     async def messages(after: After = 0, limit: Limit = 10_000) -> Response:
         return _json(ledger.page(after, limit))
 
-    @app.get("/sandbox/messages/{message_id}", tags=["received"], summary="What arrived with one id")
+    @app.get("/sandbox/messages/{message_id}", tags=["received"], summary="Show what arrived with an id")
     async def message(message_id: MessageId) -> Received:
         received = ledger.message(message_id)
         if received is None:
@@ -83,16 +82,19 @@ def _add_questions(app: FastAPI, provider: SandboxProvider) -> None:
         return received
 
     @app.get(
-        "/sandbox/duplicates", tags=["received"], summary="Ids that arrived twice or more", response_model=Page
+        "/sandbox/duplicates",
+        tags=["received"],
+        summary="List ids that arrived more than once",
+        response_model=Page,
     )
     async def duplicates(after: After = 0, limit: Limit = 10_000) -> Response:
         return _json(ledger.page(after, limit, repeated_only=True))
 
-    @app.get("/sandbox/seconds", tags=["received"], summary="Requests per second, and the worst one")
+    @app.get("/sandbox/seconds", tags=["received"], summary="Count requests per second")
     async def seconds() -> Seconds:
         return ledger.seconds()
 
-    @app.delete("/sandbox/received", tags=["received"], summary="Forget all that arrived", status_code=204)
+    @app.delete("/sandbox/received", tags=["received"], summary="Delete all records", status_code=204)
     async def forget() -> None:
         ledger.forget()
 
@@ -101,21 +103,21 @@ def _add_behaviour(app: FastAPI, provider: SandboxProvider) -> None:
     def in_force() -> BehaviourInForce:
         return BehaviourInForce(provider.behaviour, provider.behaviour_ends_at)
 
-    @app.get("/sandbox/behaviour", tags=["behaviour"], summary="How it behaves just now")
+    @app.get("/sandbox/behaviour", tags=["behaviour"], summary="Show the behaviour in force")
     async def behaviour() -> BehaviourInForce:
         return in_force()
 
-    @app.put("/sandbox/behaviour", tags=["behaviour"], summary="Behave like this; answers once it is in force")
+    @app.put("/sandbox/behaviour", tags=["behaviour"], summary="Put a behaviour in force")
     async def behave(behaviour: Annotated[Behaviour, Body(openapi_examples=BEHAVIOURS)]) -> BehaviourInForce:
         await provider.behave(behaviour)
         return in_force()
 
-    @app.delete("/sandbox/behaviour", tags=["behaviour"], summary="Back to normal")
+    @app.delete("/sandbox/behaviour", tags=["behaviour"], summary="Return to normal")
     async def back_to_normal() -> BehaviourInForce:
         await provider.behave(Behaviour())
         return in_force()
 
 
 def _json(page: Page) -> Response:
-    """Ten thousand records in a few milliseconds: the provider's port waits meanwhile."""
+    """Encode by orjson, which is quick: the provider's port waits meanwhile."""
     return Response(orjson.dumps(page), media_type="application/json")

@@ -1,8 +1,8 @@
-"""What the stand-in provider received: one small record per message id, and how fast requests came.
+"""Records of the stand-in provider: one per message id, and the number of requests per second.
 
-The records are columns, not objects: a million ids cost about 165 MB and nothing to the garbage collector.
-All counts are kept as requests arrive, so that a question costs no pass over the records. Instants are seconds
-since the Unix epoch.
+The records are columns, not objects: a million ids need about 165 MB and no work of the garbage collector.
+Counts are kept up to date as requests arrive, so that reading them needs no pass over the records. Instants are
+seconds since the Unix epoch.
 """
 
 from array import array
@@ -20,30 +20,30 @@ Instant = Annotated[float, Field(description="Seconds since the Unix epoch", exa
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message id. `accepted`: the provider took it at least once, even if it then hung or cut the line."""
+    """Record of a message id. `accepted` counts even if the provider then hung or reset the connection."""
 
     id: Annotated[int, Field(examples=[4711])]
     phone: Annotated[int, Field(description="As in the last request", examples=[79057003050])]
     count: Annotated[int, Field(description="Requests that arrived with this id", examples=[1])]
-    accepted: Annotated[bool, Field(description="Taken at least once")]
-    times_accepted: Annotated[int, Field(description="How many of its requests were taken", examples=[1])]
+    accepted: Annotated[bool, Field(description="Accepted at least once")]
+    times_accepted: Annotated[int, Field(description="Number of its requests that were accepted", examples=[1])]
     first_at: Instant
     last_at: Instant
-    repeated_at: Annotated[list[Instant], Field(description="The arrivals after the first")]
+    repeated_at: Annotated[list[Instant], Field(description="Arrivals after the first")]
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """All that arrived since the start or since the last `DELETE /sandbox/received`.
+    """Counts since the start or since the last `DELETE /sandbox/received`.
 
-    Requests that are wrong by themselves (token, body, path) leave no record: they are only `invalid`.
+    Requests with a wrong token, body or path leave no record and are only counted as `invalid`.
     """
 
     received: Annotated[int, Field(description="Valid requests that arrived, answered or not", examples=[1003])]
     unique: Annotated[int, Field(description="Different message ids among them", examples=[1000])]
     duplicated: Annotated[int, Field(description="Ids that arrived more than once", examples=[3])]
-    accepted: Annotated[int, Field(description="Ids that were taken at least once", examples=[1000])]
-    accepted_again: Annotated[int, Field(description="Ids that were taken more than once", examples=[0])]
+    accepted: Annotated[int, Field(description="Ids that were accepted at least once", examples=[1000])]
+    accepted_again: Annotated[int, Field(description="Ids that were accepted more than once", examples=[0])]
     invalid: Annotated[int, Field(description="Requests with a wrong token, body or path", examples=[0])]
     first_at: Instant | None
     last_at: Instant | None
@@ -59,7 +59,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """How many requests arrived in [second, second + 1)."""
+    """Number of requests that arrived in [second, second + 1)."""
 
     second: Annotated[int, Field(examples=[1767268800])]
     requests: Annotated[int, Field(examples=[250])]
@@ -67,8 +67,10 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """The rate over time. `worst_window` is the largest number of requests in any one second, wherever it
-    begins: the interval [worst_window_at, worst_window_at + 1)."""
+    """Requests per second.
+
+    `worst_window` is the largest number of requests within any second, [worst_window_at, worst_window_at + 1).
+    """
 
     seconds: list[Second]
     worst_window: Annotated[int, Field(examples=[251])]
@@ -76,18 +78,18 @@ class Seconds:
 
 
 class Ledger:
-    """The records and the counts. Arrivals must be told in the order of time."""
+    """Records and counts. Arrivals must come in order of time."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew."""
+        """Delete all records and counts."""
         self._row: dict[int, int] = {}  # message id → row in the columns
         self._phone, self._count, self._taken = array("q"), array("I"), array("I")
         self._first_at, self._last_at = array("d"), array("d")
         self._repeats: dict[int, list[float]] = {}
-        self._in_order: list[int] = []  # the ids, sorted when somebody last asked
+        self._in_order: list[int] = []  # the ids, as sorted at the last listing
         self._seconds: dict[int, int] = {}
         self._window: deque[float] = deque()  # the arrivals of the last second
         self._worst = 0
@@ -98,8 +100,8 @@ class Ledger:
         self._ended_at: float | None = None
 
     def arrive(self, message_id: int, phone: int, now: float) -> int:
-        """Record a valid request; says the how many-th it is of this message."""
-        self._clock_in(now)
+        """Record a valid request, and return the number of its message's requests so far."""
+        self._count_request(now)
         row = self._row.get(message_id)
         if row is None:
             self._row[message_id] = len(self._phone)
@@ -117,13 +119,13 @@ class Ledger:
         return count
 
     def accept(self, message_id: int) -> None:
-        """The provider took the request that arrived last for this message."""
+        """Record that the provider accepted the last request of this message."""
         row = self._row[message_id]
         times = self._taken[row] = self._taken[row] + 1
         self._accepted += times == 1
         self._accepted_again += times == 2
 
-    def _clock_in(self, now: float) -> None:
+    def _count_request(self, now: float) -> None:
         self._received += 1
         second = int(now)
         self._seconds[second] = self._seconds.get(second, 0) + 1
@@ -158,7 +160,7 @@ class Ledger:
         return None if row is None else self._received_at(message_id, row)
 
     def page(self, after: int, limit: int, *, repeated_only: bool = False) -> Page:
-        """The next `limit` records with an id above `after`; `repeated_only`: that arrived more than once."""
+        """Return up to `limit` records with ids above `after`; `repeated_only` omits ids that arrived once."""
         candidates = self._ids_above(after)
         if repeated_only:
             candidates = (id_ for id_ in candidates if self._count[self._row[id_]] > 1)

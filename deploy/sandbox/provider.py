@@ -1,4 +1,4 @@
-"""The stand-in provider itself: who listens on the port, what is in force, and what a request comes to."""
+"""The stand-in provider: its port, the behaviour in force, and the reaction to a request."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ NO_SUCH_PATH = Reaction(answer(404, b'{"code": 1, "message": "No such path"}'))
 
 
 class SandboxProvider:
-    """Listens on `host:port` (0: any free port) between `open` and `close`, except while it plays dead."""
+    """Provider that listens on `host:port` (port 0: any) between `open` and `close`, except in mode `down`."""
 
     def __init__(self, host: str, port: int, token: str, tls: ssl.SSLContext | None = None) -> None:
         self.host, self.port = host, port
@@ -30,14 +30,14 @@ class SandboxProvider:
         self._server: asyncio.Server | None = None
         self._listening = False
         self._reserved: socket.socket | None = None
-        self._calm_down: asyncio.TimerHandle | None = None
-        self._calming: asyncio.Task[None] | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
 
     # The port
 
     async def open(self) -> None:
-        """Accept connections. Idempotent."""
+        """Accept connections, if it does not yet."""
         if self._server is None:
             self._listening = True
             listener = self._reserved or self._bind()
@@ -48,7 +48,7 @@ class SandboxProvider:
             )
 
     async def close(self) -> None:
-        """Reset what is connected and refuse what comes. Idempotent."""
+        """Reset all connections and refuse new ones."""
         if self._server is not None:
             self._listening = False
             server, self._server = self._server, None
@@ -65,42 +65,42 @@ class SandboxProvider:
     # The behaviour
 
     async def behave(self, behaviour: Behaviour) -> None:
-        """Put a behaviour in force: when this returns, it is."""
+        """Put a behaviour in force; it applies when this returns."""
         async with self._one_at_a_time:
             await self._behave(behaviour)
 
     async def _behave(self, behaviour: Behaviour) -> None:
-        if self._calm_down is not None:
-            self._calm_down.cancel()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
         self.behaviour = behaviour
         self._plain = behaviour == Behaviour()
-        self.behaviour_ends_at = self._calm_down = None
+        self.behaviour_ends_at = self._end_timer = None
         for connection in tuple(self._connections):
             connection.release()
         if behaviour.for_seconds is not None:
             self.behaviour_ends_at = time.time() + behaviour.for_seconds
             loop = asyncio.get_running_loop()
-            self._calm_down = loop.call_later(behaviour.for_seconds, self._time_over, behaviour)
+            self._end_timer = loop.call_later(behaviour.for_seconds, self._end_by_time, behaviour)
         if behaviour.mode is Mode.DOWN:
             await self.close()
-            # Bound, but nobody listens: connecting is refused, and nobody else can be given the port, not even
-            # a client's own socket, which would then be connected to itself.
+            # Bound, but not listening: connections are refused, and no other socket gets the port. A client's own
+            # socket could otherwise get it, and connect to itself.
             self._reserved = self._reserved or self._bind()
         else:
             await self.open()
 
-    def _time_over(self, ended: Behaviour) -> None:
-        self._calming = asyncio.get_running_loop().create_task(self._back_to_normal(ended))
+    def _end_by_time(self, ended: Behaviour) -> None:
+        self._ending = asyncio.get_running_loop().create_task(self._return_to_ok(ended))
 
-    async def _back_to_normal(self, ended: Behaviour) -> None:
+    async def _return_to_ok(self, ended: Behaviour) -> None:
         async with self._one_at_a_time:
-            if self.behaviour is ended:  # no newer one came in between
+            if self.behaviour is ended:  # no newer behaviour came in between
                 await self._behave(Behaviour())
 
     # What a connection calls
 
     def opened(self, connection: Connection) -> None:
-        if not self._listening:  # it was accepted just before the port closed
+        if not self._listening:  # accepted just before the port closed
             connection.reset()
         self._connections.add(connection)
 
@@ -108,7 +108,7 @@ class SandboxProvider:
         self._connections.discard(connection)
 
     def receive(self, method: bytes, path: bytes, authorization: bytes, body: bytes) -> Reaction:
-        """Record one complete request, and return what becomes of it."""
+        """Record one complete request, and return the reaction."""
         api = find_api(method, path)
         try:
             sms = (api or PROBE).read(path, authorization, body, self._token)
@@ -134,9 +134,13 @@ class SandboxProvider:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A TCP socket that holds the address and does not listen yet."""
+    """Return a TCP socket that is bound to the address and does not listen yet."""
     held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    if sys.platform != "win32":  # where it means something else, and nothing needs it
+    if sys.platform != "win32":  # where the option means something else
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind((host, port))
+    try:
+        held.bind((host, port))
+    except OSError as error:
+        held.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
     return held

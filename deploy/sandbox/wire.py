@@ -1,7 +1,7 @@
-"""The provider's port: `POST /v1/send/{msgId}` over HTTP/1.1, as thin as Python lets it be.
+"""Protocol of the provider's port: `POST /v1/send/{msgId}` over HTTP/1.1, with as little work as possible.
 
-One `Connection` per client. Answers leave in the order of the requests, also when they are pipelined and an
-earlier one is still waiting. What to do with a request is decided by the `Provider`.
+There is one `Connection` per client. Answers leave in the order of the requests, even if these are pipelined and
+an earlier one still waits. The `Provider` decides on the reaction to a request.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ TOO_LARGE = Reaction(answer(413, b'{"code": 1, "message": "Too large"}'), Ending
 
 
 class Provider(Protocol):
-    """Decides about requests, and knows the open connections."""
+    """Object that decides on requests, and keeps the open connections."""
 
     def receive(self, method: bytes, path: bytes, authorization: bytes, body: bytes) -> Reaction: ...
 
@@ -31,7 +31,7 @@ class Provider(Protocol):
 
 
 class Turn:
-    """The place of one request in its connection's order of answers."""
+    """Place of a request in its connection's order of answers."""
 
     __slots__ = ("reaction", "ready")
 
@@ -41,7 +41,7 @@ class Turn:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection."""
+    """Connection of a client."""
 
     __slots__ = ("_authorization", "_body", "_parser", "_path", "_provider", "_transport", "_turns")
     _transport: asyncio.Transport
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
     # What the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # which uvloop's is in all but name
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         self._provider.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
             self._body += body
 
     def on_message_complete(self) -> None:
-        if self._transport.is_closing():  # pipelined behind one after which the connection ends: nobody reads it
+        if self._transport.is_closing():  # a pipelined request behind one that ends the connection
             return
         parser = self._parser
         reaction = self._provider.receive(parser.get_method(), self._path, self._authorization, self._body)
@@ -105,9 +105,9 @@ class Connection(asyncio.Protocol):
         if turn.ready:
             self._answer()
         elif reaction.delay:
-            asyncio.get_running_loop().call_later(reaction.delay, self._delay_over, turn)
+            asyncio.get_running_loop().call_later(reaction.delay, self._end_delay, turn)
 
-    def _delay_over(self, turn: Turn) -> None:
+    def _end_delay(self, turn: Turn) -> None:
         turn.ready = turn.reaction.ending is not Ending.HANG
         self._answer()
 
@@ -123,20 +123,20 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def release(self) -> None:
-        """The behaviour ended: what was left hanging is answered."""
+        """Answer requests that were left hanging, because the behaviour has ended."""
         for turn in self._turns:
             if turn.reaction.ending is Ending.HANG:
                 turn.ready = True
         self._answer()
 
     def reset(self) -> None:
-        """Cut the line, so that the client sees "connection reset by peer"."""
+        """Reset the connection, so that the client gets "connection reset by peer"."""
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self._transport.abort()
 
 
 def _closing(reaction: Reaction) -> Reaction:
-    """The same for a client that wants the connection closed afterwards."""
+    """Return the reaction with the end of the connection, which the client wants."""
     if reaction.ending is not Ending.KEEP:
         return reaction
     return Reaction(reaction.reply, Ending.CLOSE, reaction.delay, reaction.taken)

@@ -92,7 +92,7 @@ async def disturb_and_reckon(world: World, options: Options) -> bool:
 
 
 async def within(deadline: float, condition: Callable[[], Awaitable[bool]], what: str) -> bool:
-    """Whether it came about in time; says so if not."""
+    """Return True if the condition came true in time; print it if not."""
     try:
         await until(condition, timeout=max(deadline - time.monotonic(), 30), what=what)
     except AssertionError as error:
@@ -127,7 +127,7 @@ async def reckon(world: World, options: Options, ledger: Ledger) -> bool:
 
 
 async def is_settled(world: World, mailing: int, total: int) -> bool:
-    """As the API says; False while it cannot say."""
+    """Return True if the API reports it; False while the API does not answer."""
     try:
         status = await world.system.status(mailing)
     except (httpx.HTTPError, AssertionError):

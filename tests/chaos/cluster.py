@@ -29,7 +29,7 @@ DOWN_FOR = 4.0  # seconds that a killed node stays away
 
 @dataclass(slots=True)
 class ClusterWorld(World):
-    """The same services, straight to the servers: here only nodes are killed, so that nothing excuses a repeat."""
+    """Services without proxies: only nodes are killed here, so that nothing excuses a repeated POST."""
 
     async def begin(self) -> None:
         servers = Servers(self.servers.database_url, self.servers.broker_url)

@@ -50,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """What one mailing asked of the system."""
+    """Resources that one mailing needed."""
 
     memory: Figures  # of each process at its peak, in KiB
     waiting: int  # jobs in the broker, at most
@@ -168,7 +168,7 @@ def memory(system: System) -> Figures:
 
 
 def tenths(part: int, whole: int) -> int:
-    """How many full tenths of it that is."""
+    """Return the number of full tenths."""
     return part * 10 // whole
 
 

@@ -1,4 +1,4 @@
-"""What can be read off a running system from outside: the memory of its processes, and what the broker holds.
+"""Measurements of a running system from outside: memory of its processes, and contents of the broker.
 
 Memory is read from Linux's /proc.
 """
@@ -37,7 +37,7 @@ def forget_peak(pid: int) -> None:
 
 
 def ratios(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, float]:
-    """How many times as much there is of each."""
+    """Return the ratio of each measurement."""
     return {name: after[name] / before[name] for name in before}
 
 

@@ -1,4 +1,4 @@
-"""What is done to the system, and when: a pure function of the seed, so that a run can be replayed."""
+"""Schedule of faults: a pure function of the seed, so that a run can be repeated."""
 
 import random
 from collections.abc import Iterator

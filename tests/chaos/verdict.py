@@ -1,4 +1,4 @@
-"""What must be true in the end, and which repeats can be excused. Pure, but for the queries."""
+"""Verdict on a run: conditions at the end, and repeated POSTs that a fault excuses. Pure but for the queries."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What the database says in the end."""
+    """Numbers from the database at the end."""
 
     audience: int  # clients that should have a message
     without_message: int
@@ -83,7 +83,7 @@ def unexcused(received: Iterable[Received], disruptions: Sequence[Disruption]) -
 
 
 def is_excused(arrived: float, disruptions: Sequence[Disruption]) -> bool:
-    """Whether a POST that arrived then may be followed by another of the same message.
+    """Return True if a fault excuses another POST of the same message.
 
     Either the provider was faulty, so that its answer was none; or a sender was killed before the broker had the
     report about it. While the broker cannot be reached, the report waits in the sender.

@@ -20,14 +20,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TIMEOUT))
 
 
-# Retries that do not take minutes.
+# Backoff of seconds instead of minutes.
 QUICK: Environment = {"MAILING_BACKOFF_FIRST": "1", "MAILING_BACKOFF_MOST": "2"}
 
 
 @pytest.fixture
 async def own_servers(database_url: str, broker_url: str, sandbox: Sandbox) -> Servers:
-    """Empty servers, and a provider that is well, for a system that the test starts itself. Not in a module that
-    uses the shared system: the two would take each other's jobs."""
+    """Empty servers and a normal provider, for a system that the test starts.
+
+    A module that uses the shared system must not use this: the two systems would take each other's jobs.
+    """
     empty_tables(database_url)
     await empty_queues(broker_url)
     await sandbox.reset()
@@ -38,7 +40,7 @@ async def own_servers(database_url: str, broker_url: str, sandbox: Sandbox) -> S
 async def shared_system(
     database_url: str, broker_url: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
-    """One system for all tests of a module that leave it whole."""
+    """System for all tests of a module; they must not break it."""
     empty_tables(database_url)
     await empty_queues(broker_url)
     servers, logs = Servers(database_url, broker_url), tmp_path_factory.mktemp("system")
@@ -48,7 +50,7 @@ async def shared_system(
 
 @pytest.fixture
 async def system(shared_system: System, sandbox: Sandbox) -> AsyncIterator[System]:
-    """The shared system with a provider that is well and has received nothing."""
+    """Shared system with a normal provider that has received nothing."""
     await sandbox.reset()
     yield shared_system
     await sandbox.reset()

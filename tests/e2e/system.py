@@ -1,4 +1,4 @@
-"""The whole system as processes, for tests that use it as a person would: by REST, and with kill."""
+"""The whole system as processes, for tests that use it by REST and kill its services."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ _serials = itertools.count(1)  # of audiences, so that systems may share a datab
 
 
 class Provider(Protocol):
-    """Where messages go to."""
+    """Address and token of a provider."""
 
     @property
     def url(self) -> str: ...
@@ -39,7 +39,7 @@ class Provider(Protocol):
 
 
 class MailingFields(TypedDict, total=False):
-    """What a mailing may be given besides its audience."""
+    """Fields of a mailing besides its audience."""
 
     starts_at: datetime
     expired_at: datetime
@@ -49,14 +49,14 @@ class MailingFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Clients with a tag of their own and consecutive numbers."""
+    """Clients with their own tag and consecutive numbers."""
 
     tag: str
     numbers: range
 
 
 class System:
-    """Services running as processes of their own; `api` speaks to the first API."""
+    """Services as processes; `api` is a client of the first API."""
 
     def __init__(self, servers: Servers, provider: Provider, logs: Path, environment: Environment) -> None:
         (self._port,) = free_ports(1)
@@ -95,19 +95,19 @@ class System:
         return name
 
     async def kill(self, name: str) -> None:
-        """SIGKILL, and waits for the end."""
+        """End a process by SIGKILL."""
         process = self.processes.pop(name)
         process.kill()
         await process.wait()
 
     async def terminate(self, name: str) -> int:
-        """SIGTERM; returns the exit status."""
+        """End a process by SIGTERM, and return the exit status."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(process.wait(), 15)
 
     async def close(self) -> None:
-        """Ends what still runs."""
+        """End all processes."""
         await self.api.aclose()
         for process in self.processes.values():
             if process.returncode is None:
@@ -120,7 +120,7 @@ class System:
                 raise AssertionError(f"{name} did not end on SIGTERM") from None
 
     async def is_ready(self) -> bool:
-        """Whether the API answers for itself and its database."""
+        """Return True if the API reports that it and its database are ready."""
         try:
             return (await self.api.get("/readyz")).status_code == httpx.codes.OK
         except httpx.TransportError:
@@ -165,7 +165,7 @@ class System:
         return {name: count for name, count in response.json()["messages_status"].items() if count}
 
     async def until_settled(self, mailing_id: int, total: int, *, timeout: float = 60) -> dict[str, int]:
-        """Waits until all messages are in a final state; returns the counters."""
+        """Wait until all messages are in a final state, and return the counters."""
 
         async def settled() -> bool:
             status = await self.status(mailing_id)
@@ -184,7 +184,7 @@ async def until(condition: Callable[[], Awaitable[bool]], *, timeout: float, wha
 
 
 async def slowest_answer(system: System, *, seconds: float) -> float:
-    """The 95th percentile of how long the API takes to create a client and to list the mailings, in seconds."""
+    """Return the 95th percentile of the seconds that the API needs to create a client and list the mailings."""
     took: list[float] = []
     end = time.monotonic() + seconds
     number = 79_100_000_000 + time.monotonic_ns() // 1_000_000 % 10**8
@@ -208,7 +208,7 @@ async def running_system(
     planners: int = 1,
     environment: Environment | None = None,
 ) -> AsyncIterator[System]:
-    """A system that is up: one API, so many planners and senders; all ended afterwards."""
+    """Run one API and several planners and senders; end all of them afterwards."""
     system = System(servers, provider, logs, environment or {})
     try:
         await system.start("api")

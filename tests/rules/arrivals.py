@@ -1,4 +1,4 @@
-"""What the arrivals at the provider say about limits. Pure. Instants are in seconds since the epoch."""
+"""Limits as the arrivals at the provider show them. Pure. Instants are in seconds since the epoch."""
 
 from collections.abc import Sequence
 

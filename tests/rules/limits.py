@@ -16,7 +16,7 @@ RECOVERY = 1.0  # seconds after the senders' return that are not held against wh
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """As fractions of the limits, the worse of both: the worst one-second window, and what was used."""
+    """Return the worse of both limits: the largest one-second window, and the use, as fractions of the limit."""
 
     worst: float
     used: float

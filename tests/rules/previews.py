@@ -57,7 +57,7 @@ async def check_preview(world: World, notice: float = 5) -> Foreseen:
 
 
 async def ask(world: World, body: object) -> Preview:
-    """What the preview says of such a mailing."""
+    """Return the preview of such a mailing."""
     response = await world.system.api.post("/api/mailing/preview/", json=body)
     return Preview.model_validate_json(response.raise_for_status().content)
 

@@ -9,7 +9,7 @@ from tests.rules.world import World
 
 
 async def check_fairness(world: World, each: int = 20_000, mailings: int = 3) -> float:
-    """How far the mailing that got least fell behind an equal share while all of them ran, as a fraction."""
+    """Return the largest shortfall of a mailing against an equal share while all of them ran, as a fraction."""
     for number in range(mailings):
         world.add_clients(each, f"#share-{number}")
     running = [await world.system.add_mailing(f"#share-{number}") for number in range(mailings)]

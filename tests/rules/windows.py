@@ -84,6 +84,6 @@ async def check_windows(world: World, per_zone: int = 5, notice: float = 12, res
 
 
 def _inside(at: datetime, zone: str, start: str, until: str) -> bool:
-    """As a person would say it, who looks at a clock there."""
+    """Return the local time, as a clock there shows it."""
     clock = at.astimezone(find_zone(zone)).strftime("%H:%M:%S.%f")
     return start <= clock < until if start < until else clock >= start or clock < until

@@ -39,7 +39,7 @@ class World:
             return {message_id: (zone, status, reason) for message_id, zone, status, reason in rows}
 
     def zone_and_code_of_recipients(self, mailing_id: int) -> list[tuple[str, int]]:
-        """Of each client whom a message of the mailing was made for."""
+        """Return zone and code of each client with a message of the mailing."""
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(
                 "SELECT c.zone, c.code FROM messages m JOIN clients c ON c.id = m.client_id WHERE mailing_id = %s",
@@ -50,7 +50,7 @@ class World:
         return set(self.zone_and_end_by_message(mailing_id))
 
     async def arrived(self, mailing_id: int) -> list[Received]:
-        """What the provider received of a mailing."""
+        """Return the requests of a mailing that the provider received."""
         ids = self.message_ids(mailing_id)
         return [message for message in await self.sandbox.control.messages() if message.id in ids]
 

@@ -1,6 +1,7 @@
 """Command lines: every program explains itself, and needs no settings and no server for that."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,22 @@ def test_the_help_of_a_service_lists_its_settings() -> None:
     rows = {line.split()[0]: line.split()[1] for line in lines if line.startswith("  MAILING_")}
     assert rows["MAILING_PROVIDER_URL"] == "required"
     assert rows["MAILING_REQUEST_TIMEOUT"] == "5"
+
+
+def test_a_taken_port_is_reported_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.sandbox", "--port", "0", "--control-port", str(port)],
+            cwd=REPOSITORY,
+            env=os.environ | {"MAILING_SANDBOX_TOKEN": "any"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
 def test_the_launcher_runs_the_checkout_that_it_is_in_from_any_folder(tmp_path: Path) -> None:
