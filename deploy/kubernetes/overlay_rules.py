@@ -137,7 +137,7 @@ def network_policies(overlay: Overlay) -> Iterator[str]:
 
 
 def autoscaling(overlay: Overlay) -> Iterator[str]:
-    """Require that an autoscaler has a target without a fixed number of replicas, and never scales it to zero."""
+    """Require a target without a fixed number of replicas, never zero of it, and queries for the namespace."""
     targets = {one["metadata"]["name"]: one for one in overlay.of_kind("Deployment")}
     for scaler in overlay.of_kind("ScaledObject"):
         name = scaler["spec"]["scaleTargetRef"]["name"]
@@ -147,6 +147,10 @@ def autoscaling(overlay: Overlay) -> Iterator[str]:
             yield f"{title(scaler)}: the Deployment {name} has a fixed number of replicas"
         if scaler["spec"].get("minReplicaCount", 0) < 1 or scaler["spec"].get("idleReplicaCount") == 0:
             yield f"{title(scaler)}: may scale to zero, and without a sender nothing is released"
+        namespace = scaler["metadata"].get("namespace")
+        for trigger in scaler["spec"].get("triggers", []):
+            if f'namespace="{namespace}"' not in trigger["metadata"]["query"]:
+                yield f"{title(scaler)}: a query does not look at the namespace {namespace}"
 
 
 def scraped_ports(overlay: Overlay) -> Iterator[str]:

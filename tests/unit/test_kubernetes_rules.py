@@ -49,7 +49,8 @@ POD = {
 
 
 def made(kind: str, name: str, spec: Object | None = None, **fields: Object) -> Object:
-    return {"kind": kind, "metadata": {"name": name, "labels": dict(LABELS)}, "spec": spec or {}, **fields}
+    metadata = {"name": name, "namespace": "mailing", "labels": dict(LABELS)}
+    return {"kind": kind, "metadata": metadata, "spec": spec or {}, **fields}
 
 
 def good() -> dict[str, Object]:
@@ -59,6 +60,8 @@ def good() -> dict[str, Object]:
     namespace = made("Namespace", "mailing")
     namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "restricted"
     backend = {"service": {"name": "sender", "port": {"name": "http"}}}
+    triggers = [{"metadata": {"query": 'sum(mailing_due_messages{namespace="mailing"})'}}]
+    scaler = {"scaleTargetRef": {"name": "sender"}, "minReplicaCount": 1, "triggers": triggers}
     objects = [
         namespace,
         made("ConfigMap", "mailing", data={"MAILING_LOG_LEVEL": "info"}),
@@ -70,7 +73,7 @@ def good() -> dict[str, Object]:
         ),
         made("PodDisruptionBudget", "sender", {"selector": selector, "maxUnavailable": 1}),
         made("NetworkPolicy", "all", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}),
-        made("ScaledObject", "sender", {"scaleTargetRef": {"name": "sender"}, "minReplicaCount": 1}),
+        made("ScaledObject", "sender", scaler),
         made("ServiceMonitor", "mailing", {"selector": selector, "endpoints": [{"port": "http"}]}),
         made("HTTPRoute", "mailing", {"rules": [{"backendRefs": [{"name": "sender", "port": 9000}]}]}),
         made("Ingress", "mailing", {"rules": [{"http": {"paths": [{"path": "/api", "backend": backend}]}}]}),
@@ -166,6 +169,10 @@ BROKEN: list[tuple[str, Change]] = [
     ("there is no Deployment other", lambda o: spec("ScaledObject", o).update(scaleTargetRef={"name": "other"})),
     ("has a fixed number of replicas", lambda o: spec("Deployment", o).update(replicas=2)),
     ("may scale to zero", lambda o: spec("ScaledObject", o).update(minReplicaCount=0)),
+    (
+        "does not look at the namespace other",
+        lambda o: o["ScaledObject"]["metadata"].update(namespace="other"),
+    ),
     ("has a port other", lambda o: spec("ServiceMonitor", o).update(endpoints=[{"port": "other"}])),
     (
         "container setup-container may gain privileges",
