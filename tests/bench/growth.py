@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -41,6 +42,7 @@ from tests.bench.growth_data import (
     last_mailing,
     wal_position,
 )
+from tests.bench.growth_plot import svg
 from tests.bench.reading import ask
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox
@@ -178,6 +180,15 @@ def last_line(measured: Sequence[Measured]) -> str:
     )
 
 
+def draw(measured: Sequence[Measured], caption: str) -> str:
+    """Return the rates at each size as a picture."""
+    rates = {
+        "released": [one.release_per_s for one in measured],
+        "recorded": [one.record_per_s for one in measured],
+    }
+    return svg([one.messages for one in measured], rates, caption)
+
+
 async def run(servers: Servers, logs: Path, sizes: Sequence[int], due: int) -> list[Measured]:
     """Measure at each size; the ledger only grows."""
     began = time.monotonic()
@@ -206,6 +217,7 @@ def main() -> int:
     parser.add_argument(
         "--due", type=int, default=DUE, help="messages that are released and recorded at each size"
     )
+    parser.add_argument("--plot", type=Path, help="a file for the figures as a picture, SVG")
     arguments = parser.parse_args()
     configure("growth", "warning", "console")
     state = REPOSITORY / ".local" / "bench-growth"
@@ -216,6 +228,8 @@ def main() -> int:
         migrate(SecretStr(servers.database_url.replace("postgresql://", "postgresql+psycopg://", 1)))
         found = Servers(servers.database_url, servers.broker_url)
         measured = asyncio.run(run(found, logs, arguments.messages, arguments.due))
+    if arguments.plot:
+        arguments.plot.write_text(draw(measured, f"measured {datetime.now(UTC):%Y-%m-%d} by make bench-growth"))
     print(last_line(measured))
     return 0 if measured[-1].rate / measured[0].rate >= GOAL else 1
 
