@@ -1,1 +1,4 @@
-"""The REST API: clients, mailings and messages over HTTP. It writes down what is wanted; others do it."""
+"""REST API: stores clients, mailings and single messages, and shows the status of messages.
+
+The planner and the senders do the work. `application` puts the nouns together; `edge` knows no noun.
+"""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
@@ -29,6 +29,26 @@ IMPORT = "/api/client/import/"  # the path whose bodies are large
 _Text = Annotated[str, AfterValidator(str.strip), AfterValidator(refuse_nul)]
 
 
+async def _conditions(
+    tag: Annotated[
+        _Text | None, Query(description="Only clients with this tag.", examples=["#AzbukaVkusa"])
+    ] = None,
+    code: Annotated[
+        int | None,
+        Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905]),
+        Digits,
+    ] = None,
+    zone: Annotated[
+        _Text | None, Query(description="Only clients of this time zone.", examples=["Europe/Moscow"])
+    ] = None,
+    number: NumberQuery = None,
+) -> queries.Conditions:
+    return queries.Conditions(tag=tag, code=code, zone=zone, number=number)
+
+
+ConditionsDep = Annotated[queries.Conditions, Depends(_conditions)]
+
+
 @router.post(
     "/",
     status_code=201,
@@ -47,24 +67,9 @@ async def create(new: ClientIn, database: DatabaseDep, keyed: KeyedRequestDep) -
 
 @router.get("/", summary="List clients", responses=documented())
 async def page(
-    database: DatabaseDep,
-    tag: Annotated[
-        _Text | None, Query(description="Only clients with this tag.", examples=["#AzbukaVkusa"])
-    ] = None,
-    code: Annotated[
-        int | None,
-        Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905]),
-        Digits,
-    ] = None,
-    zone: Annotated[
-        _Text | None, Query(description="Only clients of this time zone.", examples=["Europe/Moscow"])
-    ] = None,
-    number: NumberQuery = None,
-    limit: Limit = 100,
-    after: After = None,
+    database: DatabaseDep, conditions: ConditionsDep, limit: Limit = 100, after: After = None
 ) -> ClientPage:
     """List the clients that have all of the given values, by ascending id."""
-    conditions = queries.Conditions(tag=tag, code=code, zone=zone, number=number)
     return await database.statement(queries.page, conditions, after=after or 0, limit=limit)
 
 
