@@ -14,7 +14,14 @@ class PublishUnknown(MailingError):
 
 
 class DatabaseUnavailable(MailingError):
-    """Raised when PostgreSQL cannot be reached, or the connection is lost."""
+    """Raised when PostgreSQL cannot be reached, or the connection is lost.
+
+    `reason` is the driver's, with address and user: for logs, and not for callers of the API.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class TransactionConflict(DatabaseUnavailable):

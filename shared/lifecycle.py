@@ -111,7 +111,7 @@ def _log_failure(name: str, error: Exception) -> None:
     if isinstance(error, TransactionConflict):
         log.info("transaction_repeated", loop=name)
     elif isinstance(error, DatabaseUnavailable):
-        log.warning("database_unavailable", loop=name, waiting_for="PostgreSQL")
+        log.warning("database_unavailable", loop=name, waiting_for="PostgreSQL", error=error.reason)
     elif isinstance(error, NotPublished | PublishUnknown):
         log.warning("broker_unavailable", loop=name, waiting_for="RabbitMQ", error=str(error))
     else:

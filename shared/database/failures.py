@@ -36,3 +36,8 @@ def driver_reason(error: DBAPIError) -> str:
     """Return the driver's reason in one line, without its hints, and without SQLAlchemy's statement and link."""
     lines = str(error.orig).splitlines()
     return " ".join(line.strip() for line in lines if line.strip() and not line.startswith("\t"))
+
+
+def unavailable_reason(error: BaseException) -> str:
+    """Return in one line why the server is unavailable: a wrong password is no outage, and looks like one."""
+    return driver_reason(error) if isinstance(error, DBAPIError) else str(error) or type(error).__name__

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.database.failures import is_conflict, is_unavailable
+from shared.database.failures import is_conflict, is_unavailable, unavailable_reason
 from shared.errors import DatabaseUnavailable, TransactionConflict
 
 _AFTER_COMMIT = "after_commit"
@@ -61,7 +61,7 @@ def _translate_errors() -> Iterator[None]:
         if isinstance(error, PoolTimeout):
             raise DatabaseUnavailable("All connections to PostgreSQL are in use") from error
         if is_unavailable(error):
-            raise DatabaseUnavailable("PostgreSQL cannot be reached") from error
+            raise DatabaseUnavailable("PostgreSQL cannot be reached", unavailable_reason(error)) from error
         if is_conflict(error):
             raise TransactionConflict("PostgreSQL rolled the transaction back in favour of another") from error
         raise
