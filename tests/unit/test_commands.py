@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = (
     "shared.cli",
     "services.api",
+    "services.api",
     "services.console",
     "services.planner",
     "services.sender",
