@@ -4,7 +4,9 @@
 """
 
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -43,6 +45,16 @@ def servers() -> Iterator[Servers]:
     """Run both servers during the session."""
     with found_servers() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def server_folder() -> Iterator[Path]:
+    """Folder for a private PostgreSQL, which runs as another user if the tests run as root.
+
+    It is no folder of pytest's: every start of pytest closes these to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="mailing-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ async def start(servers: Servers, state: Path) -> tuple[Process, str]:
         cwd=REPOSITORY,
         env=os.environ
         | {"MAILING_DATABASE_URL": servers.database_url, "MAILING_BROKER_URL": servers.broker_url}
-        | {"MAILING_API_PORT": "0"},
+        | {"MAILING_API_PORT": "0", "MAILING_CONSOLE_PORT": "0"},
         stdout=PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -48,7 +48,7 @@ async def test_a_run_ends_with_ctrl_c_in_order_and_the_next_has_its_addresses_an
 ) -> None:
     process, printed = await start(own_servers, tmp_path)
     addresses = re.findall(r"^  .* (http://\S+)$", printed, re.MULTILINE)
-    assert len(addresses) == 5, printed  # API, sandbox, and the metrics of three services
+    assert len(addresses) == 6, printed  # console, API, sandbox, and the metrics of three services
     async with httpx.AsyncClient(trust_env=False) as http:
         for address in addresses:
             assert (await http.get(address, follow_redirects=True)).status_code == 200
@@ -59,6 +59,6 @@ async def test_a_run_ends_with_ctrl_c_in_order_and_the_next_has_its_addresses_an
     assert await interrupt(again) == 0
 
     logs = sorted(file.name for file in (tmp_path / "logs").glob("*.log"))
-    assert logs == ["api.log", "migrate.log", "planner.log", "sandbox.log", "sender-1.log"]
+    assert logs == ["api.log", "console.log", "migrate.log", "planner.log", "sandbox.log", "sender-1.log"]
     lines = (tmp_path / "logs" / "planner.log").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines].count("planner_started") == 2

@@ -18,9 +18,9 @@ from tests.servers import Servers
 
 
 @pytest.fixture(scope="module")
-def mortal_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServers]:
+def mortal_servers(server_folder: Path) -> Iterator[PrivateServers]:
     """Private servers that a test may stop, apart from those of the other tests."""
-    with PrivateServers(tmp_path_factory.mktemp("mortal"), throwaway=True, environment={}) as servers:
+    with PrivateServers(server_folder / "mortal", throwaway=True, environment={}) as servers:
         migrate(SecretStr(servers.database_url))
         # Half a second passes until RabbitMQ has a new queue's name on disk, and killed before, that queue has no
         # leader ever after (docs/rabbitmq.md). What stops in peace writes it.
