@@ -41,6 +41,10 @@ run: $(INSTALLED) ## run everything here until Ctrl-C (SENDERS=2, MAILING_API_PO
 test: $(INSTALLED) ## run all tests, on real servers (TESTS=tests/unit runs those that need no server)
 	@$(BIN)/pytest $(WORKERS) $(TESTS)
 
+.PHONY: pictures
+pictures: $(INSTALLED) ## every page of the console as a picture, light, dark and narrow, in each language (ARGS='--folder F')
+	@$(BIN)/python -m tests.browser $(ARGS)
+
 .PHONY: chaos
 chaos: $(INSTALLED) ## send a mailing through kills, restarts, cuts and faults, and account for every message (ARGS='--seed 1')
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -8,6 +8,7 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from services.console.draft import Draft, fresh, like
 from services.console.edge import is_same_origin
@@ -15,6 +16,7 @@ from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
 from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.rest.answers import Mailing
+from services.console.session import token_of
 from services.console.sms_parts import parts
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -166,6 +168,24 @@ def test_nobody_is_led_to_another_site(given_url: str, kept: str) -> None:
 )
 def test_another_site_changes_nothing(method: str, headers: dict[str, str], allowed: bool) -> None:
     assert is_same_origin(method, Headers(headers)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("cookie", "token"),
+    [
+        ("session=abc", "abc"),
+        ("__Host-session=secure; session=plain", "secure"),
+        ("other=abc", None),
+        ("session=", None),
+        ('session="a b"', None),
+        ("session=\u00e9", None),
+    ],
+)
+def test_the_token_of_the_session_cookie_is_handed_on_if_it_can_be_a_header(
+    cookie: str, token: str | None
+) -> None:
+    request = Request({"type": "http", "headers": [(b"cookie", cookie.encode("latin-1"))]})
+    assert token_of(request) == token
 
 
 def test_lines_are_kept_once_and_without_blanks() -> None:
