@@ -88,7 +88,7 @@ class LiveMailings:
         for mailing in mailings:
             samples = self._watched.setdefault(mailing.id, _Watched(mailing.id)).samples
             if not samples or now - samples[-1].at > timedelta(seconds=INTERVAL):
-                samples.append(Sample(now, mailing.settled))
+                samples.append(Sample(now, mailing.handled))
         self._forget()
 
     def samples(self, mailing_id: int) -> Sequence[Sample]:
@@ -147,7 +147,7 @@ async def _poll(watched: _Watched) -> None:
 
 async def _look(watched: _Watched, api: Api) -> Snapshot:
     mailing, now = await api.mailing(watched.mailing_id), utc_now()
-    watched.samples.append(Sample(now, mailing.settled))
+    watched.samples.append(Sample(now, mailing.handled))
     is_due = watched.grouped_at is None or now - watched.grouped_at >= REASONS_EVERY or is_over(mailing)
     if mailing.unsent != watched.grouped and is_due:
         watched.groups = tuple(await unsent_groups(api, mailing))

@@ -12,10 +12,10 @@ SHORTEST = timedelta(seconds=1.5)  # less says nothing about the speed
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Number of settled messages at an instant."""
+    """Number of messages that were handled by an instant."""
 
     at: datetime
-    settled: int
+    handled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ def measured_pace(mailing: Mailing, samples: Sequence[Sample], now: datetime) ->
     recent = [sample for sample in samples if now - sample.at <= WINDOW]
     if len(recent) < 2 or recent[-1].at - recent[0].at < SHORTEST:
         return None
-    return _pace(mailing, recent[-1].settled - recent[0].settled, recent[-1].at - recent[0].at, now)
+    return _pace(mailing, recent[-1].handled - recent[0].handled, recent[-1].at - recent[0].at, now)
 
 
 def mean_pace(mailing: Mailing, now: datetime) -> Pace | None:
     """Return the pace since the start; None if the mailing has not started."""
     if mailing.started_at is None or now - mailing.started_at < SHORTEST:
         return None
-    return _pace(mailing, mailing.settled, (mailing.finished_at or now) - mailing.started_at, now)
+    return _pace(mailing, mailing.handled, (mailing.finished_at or now) - mailing.started_at, now)
 
 
 def _pace(mailing: Mailing, messages: int, took: timedelta, now: datetime) -> Pace | None:

@@ -102,6 +102,13 @@ def test_a_retry_that_puts_messages_back_is_no_negative_pace() -> None:
     assert pace.per_second == 0
 
 
+def test_canceling_is_no_speed() -> None:
+    counts = {"sent": 600, "canceled": 9400, "total": 10_000}
+    pace = mean_pace(mailing(state="canceled", finished_at=NOW, messages_status=counts), NOW)
+    assert pace is not None
+    assert pace.per_second == 1
+
+
 def test_a_mailing_that_has_not_started_has_no_pace() -> None:
     assert mean_pace(mailing(state="scheduled", started_at=None), NOW) is None
 

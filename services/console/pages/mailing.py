@@ -57,6 +57,9 @@ async def _events(request: Request, mailing_id: int) -> AsyncIterator[str]:
     shown: dict[str, str] = {}
     snapshot: Snapshot | None = None
     async for snapshot in _live(request).watch(mailing_id, api_for(request)):
+        if snapshot.mailing.state != "scheduled" and request.query_params.get("state") == "scheduled":
+            yield _event("started", "now")  # the page has other parts from now on, and asks for them
+            continue
         for name in ("facts", "unsent"):
             text = render_text(request, f"mailing/_{name}.html", **facts(snapshot))
             if shown.get(name) != text:
@@ -88,7 +91,7 @@ def rates(samples: Sequence[Sample]) -> list[tuple[float, float]]:
         before = samples[max(0, index - 5)]
         seconds = (sample.at - before.at).total_seconds()
         if seconds > 0:
-            rate = max(0, sample.settled - before.settled) / seconds
+            rate = max(0, sample.handled - before.handled) / seconds
             points.append((round(sample.at.timestamp(), 1), round(rate, 1)))
     return points
 

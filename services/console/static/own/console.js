@@ -48,6 +48,10 @@
   for (const name of ["htmx:sseError", "htmx:sendError"]) document.body.addEventListener(name, () => isAway(true));
   for (const name of ["htmx:sseOpen", "htmx:afterOnLoad"]) document.body.addEventListener(name, () => isAway(false));
 
+  document.body.addEventListener("htmx:sseMessage", (event) => {
+    if (event.target.hasAttribute("data-reload")) location.reload();
+  });
+
   // An error has a page of its own. A question that cannot be shown in the dialog is asked there; a part of a page
   // that is only brought up to date stays as it was.
   const service = document.getElementById("service");
