@@ -53,7 +53,7 @@ async def show(request: Request) -> Response:
         template,
         running=running,
         paces=paces,
-        late=[m for m in running if (pace := paces[m.id]) is not None and pace.late],
+        late=[m for m in running if not m.paused and (pace := paces[m.id]) is not None and pace.late],
         upcoming=await _with_recipients(api, scheduled[:NEXT]),
         scheduled=len(scheduled),
         finished=finished[:LATELY],
