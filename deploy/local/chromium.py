@@ -8,7 +8,7 @@ from deploy.local.errors import NotInstalledError
 from deploy.local.packages import apt_install, can_apt_install, exclusive
 from deploy.local.rabbitmq_programs import Notify
 
-VARIABLE = "MAILING_CHROMIUM"
+VARIABLE = "CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MACOS = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 HOW_TO_INSTALL = f"""Chromium is not installed, and it cannot be installed from here. Choose one of these:
