@@ -18,12 +18,14 @@ EXAMPLES = 5  # messages of which the provider's words are shown
 class Group:
     """People who did not get a mailing for the same reason.
 
-    `people` is None if there are more messages of this status than were looked at.
+    `people` is None if there are more messages of this status than were looked at. `is_only` is True if no other
+    reason was found among those.
     """
 
     status: MessageStatus
     reason: str | None
     people: int | None
+    is_only: bool
     explanation: Explanation
     answers: Sequence[str]
 
@@ -52,6 +54,7 @@ async def _groups_of(api: Api, mailing: Mailing, status: MessageStatus) -> list[
             status,
             reason,
             people if exact else None,
+            len(counted) == 1,
             explanation_of(status, reason),
             await _answers(api, [message for message in page.items if message.reason == reason])
             if reason == "answer"
