@@ -77,14 +77,18 @@ class Edge:
                 # The page of `problems` is out, and the log has the traceback. Half an answer must break off.
                 if not is_complete:
                     raise
-            quiet = scope["path"] in _PROBES or scope["path"].startswith("/static/")
-            (log.debug if quiet else log.info)(
-                "page_answered",
-                method=scope["method"],
-                path=_NUMBER.sub("7**********", scope["path"][:200]),
-                status=status,
-                duration_ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+            _log_answer(scope, status, time.perf_counter() - began)
+
+
+def _log_answer(scope: Scope, status: int, took: float) -> None:
+    quiet = scope["path"] in _PROBES or scope["path"].startswith("/static/")
+    (log.debug if quiet else log.info)(
+        "page_answered",
+        method=scope["method"],
+        path=_NUMBER.sub("7**********", scope["path"][:200]),
+        status=status,
+        duration_ms=round(took * 1000, 1),
+    )
 
 
 def is_same_origin(method: str, headers: Headers) -> bool:
