@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
+from deploy.local.access import create_admin_link, create_admin_token
 from deploy.local.errors import LocalStackError
 from deploy.local.processes import Processes
 from deploy.local.progress import Progress
@@ -44,11 +45,12 @@ def _run(state: Path, logs: Path, progress: Progress) -> Reckoning:
         # At level info the API logs a line per request: ten thousand of them would take seconds.
         plan = replace(Plan.on_free_ports(SENDERS), api_log_level="warning")
         start_system(plan, servers, processes, logs / "migrate.log")
-        progress.print_line(f"the console, while the demo runs: {plan.console_url}/")
+        token = create_admin_token(servers, "demo")
+        progress.print_line(f"the console, while the demo runs: {create_admin_link(servers, plan.console_url)}")
         servers.ensure_running()
         # The API takes clients while RabbitMQ still boots.
-        asyncio.run(add_clients(plan, servers.database_url, progress))
+        asyncio.run(add_clients(plan, token, servers.database_url, progress))
         servers.await_ready()
-        reckoning = asyncio.run(send_mailing(plan, servers.database_url, processes, progress))
+        reckoning = asyncio.run(send_mailing(plan, token, servers.database_url, processes, progress))
         progress.print_line("stopping everything")
     return reckoning

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
+from deploy.local.access import create_admin_link, create_admin_token, write_token
 from deploy.local.errors import CommandError, InUseError, StoppedError
 from deploy.local.ports import HOST, is_free
 from deploy.local.processes import Processes
@@ -32,7 +33,9 @@ def run(state: Path, senders: int) -> None:
             Processes(logs, TerminalSink()) as processes,
         ):
             start_system(plan, servers, processes, logs / "migrate.log")
-            print(banner(plan, servers, logs), flush=True)
+            link = create_admin_link(servers, plan.console_url)
+            token_file = write_token(create_admin_token(servers, "make run"), state / "token")
+            print(banner(plan, servers, logs, link, token_file), flush=True)
             try:
                 _supervise(processes)
             finally:
@@ -41,12 +44,15 @@ def run(state: Path, senders: int) -> None:
         return
 
 
-def banner(plan: Plan, servers: Servers, logs: Path) -> str:
+def banner(plan: Plan, servers: Servers, logs: Path, sign_in_link: str, token_file: Path) -> str:
     """Return the addresses of everything that a person may want to look at."""
     lines = [
         "",
+        f"  sign in             {sign_in_link}",
+        "                      works once, within 15 minutes",
         f"  console             {plan.console_url}/",
         f"  API and its docs    {plan.api_url}/docs/",
+        f"                      token for a day in {token_file}",
         f"  sandbox provider    {plan.control_url}/docs",
     ]
     lines += [f"  {name + ' metrics':<18}  {url}" for name, url in plan.metrics_urls.items()]

@@ -27,13 +27,13 @@ LIFE = timedelta(minutes=10)
 STANDSTILL = 30.0  # seconds without any change, after which the demo gives up
 
 
-async def add_clients(plan: Plan, database_url: str, progress: Progress) -> None:
+async def add_clients(plan: Plan, token: str, database_url: str, progress: Progress) -> None:
     """Add CLIENTS clients, one POST each. Raise CommandError if the database has clients already."""
     _refuse_a_database_in_use(database_url)
     began = time.monotonic()
     bodies = _client_bodies()
     # Not over httpx: a request costs it half of what it costs the API, and they share the machine's cores.
-    async with ClientBuilder().no_proxy().build() as http:
+    async with ClientBuilder().default_headers(_header(token)).no_proxy().build() as http:
         await _run_all(_add_some(http, plan.api_url, bodies, progress) for _ in range(AT_ONCE))
     took = time.monotonic() - began
     progress.print_line(f"added {CLIENTS} clients by REST in {took:.1f} s, {AUDIENCE} of them with the tag {TAG}")
@@ -62,15 +62,23 @@ async def _run_all(coroutines: Iterable[Coroutine[None, None, None]]) -> None:
         raise failures.exceptions[0] from None
 
 
-async def send_mailing(plan: Plan, database_url: str, processes: Processes, progress: Progress) -> Reckoning:
+async def send_mailing(
+    plan: Plan, token: str, database_url: str, processes: Processes, progress: Progress
+) -> Reckoning:
     """Create the mailing, wait for its end, and compare the database with what the sandbox received."""
-    async with httpx.AsyncClient(base_url=plan.api_url, timeout=30, trust_env=False) as api:
+    async with httpx.AsyncClient(
+        base_url=plan.api_url, headers=_header(token), timeout=30, trust_env=False
+    ) as api:
         starts_at = datetime.now(UTC) + LEAD
         mailing_id = await _add_mailing(api, starts_at)
         progress.print_line(f"mailing {mailing_id} starts in {LEAD.seconds} s")
         await _watch(api, mailing_id, starts_at, processes, progress)
     progress.print_line("comparing the database with what the provider received")
     return await compare(plan.control_url, database_url, mailing_id, TAG)
+
+
+def _header(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _client_bodies() -> Iterator[tuple[int, dict[str, int | str]]]:

@@ -3,6 +3,9 @@
 from fastapi import FastAPI
 from starlette.types import StatelessLifespan
 
+from services.api.access.examples import EXAMPLES as ACCESS
+from services.api.access.permissions import required_role
+from services.api.access.routes import router as access
 from services.api.clients.examples import EXAMPLES as CLIENTS
 from services.api.clients.routes import router as clients
 from services.api.edge import docs, error_handlers, health, metrics_page
@@ -16,12 +19,13 @@ from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
 from services.api.single_messages.routes import router as single_messages
 from shared import __version__
 
-ROUTERS = (clients, mailings, single_messages, messages, health.router, metrics_page.router, docs.router)
-EXAMPLES: Examples = {**CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES}
+ROUTERS = (clients, mailings, single_messages, messages, access, health.router, metrics_page.router, docs.router)
+EXAMPLES: Examples = {**ACCESS, **CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES}
 
 _DESCRIPTION = """
 Manage clients, send mailings to them, and see the status of every single message.
 
+* Every path below `/api/` needs a token: `Authorization: Bearer <token>`. `mailing token create` makes one.
 * Every path works with and without its last slash.
 * Times are ISO 8601. A time without an offset is in UTC. Answers are in UTC.
 * Errors are RFC 9457 problem documents. They name the wrong fields.
@@ -48,5 +52,5 @@ def create_application(lifespan: StatelessLifespan[FastAPI] | None = None) -> Fa
         begin_at_zero(router)
     app.mount(docs.ASSETS, docs.assets())
     error_handlers.install(app, ROUTERS)
-    docs.complete(app, EXAMPLES)
+    docs.complete(app, EXAMPLES, required_role)
     return app

@@ -8,6 +8,8 @@ from datetime import timedelta
 import uvicorn
 from fastapi import FastAPI
 
+from services.api.access.authentication import Authenticator
+from services.api.access.middleware import AccessMiddleware
 from services.api.application import create_application
 from services.api.clients.routes import IMPORT
 from services.api.edge import observer
@@ -47,6 +49,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         publisher = Publisher(settings.broker_url, f"{name} publisher")
         outbox_filled = asyncio.Event()
         app.state.database = Database(statements, transactions, patience, outbox_filled)
+        app.state.authenticator = Authenticator()
         app.state.transfers = transfers
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
@@ -59,6 +62,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
                 await engine.dispose()
 
     app = create_application(lifespan)
+    app.add_middleware(AccessMiddleware, rules=settings.access_rules())
     pause = settings.api_read_timeout
     app.add_middleware(
         EdgeMiddleware,

@@ -1,10 +1,21 @@
 """Settings of the API."""
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
 
+from services.api.access.middleware import AccessRules
 from shared.settings import BrokerSettings, DatabaseSettings, Duration, PacingSettings
+
+LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+def _split(value: object) -> object:
+    """Split a list that is written with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
@@ -32,3 +43,35 @@ class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
         description="longest time in which the head of a request may arrive; the same for its body",
     )
     api_grace: Duration = Field(timedelta(seconds=8), description="longest time to finish requests after SIGTERM")
+    access: Literal["tokens", "open"] = Field(
+        "tokens", description="`open` lets every caller do everything; for trusted networks only"
+    )
+    access_open_anywhere: bool = Field(
+        False, description="confirms that access is open on an address that other machines reach"
+    )
+    metrics_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
+        LOOPBACK, description="networks that may read the API's /metrics without a token, with commas"
+    )
+    api_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(_split)] = Field(
+        frozenset(), description="other sites whose pages may send requests, such as https://example.org"
+    )
+
+    @model_validator(mode="after")
+    def _is_closed_to_other_machines(self) -> "ApiSettings":
+        if self.access == "open" and not self.access_open_anywhere and not _is_loopback(self.api_host):
+            raise ValueError(
+                f"MAILING_ACCESS=open on {self.api_host} lets everybody in: use tokens, listen on 127.0.0.1, or"
+                " set MAILING_ACCESS_OPEN_ANYWHERE=true"
+            )
+        return self
+
+    def access_rules(self) -> AccessRules:
+        """Return the settings that the guard of the API needs."""
+        return AccessRules(self.access == "open", self.metrics_allow, self.api_origins)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

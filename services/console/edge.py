@@ -40,6 +40,7 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 _PROBES = {"/healthz", "/readyz"}
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _NUMBER = re.compile(r"7[0-9]{10}")
+_SECRET = re.compile(r"mailing_[0-9A-Za-z]+")  # the token of a one-time link
 
 
 class Edge:
@@ -85,7 +86,7 @@ def _log_answer(scope: Scope, status: int, took: float) -> None:
     (log.debug if quiet else log.info)(
         "page_answered",
         method=scope["method"],
-        path=_NUMBER.sub("7**********", scope["path"][:200]),
+        path=_SECRET.sub("mailing_***", _NUMBER.sub("7**********", scope["path"][:200])),
         status=status,
         duration_ms=round(took * 1000, 1),
     )

@@ -1,10 +1,12 @@
 """Pages for what goes wrong: the API is away, refuses, or knows no such thing."""
 
+from urllib.parse import urlencode
+
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from services.console.rendering import render
 from services.console.rest.errors import ApiUnavailable, Forbidden, NotFound, Refused, SignInNeeded
@@ -38,6 +40,9 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     match error:
         case SignInNeeded():
+            if request.method == "GET" and "hx-request" not in request.headers and not _is_stream(request):
+                path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+                return RedirectResponse(f"/sign-in/?{urlencode({'back': path})}", 303)
             return _page(
                 request, 401, N_("Please sign in"), N_("Your session is over, or you have none."), sign_in=True
             )
@@ -67,6 +72,10 @@ async def _plain(request: Request, error: Exception) -> Response:
 async def _fault(request: Request, error: Exception) -> Response:
     log.error("page_failed", path=request.url.path, exc_info=error)
     return _page(request, 500, N_("Something went wrong here"), N_("The logs say what, under this request id."))
+
+
+def _is_stream(request: Request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")
 
 
 def _page(

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from services.console import assets, words
 from services.console.formatting import Formatter
 from services.console.preferences import THEMES, Preferences, preferences_of
+from services.console.session import token_of
 from services.console.translation import LANGUAGES, catalog
 from shared import __version__
 from shared.contracts import utc_now
@@ -89,6 +90,7 @@ def render_text(request: Request, template: str, /, **context: Any) -> str:
             path=request.url.path,
             here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             section=request.url.path.split("/")[1],
+            is_signed_in=token_of(request) is not None,
             **context,
         )
     )

@@ -12,9 +12,10 @@ from services.sender.held_job import HeldJob
 from services.sender.judging import Verdict
 from services.sender.metrics import BREAKER_OPEN, BREAKER_OPENED, CONCURRENCY, POSTS, RESULTS, RETURNED
 from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result
+from shared.masking import masked
 from shared.telemetry import tracing
 from shared.telemetry.log import MessageSample
-from shared.telemetry.redaction import describe_error, masked
+from shared.telemetry.redaction import describe_error
 
 log = structlog.get_logger()
 

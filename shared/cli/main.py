@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from shared import __version__
-from shared.cli import check, dead_letters, logs, migrate, version
+from shared.cli import check, dead_letters, logs, migrate, token, user, version
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as in a shell
 
@@ -28,6 +28,8 @@ class Command(Protocol):
 COMMANDS: Mapping[str, Command] = {
     "migrate": migrate,
     "check": check,
+    "user": user,
+    "token": token,
     "logs": logs,
     "dead-letters": dead_letters,
     "version": version,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from psycopg import AsyncCopy
@@ -9,35 +10,61 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.driver import driver_connection
+from shared.ledger.audit import audited, origin_parameters
+from shared.ledger.origin import Origin
 
-_CREATE_CLIENT = text("""
+_MASKED_NUMBER = "left({client}.number::text, 4) || '*****' || right({client}.number::text, 2)"
+
+
+def _shown(client: str) -> str:
+    """Return the columns of a client for the audit."""
+    number = _MASKED_NUMBER.format(client=client)
+    return f"jsonb_build_object('number', {number}, 'tag', {client}.tag, 'zone', {client}.zone)"
+
+
+# Each of these writes its audit entry itself, because clients are created and changed in large numbers.
+_CREATE_CLIENT = text(f"""
     -- create_client --
-    INSERT INTO clients (number, tag, zone) VALUES (:number, :tag, :zone)
-    ON CONFLICT (number) DO NOTHING
-    RETURNING id, number, code, tag, zone
-""")
+    WITH changed AS (
+        INSERT INTO clients (number, tag, zone) VALUES (:number, :tag, :zone)
+        ON CONFLICT (number) DO NOTHING
+        RETURNING id, number, code, tag, zone
+    ), {audited("client", after=_shown("changed"))}
+    SELECT id, number, code, tag, zone FROM changed
+""")  # noqa: S608 - all parts are ours
 
-_CHANGE_CLIENT = text("""
+_CHANGE_CLIENT = text(f"""
     -- change_client --
-    UPDATE clients SET
-        number = coalesce(CAST(:number AS bigint), number),
-        tag = coalesce(CAST(:tag AS text), tag),
-        zone = coalesce(CAST(:zone AS text), zone)
-    WHERE id = :id
-    RETURNING id, number, code, tag, zone
-""")
+    WITH present AS (
+        SELECT id, number, tag, zone FROM clients WHERE id = :id FOR UPDATE
+    ), changed AS (
+        UPDATE clients SET
+            number = coalesce(CAST(:number AS bigint), clients.number),
+            tag = coalesce(CAST(:tag AS text), clients.tag),
+            zone = coalesce(CAST(:zone AS text), clients.zone)
+        FROM present WHERE clients.id = present.id
+        RETURNING clients.id, clients.number, clients.code, clients.tag, clients.zone
+    ), {audited("client", before=f"(SELECT {_shown('present')} FROM present)", after=_shown("changed"))}
+    SELECT id, number, code, tag, zone FROM changed
+""")  # noqa: S608 - all parts are ours
 
-_DELETE_CLIENT = text("""
+_DELETE_CLIENT = text(f"""
     -- delete_client --
-    DELETE FROM clients WHERE id = :id RETURNING id
-""")
+    WITH changed AS (
+        DELETE FROM clients WHERE id = :id RETURNING id, number, tag, zone
+    ), {audited("client", before=_shown("changed"))}
+    SELECT id FROM changed
+""")  # noqa: S608 - all parts are ours
 
-_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES = text("""
+_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES = text(f"""
     -- delete_client_without_open_messages --
-    DELETE FROM clients
-    WHERE id = :id AND NOT EXISTS (SELECT FROM messages WHERE client_id = :id AND status = 'new')
-    RETURNING id
-""")
+    WITH changed AS (
+        DELETE FROM clients
+        WHERE id = :id AND NOT EXISTS (SELECT FROM messages WHERE client_id = :id AND status = 'new')
+        RETURNING id, number, tag, zone
+    ), {audited("client", before=_shown("changed"))}
+    SELECT id FROM changed
+""")  # noqa: S608 - all parts are ours
 
 CREATE_STAGING = text("""
     -- create_staging --
@@ -88,15 +115,25 @@ class MergedImport(NamedTuple):
     changed: int
 
 
-async def create_client(connection: AsyncConnection, number: int, tag: str, zone: str) -> ClientRow | None:
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """Columns of a client to create."""
+
+    number: int
+    tag: str
+    zone: str
+
+
+async def create_client(connection: AsyncConnection, new: NewClient, origin: Origin) -> ClientRow | None:
     """Create a client; return None if another client has the number."""
-    values = {"number": number, "tag": tag, "zone": zone}
+    values = {"number": new.number, "tag": new.tag, "zone": new.zone, **origin_parameters(origin)}
     return _client((await connection.execute(_CREATE_CLIENT, values)).one_or_none())
 
 
 async def change_client(
     connection: AsyncConnection,
     client_id: int,
+    origin: Origin,
     *,
     number: int | None = None,
     tag: str | None = None,
@@ -106,18 +143,20 @@ async def change_client(
 
     Raises sqlalchemy's IntegrityError if another client has the number.
     """
-    values = {"id": client_id, "number": number, "tag": tag, "zone": zone}
+    values = {"id": client_id, "number": number, "tag": tag, "zone": zone, **origin_parameters(origin)}
     return _client((await connection.execute(_CHANGE_CLIENT, values)).one_or_none())
 
 
-async def delete_client(connection: AsyncConnection, client_id: int) -> bool:
+async def delete_client(connection: AsyncConnection, client_id: int, origin: Origin) -> bool:
     """Delete a client; return False if there is no such client."""
-    return (await connection.execute(_DELETE_CLIENT, {"id": client_id})).one_or_none() is not None
+    deleted = await connection.execute(_DELETE_CLIENT, {"id": client_id, **origin_parameters(origin)})
+    return deleted.one_or_none() is not None
 
 
-async def delete_client_without_open_messages(connection: AsyncConnection, client_id: int) -> bool:
+async def delete_client_without_open_messages(connection: AsyncConnection, client_id: int, origin: Origin) -> bool:
     """Delete a client to whom no message may still be sent; return False if nothing was deleted."""
-    deleted = await connection.execute(_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES, {"id": client_id})
+    values = {"id": client_id, **origin_parameters(origin)}
+    deleted = await connection.execute(_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES, values)
     return deleted.one_or_none() is not None
 
 

@@ -41,7 +41,8 @@ COUNTERS_ADD_UP = f"{' + '.join(MessageStatus)} = total"
 COUNTERS_NOT_NEGATIVE = f"least({', '.join(MessageStatus)}) >= 0"
 
 
-def _enum(kind: type[StrEnum], name: str) -> Enum:
+def enum_column(kind: type[StrEnum], name: str) -> Enum:
+    """Return the column type of an enumeration, stored by its values."""
     return Enum(kind, name=name, values_callable=lambda members: [member.value for member in members])
 
 
@@ -107,7 +108,7 @@ class Mailing(Table):
     express: Mapped[bool] = mapped_column(Boolean, server_default="false")
     number: Mapped[int | None]  # of that message, to somebody who is no client
     state: Mapped[MailingState] = mapped_column(
-        _enum(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
+        enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
     paused_at: Mapped[datetime | None]
     # Raised by every pause, cancel and delete; see shared.contracts.Stops.
@@ -186,7 +187,7 @@ class Job(Table):
     send_before: Mapped[datetime | None]
     size: Mapped[int] = mapped_column(Integer)
     open: Mapped[int] = mapped_column(Integer)
-    state: Mapped[JobState] = mapped_column(_enum(JobState, "job_state"), server_default=JobState.PLANNED)
+    state: Mapped[JobState] = mapped_column(enum_column(JobState, "job_state"), server_default=JobState.PLANNED)
     release: Mapped[int] = mapped_column(Integer, server_default="0")
     lease_until: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
@@ -225,7 +226,7 @@ class Message(Table):
     job_id: Mapped[int]
     settled_at: Mapped[datetime | None]
     status: Mapped[MessageStatus] = mapped_column(
-        _enum(MessageStatus, "message_status"), server_default=MessageStatus.NEW
+        enum_column(MessageStatus, "message_status"), server_default=MessageStatus.NEW
     )
     # A word for nothing and not NULL: a row without NULLs is eight bytes shorter.
     reason: Mapped[str] = mapped_column(Enum("none", *Reason, name="message_reason"), server_default="none")

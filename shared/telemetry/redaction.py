@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from shared.masking import masked
+
 REASON_LIMIT = 500  # characters
 SUMMARY_LIMIT = 60
 MAX_PROBLEMS = 5  # of a validation error, and ids of jobs
@@ -61,11 +63,6 @@ def ids_in_body(body: bytes) -> dict[str, int]:
     return {name: value for name in _IDS if type(value := given.get(name)) is int}
 
 
-def masked(number: int) -> str:
-    """Return a phone number as logs may show it: 79057003050 becomes 7905*****50."""
-    return _mask(str(number))
-
-
 def without_numbers(text: str) -> str:
     """Return the text with each phone number masked: 79057003050 becomes 7905*****50."""
     return _NUMBER.sub(_mask_match, text)
@@ -82,11 +79,7 @@ def _redacted(text: str, limit: int) -> str:
 
 
 def _mask_match(found: re.Match[str]) -> str:
-    return _mask(re.sub(r"\D", "", found.group()))
-
-
-def _mask(digits: str) -> str:
-    return f"{digits[:4]}*****{digits[-2:]}"
+    return masked(re.sub(r"\D", "", found.group()))
 
 
 def _describe_validation(error: ValidationError) -> str:

@@ -57,11 +57,13 @@ class Album:
         self.pages.add(name)
         self.pictures += 1
 
-    async def draw_all(self, browser: Browser, url: str, paths: Mapping[str, str]) -> None:
+    async def draw_all(self, browser: Browser, site: Site, paths: Mapping[str, str]) -> None:
         """Take a picture of every page in every variant."""
         for language in ("en", "ru"):
             for look, size, dark in LOOKS:
-                async with visiting(browser, url, self.faults, size=size, language=language, dark=dark) as context:
+                async with visiting(
+                    browser, site.url, site.token, self.faults, size=size, language=language, dark=dark
+                ) as context:
                     page = await context.new_page()
                     for name, path in paths.items():
                         await self.draw(page, name, path, f"{language}-{look}")
@@ -84,14 +86,14 @@ async def draw(servers: Servers, folder: Path, logs: Path) -> Album:
         running_site(servers, sandbox, logs) as site,
     ):
         print("drawing the empty console", flush=True)
-        await album.draw_all(browser, site.url, EMPTY)
+        await album.draw_all(browser, site, EMPTY)
         print("filling it", flush=True)
         things = await set_scene(site)
         print("drawing all pages", flush=True)
-        await album.draw_all(browser, site.url, pages(things, DRAFT))
+        await album.draw_all(browser, site, pages(things, DRAFT))
         await _draw_scheduled(album, browser, site)
         await site.system.kill("api")
-        await album.draw_all(browser, site.url, {"service-away": "/mailings/"})
+        await album.draw_all(browser, site, {"service-away": "/mailings/"})
     return album
 
 
@@ -101,7 +103,7 @@ async def _draw_scheduled(album: Album, browser: Browser, site: Site) -> None:
         f"mailing-{state}": f"/mailings/{next(m['id'] for m in mailings if m['state'] == state)}/"
         for state in ("scheduled", "finished", "canceled")
     }
-    await album.draw_all(browser, site.url, named)
+    await album.draw_all(browser, site, named)
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 
 from deploy.local.chromium import HOW_TO_INSTALL, install_chromium, installed_chromium
 from deploy.local.rabbitmq_programs import Notify
+from services.console.session import PLAIN_COOKIE
 
 REPOSITORY = Path(__file__).parents[2]
 WIDE, NARROW = (1280, 900), (360, 740)
@@ -59,6 +60,7 @@ async def running_browser() -> AsyncIterator[Browser]:
 async def visiting(
     browser: Browser,
     url: str,
+    token: str | None,
     faults: Faults,
     *,
     size: tuple[int, int] = WIDE,
@@ -66,7 +68,7 @@ async def visiting(
     dark: bool = False,
     scripts: bool = True,
 ) -> AsyncIterator[BrowserContext]:
-    """A visitor with cookies of their own, in Moscow."""
+    """A visitor in Moscow, signed in if there is a token, with cookies of their own."""
     context = await browser.new_context(
         base_url=url,
         viewport={"width": size[0], "height": size[1]},
@@ -80,6 +82,8 @@ async def visiting(
     context.on("page", faults.watch)
     # Known from the start, so that no first page is loaded twice.
     await context.add_cookies([{"name": "zone", "value": "Europe/Moscow", "url": url}])
+    if token is not None:
+        await context.add_cookies([{"name": PLAIN_COOKIE, "value": token, "url": url, "httpOnly": True}])
     yield context
     await context.close()
 

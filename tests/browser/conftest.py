@@ -58,7 +58,7 @@ def faults() -> Faults:
 @pytest.fixture
 async def page(browser: Browser, site: Site, faults: Faults) -> AsyncIterator[Page]:
     """A page of an operator who reads English. Complaints of the browser fail the test."""
-    async with visiting(browser, site.url, faults) as context:
+    async with visiting(browser, site.url, site.token, faults) as context:
         yield await context.new_page()
     assert not faults.policy
     assert not faults.console

@@ -14,6 +14,7 @@ from shared.contracts import utc_now
 from tests.e2e.system import System, running_system, until
 from tests.sandbox import Sandbox
 from tests.servers import Servers
+from tests.tokens import create_api_token
 
 ZONES = ("Europe/Moscow", "Asia/Yekaterinburg", "Asia/Omsk", "Asia/Vladivostok", "Europe/Kaliningrad")
 
@@ -26,6 +27,7 @@ class Site:
     sandbox: Sandbox
     url: str
     console_environment: dict[str, str]
+    token: str  # of an admin
 
     async def add_clients(self, tag: str, count: int, first: int) -> None:
         """Import clients with consecutive numbers, spread over some zones."""
@@ -79,6 +81,7 @@ async def running_site(servers: Servers, sandbox: Sandbox, logs: Path) -> AsyncI
             "MAILING_API_URL": str(system.api.base_url).rstrip("/"),
         }
         await system.start("console", environment=environment)
-        site = Site(system, sandbox, f"http://127.0.0.1:{port}", environment)
+        token = await create_api_token(servers.database_url)
+        site = Site(system, sandbox, f"http://127.0.0.1:{port}", environment, token)
         await site.until_console_ready()
         yield site

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from services.console.session import PLAIN_COOKIE
 from shared.contracts import utc_now
 from tests.browser.browsing import NARROW, WIDE, Faults, accessibility_problems, overflow, visiting
 from tests.browser.scene import until_finished
@@ -106,7 +107,7 @@ async def test_a_running_mailing_moves_before_the_eyes_of_two_people_at_once(
 ) -> None:
     await site.add_clients("#live", 400, 79_013_000_000)
     mailing_id = await site.add_mailing("#live", "Watch me", rate=40)
-    async with visiting(browser, site.url, faults, language="ru") as other:
+    async with visiting(browser, site.url, site.token, faults, language="ru") as other:
         second = await other.new_page()
         await asyncio.gather(page.goto(f"/mailings/{mailing_id}/"), second.goto(f"/mailings/{mailing_id}/"))
         await expect(page.locator(".chart canvas")).to_be_visible()
@@ -120,7 +121,9 @@ async def test_a_running_mailing_moves_before_the_eyes_of_two_people_at_once(
 async def test_however_many_look_the_service_is_asked_once_a_second(site: Site) -> None:
     await site.add_clients("#crowd", 200, 79_013_500_000)
     mailing_id = await site.add_mailing("#crowd", "Look at me", rate=5)
-    async with httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(
+        base_url=site.url, cookies={PLAIN_COOKIE: site.token}, trust_env=False, timeout=20
+    ) as http:
 
         async def look() -> int:
             events = 0
@@ -266,7 +269,7 @@ async def test_reading_works_without_javascript(site: Site, browser: Browser, fa
     await site.add_clients("#plain", 20, 79_019_000_000)
     mailing_id = await site.add_mailing("#plain", "Without scripts")
     await until_finished(site, mailing_id)
-    async with visiting(browser, site.url, faults, scripts=False) as context:
+    async with visiting(browser, site.url, site.token, faults, scripts=False) as context:
         plain = await context.new_page()
         await plain.goto("/")
         await plain.get_by_role("link", name="Without scripts").first.click()
@@ -375,7 +378,7 @@ async def test_every_page_is_accessible_and_fits(
     message = (await site.system.api.get(f"/api/mailing/{mailing_id}/messages/")).json()["items"][0]["id"]
     paths = pages(Things(mailing_id, found, message, serial)).values()
     problems: list[str] = []
-    async with visiting(browser, site.url, faults, language=language, size=size, dark=dark) as context:
+    async with visiting(browser, site.url, site.token, faults, language=language, size=size, dark=dark) as context:
         page = await context.new_page()
         for path in paths:
             await page.goto(path)

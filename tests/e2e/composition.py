@@ -16,6 +16,7 @@ import psycopg
 from deploy.local.ledger_comparison import compare
 from deploy.sandbox.client import SandboxControl
 from tests.directory import add_clients
+from tests.tokens import TokenOnDemand
 
 API = "http://api:8000"
 CONTROL = "http://sandbox:8091"
@@ -41,7 +42,7 @@ async def begin() -> None:
         "text": "Hello from the composition",
         "filter": TAG,
     }
-    async with httpx.AsyncClient(base_url=API) as api:
+    async with httpx.AsyncClient(base_url=API, auth=TokenOnDemand(os.environ["MAILING_DATABASE_URL"])) as api:
         answer = await api.post("/api/mailing/", json=mailing)
     print(answer.raise_for_status().json()["id"])
 

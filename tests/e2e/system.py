@@ -19,6 +19,7 @@ from deploy.local.ports import free_ports
 from shared.contracts import utc_now
 from tests.patience import Patience
 from tests.servers import Servers
+from tests.tokens import TokenOnDemand
 
 REPOSITORY = Path(__file__).parents[2]
 FINAL = ("sent", "failed", "expired", "canceled", "uncertain")
@@ -72,7 +73,12 @@ class System:
             **environment,
         }
         self.processes: dict[str, asyncio.subprocess.Process] = {}
-        self.api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", trust_env=False, timeout=30)
+        self.api = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self._port}",
+            auth=TokenOnDemand(servers.database_url),
+            trust_env=False,
+            timeout=30,
+        )
 
     async def start(
         self,

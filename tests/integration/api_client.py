@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from services.api.main import create_app
 from services.api.settings import ApiSettings
+from tests.tokens import bearer, create_api_token
 
 Found = TypeVar("Found")
 
@@ -22,16 +23,26 @@ NOWHERE = "127.0.0.1:1"  # nobody listens there
 
 @asynccontextmanager
 async def api_on(
-    database_url: str, broker_url: str, *, patience: timedelta = timedelta(seconds=6)
+    database_url: str,
+    broker_url: str,
+    *,
+    patience: timedelta = timedelta(seconds=6),
+    access: Literal["tokens", "open"] = "tokens",
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of an API of its own."""
+    """Yield a client of an API of its own, with an admin's token; without a database, access must be open."""
     app = create_app(
-        ApiSettings(database_url=SecretStr(database_url), broker_url=SecretStr(broker_url), api_patience=patience)
+        ApiSettings(
+            database_url=SecretStr(database_url),
+            broker_url=SecretStr(broker_url),
+            api_patience=patience,
+            access=access,
+        )
     )
+    headers = bearer(await create_api_token(database_url)) if access == "tokens" else {}
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client,
     ):
         yield client
 

@@ -134,7 +134,7 @@ class World:
         self._numbers += count
 
     async def delete_client(self, client_id: int) -> None:
-        await self._ask(clients.delete, client_id)
+        await self._ask(clients.delete, client_id, NO_ORIGIN)
         for mailing_id, excused in self._audit.excused.items():
             mailing = self.ledger.mailings.get(mailing_id)
             if mailing is not None and not mailing.expanded:

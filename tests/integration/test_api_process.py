@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.integration.api_client import NOWHERE, eventually, waits_for_a_lock
+from tests.tokens import bearer, create_api_token
 
 HELLO = {
     "starts_at": "2090-01-31T10:00:00Z",
@@ -50,7 +51,9 @@ async def serving(
         # The rest of the log is read, too. Otherwise the pipe fills.
         assert started.stderr is not None
         reading = asyncio.create_task(started.stderr.read())
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        is_open = settings.get("access") == "open"
+        headers = {} if is_open else bearer(await create_api_token(database_url))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
             yield started, client
         reading.cancel()
 
@@ -108,7 +111,7 @@ async def test_bytes_that_are_no_http_end_only_their_connection(database_url: st
 
 
 async def test_bytes_that_are_no_http_are_answered_with_a_problem_document() -> None:
-    async with serving(f"postgresql://nobody@{NOWHERE}/nothing") as (_, api):
+    async with serving(f"postgresql://nobody@{NOWHERE}/nothing", access="open") as (_, api):
         reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
         writer.write(b"hello\r\n\r\n")
         head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
@@ -146,7 +149,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 async def test_the_connection_of_a_slow_caller_is_closed(
     database_url: str, clean_database: None, begin: bytes, drip: bytes, statuses: list[int]
 ) -> None:
-    async with serving(database_url, api_read_timeout="0.3") as (_, api):
+    async with serving(database_url, api_read_timeout="0.3", access="open") as (_, api):
         answer = await asyncio.wait_for(_drip(api.base_url, begin, drip), 10)
         assert [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answer)] == statuses
         if 408 in statuses:
@@ -162,7 +165,7 @@ async def test_a_request_that_takes_long_to_answer_is_not_a_slow_caller(
     database_url: str, clean_database: None
 ) -> None:
     async with (
-        serving(database_url, api_read_timeout="1") as (_, api),
+        serving(database_url, api_read_timeout="1", access="open") as (_, api),
         await psycopg.AsyncConnection.connect(database_url) as other,
     ):
         (await api.post("/api/mailing", json=HELLO)).raise_for_status()
@@ -178,7 +181,7 @@ async def test_a_request_that_takes_long_to_answer_is_not_a_slow_caller(
 async def test_a_connection_may_be_used_for_longer_than_a_request_may_take_to_arrive(
     database_url: str, clean_database: None
 ) -> None:
-    async with serving(database_url, api_read_timeout="1") as (_, api):
+    async with serving(database_url, api_read_timeout="1", access="open") as (_, api):
         reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
         dripping = asyncio.create_task(asyncio.wait_for(_drip(api.base_url, GET, b""), 10))
         while not dripping.done():

@@ -25,4 +25,4 @@ def test_every_service_has_its_metrics_on_a_port_of_its_own_and_the_address_is_t
     assert set(of_their_own) == {"planner", "sender-1", "sender-2", "sender-3"}
     assert plan.metrics_urls == {"api": f"{plan.api_url}/metrics", **of_their_own}
     assert len(set(plan.metrics_urls.values())) == 5
-    assert all(url in banner(plan, servers, tmp_path) for url in plan.metrics_urls.values())
+    assert all(url in banner(plan, servers, tmp_path, "link", tmp_path) for url in plan.metrics_urls.values())

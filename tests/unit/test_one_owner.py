@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from shared.ledger import access_tables  # noqa: F401 - its tables belong to the metadata
 from shared.ledger.tables import Table
 
 REPOSITORY = Path(__file__).parents[2]
@@ -15,14 +16,18 @@ MIGRATIONS = REPOSITORY / "shared" / "ledger" / "migrations"
 
 OWNERS = {
     "attempts": {"attempts"},
+    "audit": {"audit"},
     "clients": {"clients"},
     "counters": {"counters"},
     "idempotency_keys": {"idempotency_keys"},
+    "login_failures": {"login_failures"},
     "jobs": {"dealing", "jobs"},  # dealing: a part of the statements of bulk_messages
     "mailings": {"mailings", "mailing_progress"},  # by users, and by the planner
     "messages": {"messages", "bulk_messages"},  # one by one, and thousands at once
     "outbox": {"outbox"},
     "paces": {"paces"},
+    "tokens": {"tokens"},
+    "users": {"users"},
     "staging": {"clients"},  # a temporary table of each import
 }
 # Statements that write several tables at once: the module, its tables, and the reason.

@@ -11,7 +11,7 @@ from services.api.clients import commands, queries
 from services.api.clients.imports import import_clients
 from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
 from services.api.edge import observer
-from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, TransfersDep
+from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, OriginDep, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.ids import Digits
@@ -21,6 +21,7 @@ from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.edge.texts import refuse_nul
+from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
 
@@ -56,11 +57,14 @@ ConditionsDep = Annotated[queries.Conditions, Depends(_conditions)]
     summary="Create a client",
     responses=documented(NumberTaken, KeyInFlight, KeyReused),
 )
-async def create(new: ClientIn, database: DatabaseDep, keyed: KeyedRequestDep) -> ClientOut | Response:
+async def create(
+    new: ClientIn, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
+) -> ClientOut | Response:
     """Add a client to the directory. `code` is always derived from the number; a `code` in the body is ignored."""
     if keyed is not None:
-        return created_response(await database.transaction(create_once, keyed, commands.create, new), "client")
-    client = await database.statement(commands.create, new)
+        answer = await database.transaction(create_once, keyed, commands.create, new, origin)
+        return created_response(answer, "client")
+    client = await database.statement(commands.create, new, origin)
     observer.resource_created(client_id=client.id)
     return client
 
@@ -79,7 +83,7 @@ async def page(
     responses=documented(),
     openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-async def import_csv(request: Request, transfers: TransfersDep) -> Imported:
+async def import_csv(request: Request, transfers: TransfersDep, origin: OriginDep) -> Imported:
     """Add and change clients from a CSV file.
 
     The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. A field that contains a comma, a
@@ -95,7 +99,7 @@ async def import_csv(request: Request, transfers: TransfersDep) -> Imported:
     if media_type.strip().lower() != "text/csv":
         raise Invalid("body", "must be sent as CSV, with Content-Type: text/csv")
     try:
-        return await import_clients(transfers, request.stream())
+        return await import_clients(transfers, request.stream(), origin)
     except ClientDisconnect:
         raise Invalid("body", "broke off before its end: nothing was changed") from None
 
@@ -106,8 +110,9 @@ async def import_csv(request: Request, transfers: TransfersDep) -> Imported:
     response_class=StreamingResponse,
     responses=documented() | CSV_RESPONSE,
 )
-async def export_csv(transfers: TransfersDep) -> StreamingResponse:
+async def export_csv(database: DatabaseDep, transfers: TransfersDep, origin: OriginDep) -> StreamingResponse:
     """Return all clients as a CSV file by ascending id. The file can be imported."""
+    await database.transaction(audit, origin, Subject("client"))
     return await csv_response(queries.export(transfers), "clients.csv")
 
 
@@ -119,16 +124,18 @@ async def find(client_id: ClientId, database: DatabaseDep) -> ClientOut:
 
 @router.put("/{client_id:id}/", summary="Change a client, like PATCH", responses=documented(NotFound, NumberTaken))
 @router.patch("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
-async def change(client_id: ClientId, changes: ClientChange, database: DatabaseDep) -> ClientOut:
+async def change(
+    client_id: ClientId, changes: ClientChange, database: DatabaseDep, origin: OriginDep
+) -> ClientOut:
     """Change the given fields; the others keep their values. PUT and PATCH do the same."""
-    return await database.statement(commands.change, client_id, changes)
+    return await database.statement(commands.change, client_id, changes, origin)
 
 
 @router.delete("/{client_id:id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
-async def delete(client_id: ClientId, database: DatabaseDep) -> None:
+async def delete(client_id: ClientId, database: DatabaseDep, origin: OriginDep) -> None:
     """Delete a client and cancel its messages that no sender has yet.
 
     Messages with a final status stay in the statistics of their mailings.
     """
-    if not await database.statement(commands.delete_if_settled, client_id):
-        await database.transaction(commands.delete, client_id)
+    if not await database.statement(commands.delete_if_settled, client_id, origin):
+        await database.transaction(commands.delete, client_id, origin)

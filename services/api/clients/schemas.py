@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from services.api.edge.numbers import HIGHEST, LOWEST, Number
 from services.api.edge.pages import Next
+from services.api.edge.principal import ShownNumber
 from services.api.edge.read_only import without
 from services.api.edge.texts import Tag
 from services.api.edge.zones import Zone
@@ -22,7 +23,7 @@ class ClientOut(BaseModel):
     """A client of the directory."""
 
     id: int
-    number: int = Field(ge=LOWEST, le=HIGHEST)
+    number: ShownNumber = Field(ge=LOWEST, le=HIGHEST, description="Masked for viewers: `7905*****50`.")
     code: int = Field(description="The mobile operator's code. It is always derived from the number.")
     tag: str
     zone: str

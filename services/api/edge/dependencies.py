@@ -6,8 +6,8 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import BeforeValidator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.api.edge import observer
 from services.api.edge.numbers import parse_number
+from services.api.edge.origins import origin_of
 from services.api.edge.transactions import Database
 from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
@@ -45,8 +45,8 @@ async def _provider_rate(request: Request) -> float | None:
     return rate
 
 
-async def _origin() -> Origin:
-    return observer.current_origin()
+async def _origin(request: Request) -> Origin:
+    return origin_of(request.scope)
 
 
 DatabaseDep = Annotated[Database, Depends(_database)]

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,11 @@ from services.api.edge.problems import Problem, describe
 router = APIRouter(include_in_schema=False)
 
 ASSETS = "/docs/assets"
+_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of a program, or of a session. `mailing token create` makes one.",
+}
 
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
@@ -31,7 +37,11 @@ async def docs(request: Request) -> HTMLResponse:
         swagger_js_url=f"{prefix}{ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{prefix}{ASSETS}/swagger-ui.css",
         swagger_favicon_url=f"{prefix}{ASSETS}/favicon-32x32.png",
-        swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True},
+        swagger_ui_parameters={
+            "tryItOutEnabled": True,
+            "persistAuthorization": True,
+            "displayRequestDuration": True,
+        },
     )
     page.headers["Content-Security-Policy"] = _policy_of(bytes(page.body))
     return page
@@ -47,8 +57,8 @@ def _policy_of(page: bytes) -> str:
     )
 
 
-def complete(app: FastAPI, examples: Examples) -> None:
-    """Add to the OpenAPI document what FastAPI does not: the schema of problems, and examples."""
+def complete(app: FastAPI, examples: Examples, role_of: Callable[[str, str], str | None]) -> None:
+    """Add to the OpenAPI document what FastAPI does not: the schema of problems, roles, and examples."""
     create_document = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -58,9 +68,12 @@ def complete(app: FastAPI, examples: Examples) -> None:
             problem = Problem.model_json_schema(ref_template=reference, mode="serialization")
             parts = problem.pop("$defs")
             document["components"]["schemas"] |= {**parts, "Problem": problem}
+            document["components"]["securitySchemes"] = {"token": _SCHEME}
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     _add_edge_answers(operation)
+                    if (role := role_of(method.upper(), path)) is not None:
+                        _add_access(operation, role)
                     if (name := f"{method.upper()} {path}") in examples:
                         _add_examples(operation, examples[name])
         return create_document()
@@ -74,6 +87,16 @@ def _add_edge_answers(operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         answers["413"] = describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     operation["responses"] = dict(sorted(answers.items()))
+
+
+def _add_access(operation: dict[str, Any], role: str) -> None:
+    """Add the role that the operation requires."""
+    operation["security"] = [{"token": [role]}]
+    description = f"{operation.get('description', '')}\n\nRequires the role `{role}`."
+    operation["description"] = description.strip()
+    for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        operation["responses"].setdefault(str(int(status)), describe(status))
+    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 def _add_examples(operation: dict[str, Any], example: Example) -> None:

@@ -9,9 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from services.api.edge import observer
-from services.api.edge.problems import INVALID, RETRY_AFTER, TYPES, FieldError, answer, plain
-from services.api.edge.refusals import Invalid, KeyReused, NumberTaken, Refusal
+from services.api.edge.problems import INVALID, TYPES, FieldError, answer, plain, unavailable
+from services.api.edge.refusals import Invalid, KeyReused, LoginTaken, NumberTaken, Refusal, TooManyLogins
 from shared.errors import DatabaseUnavailable
 
 _MAX_ERRORS = 20  # in one answer: a list of a thousand wrong values gets errors for the first of them only
@@ -52,7 +51,10 @@ async def _answer_refusal(_request: Request, error: Exception) -> Response:
         errors = [FieldError(field="number", message="belongs to another client")]
     elif isinstance(error, KeyReused):
         errors = [FieldError(field="Idempotency-Key", message="belongs to another request")]
-    return answer(status, str(error), kind=kind, errors=errors)
+    elif isinstance(error, LoginTaken):
+        errors = [FieldError(field="login", message="belongs to another user")]
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyLogins) else None
+    return answer(status, str(error), kind=kind, errors=errors, headers=headers)
 
 
 async def _answer_invalid(_request: Request, error: Exception) -> Response:
@@ -76,7 +78,4 @@ def _field_error(type: str, loc: Sequence[str | int], msg: str, **_: object) -> 
 
 
 async def _answer_unavailable(_request: Request, error: Exception) -> Response:
-    observer.database_unavailable(error)
-    headers = {"Retry-After": str(RETRY_AFTER)}
-    detail = f"{error}; try again in {RETRY_AFTER} seconds."
-    return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
+    return unavailable(error)

@@ -74,6 +74,11 @@ def request_failed(request: ObservedRequest) -> None:
     log.exception("request_failed", path=request.path)
 
 
+def request_authenticated(actor: str) -> None:
+    """The token of the request is valid, or access is open. Its log lines carry the name of who sent it."""
+    structlog.contextvars.bind_contextvars(actor=actor)
+
+
 def resource_created(**ids: int) -> None:
     """The request created this, for example `mailing_id=5`. Its log line carries these ids."""
     structlog.contextvars.bind_contextvars(**ids)

@@ -13,10 +13,15 @@ from services.api.edge.refusals import (
     Invalid,
     KeyInFlight,
     KeyReused,
+    LastAdmin,
+    LoginTaken,
     NotFound,
+    NoUser,
     NumberTaken,
     Refusal,
     StateForbids,
+    TooManyLogins,
+    WrongCredentials,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -30,8 +35,16 @@ TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, INVALID),
+    WrongCredentials: (HTTPStatus.UNAUTHORIZED, "urn:mailing:problem:wrong-credentials"),
+    TooManyLogins: (HTTPStatus.TOO_MANY_REQUESTS, "urn:mailing:problem:too-many-logins"),
+    LoginTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:login-taken"),
+    LastAdmin: (HTTPStatus.CONFLICT, "urn:mailing:problem:last-admin"),
+    NoUser: (HTTPStatus.CONFLICT, "urn:mailing:problem:no-user"),
 }
 _DESCRIPTIONS = {
+    HTTPStatus.UNAUTHORIZED: "The request has no valid token, or the credentials are wrong.",
+    HTTPStatus.FORBIDDEN: "The token's role does not allow the operation; `detail` names the role that does.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many logins have failed. Try again after `Retry-After` seconds.",
     HTTPStatus.NOT_FOUND: "There is no such thing, or no longer.",
     HTTPStatus.REQUEST_TIMEOUT: "The head or the body of the request took too long to arrive. The connection is"
     " closed.",
@@ -132,6 +145,14 @@ def fault() -> Response:
     """Return 500 for an error that nobody expected."""
     detail = "The service failed. Its logs have the details under this request id."
     return answer(HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def unavailable(error: Exception) -> Response:
+    """Return 503 because PostgreSQL did not answer."""
+    observer.database_unavailable(error)
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    detail = f"{error}; try again in {RETRY_AFTER} seconds."
+    return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
 def plain(error: HTTPException) -> Response:

@@ -1,5 +1,7 @@
 """Errors for which a well-formed request is refused. `services.api.edge.problems` gives each its HTTP status."""
 
+from datetime import timedelta
+
 from shared.errors import MailingError
 
 
@@ -46,3 +48,39 @@ class Invalid(Refusal):
         super().__init__(f"{field} {message}.")
         self.field = field
         self.message = message
+
+
+class WrongCredentials(Refusal):
+    """Raised when the login or the password is wrong, or the link is used up. The text does not say which."""
+
+    def __init__(self) -> None:
+        super().__init__("Login or password is wrong, or the link was used or is too old.")
+
+
+class TooManyLogins(Refusal):
+    """Raised when a login comes too early after failures."""
+
+    def __init__(self, wait: timedelta) -> None:
+        self.seconds = max(1, round(wait.total_seconds()))
+        super().__init__(f"Too many failed logins. Try again in {self.seconds} seconds.")
+
+
+class LoginTaken(Refusal):
+    """Raised when another user has the login."""
+
+    def __init__(self) -> None:
+        super().__init__("Another user has this login.")
+
+
+class LastAdmin(Refusal):
+    """Raised when nobody could administer the service after the change."""
+
+    def __init__(self) -> None:
+        super().__init__("This is the last admin. Make another user an admin first.")
+
+
+class NoUser(Refusal):
+    """Raised when the token belongs to a program, so that it has no user and no session."""
+
+    def __init__(self) -> None:
+        super().__init__("This token belongs to a program, not to a user.")

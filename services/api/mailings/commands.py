@@ -9,6 +9,7 @@ from services.api.mailings import queries, rules
 from services.api.mailings.filters import NormalisedFilter
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
 from shared.contracts import EventKind, utc_now
+from shared.ledger.audit import Subject, audit
 from shared.ledger.jobs import expire_plans_of_mailing
 from shared.ledger.mailings import (
     MailingColumns,
@@ -24,12 +25,14 @@ from shared.ledger.origin import Origin
 from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
 
+_AUDITED_FIELDS = {"starts_at", "expired_at", "text", "filter", "window", "rate", "state", "paused"}
+
 
 async def create(connection: AsyncConnection, new: MailingIn, origin: Origin) -> MailingOut:
     """Create a mailing. Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
     mailing_id = await create_mailing(connection, _columns(new, new.filter.normalised()), origin)
-    return await _announce(connection, EventKind.MAILING_CREATED, mailing_id, origin)
+    return await _announce(connection, EventKind.MAILING_CREATED, mailing_id, origin, before=None)
 
 
 async def change(
@@ -46,7 +49,7 @@ async def change(
         await expire_plans_of_mailing(connection, mailing_id, now)
     if rules.narrows(mailing, changes, now):
         await _recall(connection, mailing_id)
-    return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin)
+    return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin, mailing)
 
 
 async def pause(connection: AsyncConnection, mailing_id: int, origin: Origin) -> MailingOut:
@@ -56,7 +59,7 @@ async def pause(connection: AsyncConnection, mailing_id: int, origin: Origin) ->
     if mailing.paused:
         return mailing
     await put_stop(connection, mailing_id, await pause_mailing(connection, mailing_id))
-    return await _announce(connection, EventKind.MAILING_STOPPED, mailing_id, origin)
+    return await _announce(connection, EventKind.MAILING_STOPPED, mailing_id, origin, mailing)
 
 
 async def resume(connection: AsyncConnection, mailing_id: int, origin: Origin) -> MailingOut:
@@ -66,7 +69,7 @@ async def resume(connection: AsyncConnection, mailing_id: int, origin: Origin) -
     if not mailing.paused:
         return mailing
     await resume_mailing(connection, mailing_id)
-    return await _announce(connection, EventKind.MAILING_RESUMED, mailing_id, origin)
+    return await _announce(connection, EventKind.MAILING_RESUMED, mailing_id, origin, mailing)
 
 
 async def cancel(connection: AsyncConnection, mailing_id: int, origin: Origin) -> MailingOut:
@@ -76,7 +79,7 @@ async def cancel(connection: AsyncConnection, mailing_id: int, origin: Origin) -
     if mailing.state == MailingState.CANCELED:
         return mailing
     await put_stop(connection, mailing_id, await end_mailing(connection, mailing_id, MailingState.CANCELED))
-    return await _announce(connection, EventKind.MAILING_STOPPED, mailing_id, origin)
+    return await _announce(connection, EventKind.MAILING_STOPPED, mailing_id, origin, mailing)
 
 
 async def retry(connection: AsyncConnection, mailing_id: int, wanted: Retry, origin: Origin) -> MailingOut:
@@ -89,14 +92,15 @@ async def retry(connection: AsyncConnection, mailing_id: int, wanted: Retry, ori
     await request_retry(connection, mailing_id, statuses, expired_at, now)
     if rules.narrows(mailing, {"expired_at": expired_at}, now):
         await _recall(connection, mailing_id)
-    return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin)
+    return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin, mailing)
 
 
 async def delete(connection: AsyncConnection, mailing_id: int, origin: Origin) -> None:
     """Hide a mailing from now on; the planner removes its rows. Raises NotFound."""
-    await queries.lock(connection, mailing_id)
+    mailing = await queries.lock(connection, mailing_id)
     await put_stop(connection, mailing_id, await end_mailing(connection, mailing_id, MailingState.DELETED))
     await put_event(connection, EventKind.MAILING_DELETED, mailing_id, origin)
+    await audit(connection, origin, Subject("mailing", mailing_id, before=_audited(mailing)))
 
 
 async def _recall(connection: AsyncConnection, mailing_id: int) -> None:
@@ -104,10 +108,19 @@ async def _recall(connection: AsyncConnection, mailing_id: int) -> None:
     await put_stop(connection, mailing_id, await recall_mailing(connection, mailing_id))
 
 
-async def _announce(connection: AsyncConnection, kind: EventKind, mailing_id: int, origin: Origin) -> MailingOut:
-    """Put the event of a change into the outbox; return the mailing as it is now."""
+async def _announce(
+    connection: AsyncConnection, kind: EventKind, mailing_id: int, origin: Origin, before: MailingOut | None
+) -> MailingOut:
+    """Put the event of a change into the outbox, and write its audit; return the mailing as it is now."""
     await put_event(connection, kind, mailing_id, origin)
-    return await queries.find(connection, mailing_id)
+    after = await queries.find(connection, mailing_id)
+    subject = Subject("mailing", mailing_id, None if before is None else _audited(before), _audited(after))
+    await audit(connection, origin, subject)
+    return after
+
+
+def _audited(mailing: MailingOut) -> dict[str, object]:
+    return mailing.model_dump(mode="json", include=_AUDITED_FIELDS)
 
 
 def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> MailingColumns:

@@ -28,6 +28,7 @@ from services.api.mailings.schemas import (
 from services.api.messages import queries as message_queries
 from services.api.messages.schemas import MessagePage
 from shared.contracts import INT64_MAX
+from shared.ledger.audit import Subject, audit
 from shared.statuses import MessageStatus
 
 router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJsonRoute)
@@ -110,9 +111,12 @@ async def message_page(
     response_class=StreamingResponse,
     responses=documented(NotFound) | CSV_RESPONSE,
 )
-async def export_csv(mailing_id: MailingId, database: DatabaseDep, transfers: TransfersDep) -> StreamingResponse:
+async def export_csv(
+    mailing_id: MailingId, database: DatabaseDep, transfers: TransfersDep, origin: OriginDep
+) -> StreamingResponse:
     """Return all messages of a mailing as a CSV file by ascending client id."""
     await database.statement(queries.find, mailing_id)
+    await database.transaction(audit, origin, Subject("mailing", mailing_id))
     return await csv_response(queries.export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
 
 

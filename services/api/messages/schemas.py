@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from services.api.edge.pages import Next
+from services.api.edge.principal import ShownNumberOrNone
 from shared.statuses import MailingState, MessageStatus, Reason
 
 
@@ -14,9 +15,9 @@ class MessageOut(BaseModel):
     id: int
     mailing_id: int | None = Field(description="Null for a single message, which belongs to no mailing.")
     client_id: int | None = Field(description="Null if the message went to a number that no client had.")
-    number: int | None = Field(
-        description="The client's present number, or the number that a single message was sent to."
-        " Null if the client was deleted."
+    number: ShownNumberOrNone = Field(
+        description="The client's present number, or the number that a single message was sent to. Null if the"
+        " client was deleted. Masked for viewers."
     )
     status: MessageStatus
     reason: Reason | None = Field(

@@ -9,6 +9,7 @@ from services.api.messages.schemas import MessageDetail
 from services.api.single_messages.queries import Recipient, find_recipient
 from services.api.single_messages.schemas import MessageIn
 from shared.contracts import EventKind, utc_now
+from shared.ledger.audit import Subject, audit
 from shared.ledger.origin import Origin
 from shared.ledger.outbox import put_event
 from shared.ledger.single_messages import NO_CLIENT, NewSingleMessage, create_single_message
@@ -26,6 +27,8 @@ async def create(connection: AsyncConnection, new: MessageIn, origin: Origin) ->
     message = NewSingleMessage(recipient.client_id, new.number, new.text, expired_at, origin)
     created = await create_single_message(connection, message, now)
     await put_event(connection, EventKind.MAILING_CREATED, created.mailing_id, origin)
+    shown = {"client_id": recipient.client_id, "number": recipient.number, "expired_at": expired_at}
+    await audit(connection, origin, Subject("message", created.id, after=shown))
     return _new_message(created.id, recipient, now)
 
 

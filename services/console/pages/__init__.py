@@ -17,6 +17,7 @@ from services.console.pages import (
     new_mailing,
     overview,
     preferences,
+    sign_in,
 )
 
 
@@ -35,6 +36,7 @@ def routes() -> list[BaseRoute]:
         *messages.ROUTES,
         *help_page.ROUTES,
         *preferences.ROUTES,
+        *sign_in.ROUTES,
         *health.ROUTES,
         Route("/static/{version}/{name:path}", assets.serve),
     ]

@@ -22,11 +22,18 @@ class Page(_Answer, Generic[Item]):
     next: int | None
 
 
+class Session(_Answer):
+    """A new session of a person."""
+
+    token: str
+    expires_at: datetime
+
+
 class Client(_Answer):
     """A person in the directory."""
 
     id: int
-    number: int
+    number: int | str  # masked for viewers
     code: int
     tag: str
     zone: str

@@ -18,6 +18,7 @@ from services.console.rest.answers import (
     Page,
     Preview,
     Problem,
+    Session,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
 from shared.statuses import MessageStatus
@@ -124,6 +125,18 @@ class Api:
     async def send_message(self, body: Json, key: str) -> MessageDetail:
         """Send a single message; a repetition with the same key sends nothing more."""
         return await self._send("POST", "/api/message/", MessageDetail, body, key)
+
+    async def sign_in(self, login: str, password: str) -> Session:
+        """Return a new session for a login and password."""
+        return await self._send("POST", "/api/session/", Session, {"login": login, "password": password})
+
+    async def sign_in_by_link(self, link: str) -> Session:
+        """Return a new session for the token of a one-time link."""
+        return await self._send("POST", "/api/session/link/", Session, {"link": link})
+
+    async def sign_out(self) -> None:
+        """End the session of the person."""
+        await self._answer("DELETE", "/api/session/")
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what the API needs and whether it is there. Raises ApiUnavailable."""

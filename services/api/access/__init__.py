@@ -1,0 +1,1 @@
+"""Access: authentication and roles of every request, tokens, users, sessions, and the audit."""

@@ -1,0 +1,77 @@
+"""Examples of sessions, users, tokens and the audit."""
+
+from services.api.edge.examples import Example, Examples, Json
+
+_USER: Json = {
+    "id": 1,
+    "login": "anna",
+    "name": "Anna Ivanova",
+    "role": "operator",
+    "language": "en",
+    "zone": "Europe/Moscow",
+    "disabled": False,
+    "created_at": "2026-11-25T09:00:00Z",
+    "signed_in_at": "2026-11-25T09:05:00Z",
+}
+_SESSION: Json = {
+    "token": "mailing_<38 letters and digits>",
+    "expires_at": "2026-11-25T21:05:00Z",
+    "idle_seconds": 3600,
+    "failed_logins": 0,
+    "user": _USER,
+}
+_TOKEN: Json = {
+    "id": 1,
+    "name": "shop backend",
+    "role": "operator",
+    "hint": "x7Qa",
+    "created_at": "2026-11-25T09:00:00Z",
+    "expires_at": None,
+    "used_at": "2026-11-25T10:00:00Z",
+    "revoked_at": None,
+}
+_NEW_TOKEN: Json = {
+    "id": 1,
+    "token": "mailing_<38 letters and digits>",
+    "name": "shop backend",
+    "role": "operator",
+    "expires_at": None,
+}
+_ENTRY: Json = {
+    "id": 1,
+    "at": "2026-11-25T10:00:00Z",
+    "actor": "anna",
+    "token_id": 2,
+    "user_id": 1,
+    "address": "192.0.2.7",
+    "request_id": "0f4d7b6c",
+    "operation": "mailing.pause",
+    "refused": False,
+    "noun": "mailing",
+    "noun_id": 12,
+    "before": {"paused": False},
+    "after": {"paused": True},
+}
+_CREDENTIALS: Json = {"With a password": {"login": "anna", "password": "correct horse battery staple"}}
+_NEW_USER: Json = {
+    "With a password": {
+        "login": "anna",
+        "name": "Anna Ivanova",
+        "role": "operator",
+        "password": "correct horse battery staple",
+    },
+    "Signs in by a link": {"login": "boris", "name": "Boris Petrov", "role": "viewer"},
+}
+
+EXAMPLES: Examples = {
+    "POST /api/session/": Example(_SESSION, _CREDENTIALS),
+    "POST /api/session/link/": Example(_SESSION, {"From a link": {"link": "mailing_<38 letters and digits>"}}),
+    "GET /api/me/": Example({"actor": "anna", "role": "operator", "user": _USER}),
+    "PATCH /api/me/": Example(_USER, {"Another language": {"language": "ru"}}),
+    "GET /api/user/": Example({"items": [_USER], "next": None}),
+    "POST /api/user/": Example(_USER, _NEW_USER),
+    "PATCH /api/user/{user_id}/": Example(_USER, {"Another role": {"role": "operator"}}),
+    "GET /api/token/": Example({"items": [_TOKEN], "next": None}),
+    "POST /api/token/": Example(_NEW_TOKEN, {"For a program": {"name": "shop backend", "role": "operator"}}),
+    "GET /api/audit/": Example({"items": [_ENTRY], "next": None}),
+}

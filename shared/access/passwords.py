@@ -1,0 +1,45 @@
+"""Passwords, hashed by argon2id with the parameters that argon2-cffi recommends (RFC 9106, low memory)."""
+
+import asyncio
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+MIN_LENGTH = 12
+MAX_LENGTH = 256  # characters: a longer one would only cost time
+
+# A hash takes about 64 MiB and some 50 ms of a core. More at a time would starve the rest of the process.
+_MAX_AT_A_TIME = 2
+
+_hasher = PasswordHasher()
+_slots = asyncio.Semaphore(_MAX_AT_A_TIME)
+# Verified when a user does not exist or has no password, so that the answer takes as long as for one that does.
+_NOBODY = _hasher.hash("nobody has this password")
+
+
+def hash_password(password: str) -> str:
+    """Return the hash of a password, with its salt and parameters.
+
+    Raises:
+        ValueError: the password is too short or too long.
+    """
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise ValueError(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters, not {len(password)}")
+    return _hasher.hash(password)
+
+
+async def verify_password(password_hash: str | None, password: str) -> bool:
+    """Return True if the password belongs to the hash. Without a hash it is False, and takes as long.
+
+    It runs in a thread, because the event loop must not wait for it.
+    """
+    async with _slots:
+        is_right = await asyncio.to_thread(_verify, password_hash or _NOBODY, password[: MAX_LENGTH + 1])
+    return is_right and password_hash is not None
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    try:
+        return _hasher.verify(password_hash, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
