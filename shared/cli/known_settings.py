@@ -33,15 +33,19 @@ def service_settings() -> Iterator[type[LogSettings]]:
 
 def all_setting_problems() -> list[str]:
     """Return a line for each setting that is missing, wrong or unknown."""
-    kinds = list(service_settings())
-    known = {variable(field) for kind in kinds for field in kind.model_fields} | OF_OTHERS
     problems: dict[str, None] = {}  # in order, without those that several services share
-    for kind in kinds:
+    for kind in service_settings():
         try:
             read(kind)
         except SettingsError as error:
             problems.update(dict.fromkeys(error.args))
-    return [*problems, *(_unknown(name, known) for name in sorted(_given() - known))]
+    return [*problems, *unknown_settings()]
+
+
+def unknown_settings() -> list[str]:
+    """Return a line for each variable with our prefix that no service knows, as one with a typing error."""
+    known = {variable(field) for kind in service_settings() for field in kind.model_fields} | OF_OTHERS
+    return [_unknown(name, known) for name in sorted(_given() - known)]
 
 
 def _given() -> set[str]:

@@ -5,11 +5,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import structlog
+
 from shared import __version__
+from shared.cli.known_settings import unknown_settings
 from shared.lifecycle import run
 from shared.settings import LogSettings, Settings, load, variable
 from shared.telemetry.log import configure
 from shared.telemetry.tracing import export_traces
+
+log = structlog.get_logger()
 
 
 def run_service(
@@ -22,6 +27,8 @@ def run_service(
     service_parser(service, kind, description).parse_args()
     settings = load(kind)
     configure(service, settings.log_level, settings.log_format)
+    for problem in unknown_settings():
+        log.warning("setting_ignored", problem=problem)
     with export_traces(service, settings):
         run(lambda stopping: main(settings, stopping))
 
