@@ -34,7 +34,7 @@ time.sleep(600)
 
 @pytest.mark.parametrize("end", [PrivatePostgres.stop, PrivatePostgres.kill], ids=["stopped", "killed"])
 def test_postgres_keeps_its_rows_and_its_port(server_folder: Path, end: Callable[[PrivatePostgres], None]) -> None:
-    with PrivatePostgres(server_folder / "postgres") as server:
+    with PrivatePostgres(server_folder / end.__name__) as server:
         url = server.url
         with psycopg.connect(url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
