@@ -47,6 +47,7 @@ from tests.bench.reading import ask
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox
 from tests.servers import Servers
+from tests.tokens import bearer, create_api_token
 
 REPOSITORY = Path(__file__).parents[2]
 SIZES = (1_000_000, 10_000_000, 100_000_000)
@@ -128,11 +129,11 @@ async def plan(servers: Servers, size: int) -> tuple[list[float], list[float]]:
     return released[WARM_TURNS:-1], recorded[WARM_TURNS:-1]
 
 
-async def read(url: str, mailings: int, clients: int) -> list[float]:
+async def read(url: str, token: str, mailings: int, clients: int) -> list[float]:
     """Ask the API for pages of a mailing, mailings, a mailing, and a person; return the seconds of each answer."""
     chance = random.Random(SEED)
     took: list[float] = []
-    async with ClientBuilder().no_proxy().build() as http:
+    async with ClientBuilder().default_headers(bearer(token)).no_proxy().build() as http:
         for number in range(READS + WARM):
             mailing, client = chance.randint(1, mailings), chance.randint(1, clients)
             for path in (
@@ -150,7 +151,8 @@ async def read(url: str, mailings: int, clients: int) -> list[float]:
 
 async def measure(servers: Servers, system: System, messages: int, due: int) -> Measured:
     url = str(system.api.base_url).rstrip("/")
-    api = await read(url, last_mailing(servers.database_url), min(messages, MOST_CLIENTS))
+    token = await create_api_token(servers.database_url)
+    api = await read(url, token, last_mailing(servers.database_url), min(messages, MOST_CLIENTS))
     wal = wal_position(servers.database_url)
     await asyncio.to_thread(add_due_mailing, servers.database_url, due)
     released, recorded = await plan(servers, due)

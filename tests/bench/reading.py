@@ -29,6 +29,7 @@ from shared.ledger.migrations import migrate
 from tests.e2e.system import System, until
 from tests.sandbox import running_sandbox
 from tests.servers import Servers
+from tests.tokens import bearer, create_api_token
 
 REPOSITORY = Path(__file__).parents[2]
 MESSAGES = 5_000_000
@@ -101,7 +102,7 @@ async def ask(http: Client, method: str, url: str, body: object | None = None) -
     return httpx.Response(answer.status, content=text.to_bytes())
 
 
-async def percentiles(url: str, messages: int) -> dict[str, tuple[float, float]]:
+async def percentiles(url: str, token: str, messages: int) -> dict[str, tuple[float, float]]:
     """Median and 99th percentile, in milliseconds, of each kind of read, by one caller."""
     chance = random.Random(SEED)
     largest = messages // 5
@@ -116,7 +117,7 @@ async def percentiles(url: str, messages: int) -> dict[str, tuple[float, float]]
         yield "person", f"/api/message/?number={79_000_000_000 + chance.randint(1, largest)}"
 
     took: dict[str, list[float]] = {}
-    async with ClientBuilder().no_proxy().build() as http:
+    async with ClientBuilder().default_headers(bearer(token)).no_proxy().build() as http:
         for number in range(READS + WARM):
             for kind, path in kinds():
                 began = time.perf_counter()
@@ -164,7 +165,7 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-async def rate(operation: Operation, url: str, numbers: Iterator[int]) -> float:
+async def rate(operation: Operation, url: str, token: str, numbers: Iterator[int]) -> float:
     """How often a second, by several callers at once."""
     done, end = 0, time.perf_counter() + SECONDS
 
@@ -174,7 +175,7 @@ async def rate(operation: Operation, url: str, numbers: Iterator[int]) -> float:
             await operation(http, url, next(numbers))
             done += 1
 
-    async with ClientBuilder().no_proxy().build() as http:
+    async with ClientBuilder().default_headers(bearer(token)).no_proxy().build() as http:
         await asyncio.gather(*(call(http) for _ in range(CALLERS)))
     return done / SECONDS
 
@@ -229,12 +230,13 @@ async def run(servers: Servers, logs: Path, messages: int) -> bool:
             await system.start("api")
             await until(system.is_ready, timeout=30, what="the API is ready")
             url = str(system.api.base_url).rstrip("/")
-            reads = await percentiles(url, messages)
+            token = await create_api_token(servers.database_url)
+            reads = await percentiles(url, token, messages)
             for kind, (median, p99) in reads.items():
                 tell(f"{kind}: median {median:.1f} ms, p99 {p99:.1f} ms")
             for _ in range(ROUNDS):
                 for name, operation in OPERATIONS.items():
-                    row = [await rate(operation, who, numbers) for who in (url, bare, driver)]
+                    row = [await rate(operation, who, token, numbers) for who in (url, bare, driver)]
                     rates.setdefault(name, []).append(tuple(row))
         finally:
             await system.close()
