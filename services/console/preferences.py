@@ -1,4 +1,4 @@
-"""How a person wishes to see the console: language, theme and time zone, kept in cookies."""
+"""Preferences of a person: language, theme and time zone, kept in cookies."""
 
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo

@@ -172,7 +172,7 @@ class ClaimedJob(NamedTuple):
 
     @property
     def as_locked(self) -> LockedJob:
-        """The same job for the functions that take locked jobs."""
+        """Return the job for the functions that take locked jobs."""
         return LockedJob(
             self.id,
             self.mailing_id,

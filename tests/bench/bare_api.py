@@ -1,4 +1,4 @@
-"""What the API's CRUD is held against: FastAPI, a few connections, one statement a request, and nothing else.
+"""Bare API to compare with: FastAPI, a few connections, one statement for each request, and nothing else.
 
 `python -m tests.bench.bare_api sqlalchemy` serves it at BARE_PORT, with clients in the same table, and an engine
 like ours; `psycopg` has but the driver under it.

@@ -50,7 +50,7 @@ SELECT sum(pg_total_relation_size(name)), (SELECT count(*) FROM messages)
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all have in common."""
+    """Parts that all contestants share."""
 
     servers: Servers
     nginx: Nginx
@@ -276,7 +276,7 @@ def have_messages(database_url: str, count: int) -> None:
 
 
 def bytes_per_message(database_url: str) -> float:
-    """What a message takes in the end: its table, its part of jobs and attempts, and all their indexes."""
+    """Return the bytes of a message: its table, its part of jobs and attempts, and all their indexes."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE) messages, jobs, attempts")  # as autovacuum will
         size, count = _only_row(connection, SIZE)

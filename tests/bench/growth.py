@@ -59,7 +59,7 @@ GOAL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured at one size."""
+    """Measurements at one size."""
 
     messages: int
     release_ms_p99: float

@@ -68,7 +68,7 @@ def bare(database_url: str, rows: int) -> None:
 
 
 async def run(servers: Servers, logs: Path, rows: int, rounds: int) -> bool:
-    """Whether the goals are reached."""
+    """Return True if the goals are reached."""
     async with running_sandbox() as sandbox:
         system = System(servers, sandbox, logs, {})
         try:

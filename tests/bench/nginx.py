@@ -54,14 +54,14 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """How often each id was accepted, and how many requests were not."""
+    """Number of acceptances by id, and number of refused requests."""
 
     accepted: Counter[int]
     refused: int
 
 
 def read_log(lines: Iterable[str]) -> Received:
-    """What a log of lines such as `200 /v1/send/17` tells."""
+    """Parse a log of lines such as `200 /v1/send/17`."""
     accepted: Counter[int] = Counter()
     refused = 0
     for line in lines:
@@ -121,7 +121,7 @@ class Nginx:
         return self._process.pid
 
     def take(self) -> Received:
-        """What has come in since the last call."""
+        """Return the requests since the last call."""
         log, taken = self._folder / "ids.log", self._folder / "taken.log"
         log.rename(taken)
         os.kill(self.pid, signal.SIGUSR1)  # writes out what it has buffered, to the old file, and opens a new one

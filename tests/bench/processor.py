@@ -1,4 +1,4 @@
-"""What the processors did, read from Linux's /proc."""
+"""Use of the processors, read from Linux's /proc."""
 
 import os
 from dataclasses import dataclass

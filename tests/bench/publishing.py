@@ -20,7 +20,7 @@ BEGIN, END = "<!-- written by `make bench` -->", "<!-- until here -->"
 
 
 def machine() -> str:
-    """What it ran on, as far as Linux tells."""
+    """Return a description of the machine, as far as Linux has one."""
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
@@ -29,7 +29,7 @@ def machine() -> str:
 
 
 def versions(servers: Servers, lock: Path, nginx: str) -> str:
-    """Of all that takes part."""
+    """Return the versions of all participants."""
     assert servers.rabbitmq
     with psycopg.connect(servers.database_url) as connection:
         postgres = connection.info.server_version // 10_000

@@ -166,7 +166,7 @@ OPERATIONS: dict[str, Operation] = {
 
 
 async def rate(operation: Operation, url: str, token: str, numbers: Iterator[int]) -> float:
-    """How often a second, by several callers at once."""
+    """Return the rate per second of several callers at once."""
     done, end = 0, time.perf_counter() + SECONDS
 
     async def call(http: Client) -> None:
@@ -210,7 +210,7 @@ async def bare_api(layer: str, database_url: str, log: Path) -> AsyncIterator[st
 
 
 async def run(servers: Servers, logs: Path, messages: int) -> bool:
-    """Whether the goals are reached."""
+    """Return True if the goals are reached."""
     began = time.monotonic()
 
     def tell(what: str) -> None:

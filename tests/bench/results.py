@@ -1,4 +1,4 @@
-"""What the contestants did, in figures, and the line and the tables that tell it."""
+"""Results of the contestants in figures, and the line and tables that show them."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ HEADINGS = ("", "messages/s", "least … most", "ours is", "nginx' share of CPU"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong between a contestant's account and the provider's, in messages."""
+    """Differences between a contestant's account and the provider's, in messages."""
 
     lost: int  # counted as sent, but never received, or owed and not counted
     unrecorded: int  # received, but not counted as sent
@@ -96,7 +96,7 @@ class Summary:
 
 
 def summarize(results: Sequence[Result]) -> dict[str, Summary]:
-    """Of those that took part, in the order of the tables."""
+    """Return the summaries of those that took part, in the order of the tables."""
     by_name = {name: [result for result in results if result.name == name] for name in TITLES}
     return {name: Summary.of(name, found) for name, found in by_name.items() if found}
 

@@ -54,7 +54,7 @@ class Large:
 
     @property
     def growth(self) -> float:
-        """Of the process that grew most, as a ratio."""
+        """Return the growth of the process that grew most, as a ratio."""
         return max(after / before for before, after in self.memory.values())
 
 

@@ -21,7 +21,7 @@ POLICY = "Content Security Policy"
 
 @dataclass
 class Faults:
-    """What the browser complained about."""
+    """Complaints of the browser."""
 
     console: list[str] = field(default_factory=list)
     policy: list[str] = field(default_factory=list)

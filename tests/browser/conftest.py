@@ -51,7 +51,7 @@ async def site(shared_site: Site) -> AsyncIterator[Site]:
 
 @pytest.fixture
 def faults() -> Faults:
-    """What the browser complains about during the test."""
+    """Collect complaints of the browser during the test."""
     return Faults()
 
 

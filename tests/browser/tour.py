@@ -8,7 +8,7 @@ DRAFT = "?tag=%23pages&text=Your+order+is+ready&end=2035-01-01T10:00&begin=09:00
 
 @dataclass(frozen=True, slots=True)
 class Things:
-    """What the pages are about."""
+    """Mailing, client and message that the pages show."""
 
     mailing_id: int
     client_id: int

@@ -173,8 +173,11 @@ def tenths(part: int, whole: int) -> int:
 
 
 def jobs_ahead(database_url: str, mailing: int) -> int:
-    """How many jobs of the mailing could wait at once if `services.planner.release` keeps its bound: what was done
-    in its busiest `release_ahead`, the least that is released, and one that crosses the line."""
+    """Return how many jobs of the mailing may wait at once if `services.planner.release` keeps its bound.
+
+    These are the jobs done in its busiest `release_ahead`, the least that is released, and one that crosses the
+    line.
+    """
     settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr("amqp://unused"))
     with psycopg.connect(database_url) as connection:
         row = connection.execute(

@@ -65,8 +65,10 @@ class Broker:
         return queue.declaration_result.message_count or 0
 
     async def objects(self) -> Figures:
-        """How many queues, connections and channels there are, as of now: the management API knows of queues at
-        once and of the others seconds later, the metrics the other way round."""
+        """Return the present numbers of queues, connections and channels.
+
+        The management API shows queues at once and the others seconds later; the metrics do the opposite.
+        """
         queues = await self._get(f"{self._rabbitmq.management_url}/api/queues?columns=name")
         families = text_string_to_metric_families((await self._get(self._rabbitmq.metrics_url)).text)
         counts = {family.name: int(family.samples[0].value) for family in families if family.name in _COUNTED}

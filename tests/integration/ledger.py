@@ -1,4 +1,4 @@
-"""What the tests of the planner need: clients, mailings, and a look at the ledger."""
+"""Clients, mailings and a view of the ledger for the tests of the planner."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -122,6 +122,6 @@ async def query(engine: AsyncEngine, statement: str, **parameters: object) -> Se
 
 
 def told_of(mailing_id: int, lines: LogCapture) -> list[Fields]:
-    """What `mailing logs --mailing` makes of the lines."""
+    """Return the story of the mailing, as `mailing logs --mailing` shows it."""
     parsed = (parse(dumps(entry)) for entry in lines.entries)
     return story((line for line in parsed if line), "mailing", mailing_id)

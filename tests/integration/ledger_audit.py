@@ -1,4 +1,4 @@
-"""What must hold of the ledger at any instant, whatever happened before: an audit with a memory."""
+"""Rules that the ledger keeps at any instant, checked by an audit with a memory."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -124,7 +124,7 @@ class Audit:
             assert mailing_id in self.deleted, f"mailing {mailing_id} is gone"
 
     def check_handed_out(self, job: Job, ledger: Ledger) -> None:
-        """What a sender is given is open, and in the job that it is given with."""
+        """Check that the messages of a released job are open, and belong to it."""
         assert job.send_before <= self.ends[job.mailing_id], f"may be sent after the mailing's end: {job}"
         mailing = ledger.mailings[job.mailing_id]
         assert mailing.state == MailingState.RUNNING, f"handed out of {mailing}"

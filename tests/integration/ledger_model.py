@@ -57,7 +57,7 @@ class Clock:
 
 
 class Answer(Enum):
-    """How the provider takes a POST."""
+    """Reaction of the provider to a POST."""
 
     TAKES = "takes"
     REFUSES = "refuses"
@@ -86,7 +86,7 @@ class Provider:
         self._posts: dict[int, list[Outcome]] = {}
 
     def post(self, message_id: int, answer: Answer) -> Outcome:
-        """What the sender makes of the answer. Raises AssertionError for a POST that should not have been."""
+        """Return the outcome that the sender reports. Raises AssertionError for a POST that is not allowed."""
         self._check_that_not_repeated(message_id)
         if message_id in self.refused:
             answer = {Answer.TAKES: Answer.REFUSES, Answer.TAKES_SILENTLY: Answer.SILENT}.get(answer, answer)
@@ -104,7 +104,7 @@ class Provider:
         return sum(map(len, self._posts.values()))
 
     def may_be_repeated(self, outcome: Outcome) -> bool:
-        """Whether a POST with that end may be made again."""
+        """Return True if a POST with this outcome may be repeated."""
         return outcome is Outcome.DEFERRED or (self.idempotent and outcome is Outcome.UNCERTAIN)
 
     def _check_that_not_repeated(self, message_id: int) -> None:
@@ -132,7 +132,7 @@ class Run:
         return {m.id for m in self.todo} | {w.message_id for w in self.accepted} | _ids(self.results)
 
     def is_live(self, now: datetime) -> bool:
-        """Whether its messages are this sender's alone."""
+        """Return True if no other sender can have its messages."""
         return not self.requeued and now < self.job.lease_until
 
     def give_back(self, reason: ReturnReason) -> None:
@@ -146,7 +146,7 @@ def _ids(results: Iterable[Result]) -> set[int]:
 
 
 class Circumstances(NamedTuple):
-    """What a sender finds at one message: the provider's answers in turn, or its circuit breaker open."""
+    """Circumstances of one message: the provider's answers in turn, or an open circuit breaker."""
 
     answers: Sequence[Answer]
     circuit_open: bool = False
@@ -258,7 +258,7 @@ class Sender:
 
 
 class Fate(Enum):
-    """What becomes of a job that a planner publishes."""
+    """Fate of a job that a planner publishes."""
 
     ARRIVES = "arrives"
     REFUSED = "is refused"

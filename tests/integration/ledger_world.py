@@ -69,7 +69,7 @@ _STOPPED_NOW = text("UPDATE mailings SET stopped_at = :now WHERE stopped_at < :b
 
 
 class Stage(NamedTuple):
-    """What all histories have in common."""
+    """Parts that all histories share."""
 
     runner: asyncio.Runner
     engine: AsyncEngine
@@ -79,7 +79,7 @@ class Stage(NamedTuple):
 
 
 class End(Enum):
-    """What becomes of what is under way when a history ends."""
+    """Fate of running requests when a history ends."""
 
     WELL = "it goes on"
     SENDERS_DIE = "senders die in mid-request"
@@ -168,7 +168,7 @@ class World:
         *given: Given.args,
         **named: Given.kwargs,
     ) -> bool:
-        """Whether the API did not refuse it."""
+        """Return False if the API refused the change."""
         try:
             async with transaction(self._engine) as connection:
                 await change(connection, *given, **named)

@@ -92,7 +92,7 @@ def is_unknown(reply: Reply) -> bool:
 
 
 async def shortest(action: Callable[[], Awaitable[Reply]]) -> float:
-    """How long it takes when the machine has nothing else to do: the best of three, in seconds."""
+    """Return the best of three times, in seconds, because the machine may have other work."""
     took: list[float] = []
     for _ in range(3):
         began = time.perf_counter()

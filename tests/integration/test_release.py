@@ -1,5 +1,4 @@
-"""What is released: no more than the provider's limit has slots for, not nothing for what may be lost, and all of
-it as its mailing is just then."""
+"""Release: within the provider's limit, in spite of lost jobs, and with the mailing as it is at that moment."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What messages take on disk, and what settling leaves behind, when mailing follows mailing."""
+"""Disk space of messages, and remains of settling, when one mailing follows another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

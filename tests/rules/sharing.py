@@ -29,8 +29,10 @@ async def check_fairness(world: World, each: int = 20_000, mailings: int = 3) ->
 
 
 async def check_express(world: World, crowd: int = 200_000, messages: int = 100) -> tuple[float, int]:
-    """Of single messages beside a mailing at full speed: milliseconds from request to provider at the 95th
-    percentile; and how many did not arrive just once."""
+    """Send single messages beside a mailing at full speed.
+
+    Return the milliseconds from request to provider at the 95th percentile, and how many did not arrive exactly once.
+    """
     world.add_clients(crowd, "#crowd")
     mailing = await world.system.add_mailing("#crowd")
     await world.until_received(crowd // 100)

@@ -1,4 +1,4 @@
-"""What `make bench` reckons: who lost or repeated what, and the line at the end."""
+"""Reckoning of `make bench`: lost and repeated messages, and the last line."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What the console expects of the REST API is what the API's own document shows."""
+"""Contract of the console with the REST API: its picture of the answers fits the API's document."""
 
 from typing import Any
 

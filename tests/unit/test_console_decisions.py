@@ -1,4 +1,4 @@
-"""What the console works out by itself: SMS parts, the pace of a mailing, drafts, safe addresses."""
+"""Pure decisions of the console: SMS parts, the pace of a mailing, drafts, safe addresses."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""What must hold of the files that deploy the system, and can be read off them."""
+"""Rules for the files that deploy the system."""
 
 import os
 import re
@@ -122,7 +122,7 @@ def test_ci_checks_tests_builds_and_tries_the_composition(file: str) -> None:
 
 
 def _commands(part: object) -> Iterator[str]:
-    """What GitLab's jobs have under `script`, and GitHub's steps under `run`."""
+    """Yield the commands: GitLab's `script` and GitHub's `run`."""
     match part:
         case {"script": [*lines]}:
             yield from map(str, lines)

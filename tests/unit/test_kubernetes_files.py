@@ -1,4 +1,4 @@
-"""What the manifests' files say of our services is true of the services."""
+"""Agreement of the manifests with the services that they describe."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What the stand-in provider decides to do with a request."""
+"""Decisions of the stand-in provider about a request."""
 
 import pytest
 

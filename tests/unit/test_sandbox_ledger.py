@@ -1,4 +1,4 @@
-"""What the stand-in provider answers about what it received."""
+"""Answers of the stand-in provider about the messages that it received."""
 
 import pytest
 from hypothesis import given

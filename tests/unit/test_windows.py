@@ -35,7 +35,7 @@ def clock(minute: int) -> time:
 
 
 def window(written: str) -> Window:
-    """Of `09:00-21:00`."""
+    """Return the window that is written as `09:00-21:00`."""
     start, end = written.split("-")
     return Window(time.fromisoformat(start), time.fromisoformat(end))
 
@@ -78,7 +78,7 @@ def changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[dateti
 
 @cache
 def clocks_around(change: datetime, before: timedelta, after: timedelta) -> Sequence[time]:
-    """What the clock shows, minute by minute, from a day before the change to five days after."""
+    """Return the times that the clock shows, by minute, from a day before the change to five days after."""
     offsets = [before] * 1440 + [after] * 5 * 1440
     return [(change - DAY + i * MINUTE + offset).time() for i, offset in enumerate(offsets)]
 

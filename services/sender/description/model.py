@@ -80,7 +80,7 @@ class _Part(BaseModel):
 
 
 class Rule(_Part):
-    """What an answer means, if everything that is given applies to it."""
+    """Meaning of an answer that meets every condition given here."""
 
     status: Annotated[list[Status], BeforeValidator(_statuses), Field(min_length=1)] = ["2xx"]
     pointer: Pointer | None = None

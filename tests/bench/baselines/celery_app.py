@@ -1,4 +1,4 @@
-"""The same job with Celery: `celery -A celery_app worker` works, `python celery_app.py` enqueues."""
+"""Baseline with Celery: `celery -A celery_app worker` works, `python celery_app.py` enqueues."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What the baselines, which run in an environment of their own, have in common: a POST and an UPDATE a message.
+"""Delivery of a baseline: a POST and an UPDATE for each message. The baselines have an environment of their own.
 
 Session and connection belong to a process (Celery's prefork) or a thread (Dramatiq), and live as long as it does.
 """

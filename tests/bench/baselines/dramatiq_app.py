@@ -1,4 +1,4 @@
-"""The same job with Dramatiq: `dramatiq dramatiq_app` works, `python dramatiq_app.py` enqueues.
+"""Baseline with Dramatiq: `dramatiq dramatiq_app` works, `python dramatiq_app.py` enqueues.
 
 Messages are acknowledged once they are done, and repeated with backoff when they fail: that is its default.
 """
