@@ -1,4 +1,4 @@
-"""Who did not get a mailing, and why: people grouped by status and reason."""
+"""People who did not get a mailing, grouped by status and reason."""
 
 import asyncio
 from collections import Counter

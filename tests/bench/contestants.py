@@ -1,4 +1,4 @@
-"""Who delivers: our system, the same job with Celery and with Dramatiq, and the bare HTTP loop.
+"""Contestants: our system, the same job with Celery and with Dramatiq, and the bare HTTP loop.
 
 Each is a context in which it is up and warm, and gives a `Contestant`.
 """

@@ -1,4 +1,4 @@
-"""Whatever is sent to the API: no fault, and no answer that its OpenAPI document does not know."""
+"""Random requests: no fault, and no answer that the OpenAPI document does not know."""
 
 from contextlib import nullcontext, suppress
 

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: the ledger stays true, and every message comes to its end.
+"""Random histories: the ledger stays true, and every message gets a final status.
 
 Hypothesis makes up histories: mailings that are paused, moved and deleted, planners that stall, senders that die,
 messages on the wire that are late, repeated or lost. The planner's and the API's functions are the real ones, on

@@ -31,7 +31,8 @@ async def check_fairness(world: World, each: int = 20_000, mailings: int = 3) ->
 async def check_express(world: World, crowd: int = 200_000, messages: int = 100) -> tuple[float, int]:
     """Send single messages beside a mailing at full speed.
 
-    Return the milliseconds from request to provider at the 95th percentile, and how many did not arrive exactly once.
+    Return the milliseconds from request to provider at the 95th percentile, and the number of those that did not
+    arrive exactly once.
     """
     world.add_clients(crowd, "#crowd")
     mailing = await world.system.add_mailing("#crowd")

@@ -1,4 +1,4 @@
-"""Docstrings begin with a verb or with the noun that names the thing, so that a stranger understands them at once."""
+"""Docstrings begin with a verb, or with the noun that names the thing, so that a stranger understands them."""
 
 import ast
 import re
