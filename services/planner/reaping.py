@@ -7,7 +7,7 @@ overlap: rows are locked, and a row that changed before the lock is left alone.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +22,7 @@ from services.planner.queries import (
 )
 from services.planner.settings import PlannerSettings
 from shared.database.transactions import transaction
+from shared.ledger.audit import delete_old_entries
 from shared.ledger.idempotency_keys import KEY_LIFETIME, delete_old_keys
 from shared.ledger.jobs import (
     LockedJob,
@@ -30,11 +31,16 @@ from shared.ledger.jobs import (
     put_back_jobs,
     replan_jobs,
 )
+from shared.ledger.login_failures import delete_old_failures
 from shared.ledger.mailing_progress import delete_mailing, finish_mailings, lock_mailing_to_purge
 from shared.ledger.messages import SettledJob, purge_messages, settle_jobs
 from shared.ledger.paces import delete_pace_of_mailing
+from shared.ledger.tokens import delete_old_tokens
 from shared.statuses import JobState, MessageStatus, Reason
 
+SESSIONS_KEPT = timedelta(days=7)  # after their end
+FAILED_LOGINS_KEPT = timedelta(days=1)  # the longest delay is much shorter
+AUDIT_KEPT = timedelta(days=366)
 MAX_JOBS = 100
 MAX_ROWS = 10_000
 
@@ -164,10 +170,15 @@ async def purge(this: ReapRound) -> bool:
 
 
 async def forget(this: ReapRound) -> bool:
-    """Remove idempotency keys that are past their lifetime, some thousands at a time."""
+    """Remove old idempotency keys, sessions, failed logins and audit entries, some thousands of each at a time."""
     async with transaction(this.engine) as connection:
-        removed = await delete_old_keys(connection, this.now - KEY_LIFETIME, MAX_ROWS)
-    return removed == MAX_ROWS
+        removed = (
+            await delete_old_keys(connection, this.now - KEY_LIFETIME, MAX_ROWS),
+            await delete_old_tokens(connection, this.now - SESSIONS_KEPT, MAX_ROWS),
+            await delete_old_entries(connection, this.now - AUDIT_KEPT, MAX_ROWS),
+        )
+        await delete_old_failures(connection, this.now - FAILED_LOGINS_KEPT)
+    return MAX_ROWS in removed
 
 
 def _planned(jobs: dict[int, LockedJob]) -> Sequence[LockedJob]:

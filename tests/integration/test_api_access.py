@@ -2,19 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.access.authentication import MAX_AGE
 from services.api.access.permissions import PERMISSIONS
 from services.api.application import create_application
+from services.planner.reaping import AUDIT_KEPT, ReapRound, forget
+from services.planner.settings import PlannerSettings
 from shared.access.roles import Role
 from shared.access.tokens import new_token
 from shared.cli import user
 from shared.cli.database import in_transaction
+from shared.contracts import utc_now
+from shared.database.transactions import transaction
 from shared.ledger.users import NewUser
 from tests.integration.api_client import NOWHERE, api_on, eventually
 from tests.tokens import bearer, create_api_token
@@ -255,6 +262,25 @@ async def test_every_change_has_an_author_in_the_audit(api: httpx.AsyncClient) -
     assert (changed["before"]["tag"], changed["after"]["tag"]) == ("#x", "#y")
     assert deleted["after"] is None
     assert "79057003050" not in str(entries)
+
+
+async def test_old_entries_sessions_and_failures_are_removed(
+    api: httpx.AsyncClient, nobody: httpx.AsyncClient, database_url: str, engine: AsyncEngine
+) -> None:
+    await add_user(api, "anna")
+    await sign_in(nobody, "anna", "wrong password")
+    await sign_in(nobody, "anna")
+    settings = PlannerSettings(database_url=SecretStr(database_url), broker_url=SecretStr(f"amqp://{NOWHERE}/"))
+    later = utc_now() + timedelta(days=30)
+    await forget(ReapRound(engine, settings, later))
+    async with transaction(engine) as connection:
+        kinds = (await connection.execute(text("SELECT kind FROM tokens"))).scalars().all()
+        failures = (await connection.execute(text("SELECT count(*) FROM login_failures"))).scalar_one()
+    assert set(kinds) == {"api"}
+    assert failures == 0
+    assert (await api.get("/api/audit/?operation=user.create")).json()["items"]
+    await forget(ReapRound(engine, settings, later + AUDIT_KEPT))
+    assert (await api.get("/api/audit/")).json()["items"] == []
 
 
 async def test_a_refused_attempt_is_in_the_audit(
