@@ -2,16 +2,19 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TextIO, cast
 
 import structlog
 
 from shared import __version__
 from shared.cli.known_settings import unknown_settings
 from shared.lifecycle import run
-from shared.settings import LogSettings, Settings, load, variable
+from shared.settings import LogSettings, Settings, SettingsError, load, variable
 from shared.telemetry.log import configure
+from shared.telemetry.log_stream import LogStream
 from shared.telemetry.tracing import export_traces
 
 log = structlog.get_logger()
@@ -26,11 +29,16 @@ def run_service(
     """Run a service as a process until SIGTERM or SIGINT; `--help` and `--version` end it at once."""
     service_parser(service, kind, description).parse_args()
     settings = load(kind)
-    configure(service, settings.log_level, settings.log_format)
+    stream = cast(TextIO, LogStream(sys.stderr.fileno()))
+    configure(service, settings.log_level, settings.log_format, stream)
     for problem in unknown_settings():
         log.warning("setting_ignored", problem=problem)
-    with export_traces(service, settings):
-        run(lambda stopping: main(settings, stopping))
+    try:
+        with export_traces(service, settings):
+            run(lambda stopping: main(settings, stopping))
+    except SettingsError as error:  # one that shows only when the settings are used
+        print(*error.args, sep="\n", file=sys.stderr)
+        sys.exit(2)
 
 
 def service_parser(service: str, kind: type[LogSettings], description: str) -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 
@@ -57,9 +57,15 @@ def message_fields(message_ids: Sequence[int], client_ids: Sequence[int]) -> dic
     return {"message_ids": list(message_ids), "client_ids": list(client_ids)}
 
 
-def configure(service: str, level: Level, form: Literal["auto", "console", "json"]) -> None:
+def configure(
+    service: str,
+    level: Level,
+    form: Literal["auto", "console", "json"],
+    stream: TextIO | None = None,
+) -> None:
     """Log to standard error: readable lines on a terminal (`auto`) or for `console`, else JSON lines.
 
+    A `stream` is written to instead, if there is one.
     Warnings of libraries, and an error that ends the process, take the same way.
     """
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
@@ -76,7 +82,7 @@ def configure(service: str, level: Level, form: Literal["auto", "console", "json
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
