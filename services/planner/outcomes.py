@@ -104,7 +104,9 @@ def _retry(
         case Outcome.RETURNED if reported.reason is ReturnReason.REDELIVERED:
             return RetryStep(now + policy.redelivery_grace, is_failed_try=False)
         case Outcome.RETURNED if reported.reason is ReturnReason.CIRCUIT_OPEN:
-            return RetryStep(now + policy.circuit_pause, is_failed_try=False)
+            # A mailing that fails alone backs off: its sender names the time of its next probe.
+            wait = max(policy.circuit_pause, timedelta(seconds=reported.retry_after or 0))
+            return RetryStep(now + wait, is_failed_try=False)
         case Outcome.EXPIRED if message.closes_at is not None:
             # Senders stop a moment before the window closes. A message returned then waits for the next opening.
             is_closing = message.closes_at - now < _CLOSING

@@ -1,12 +1,9 @@
 """Adapters: one for each API of a provider. A new one is a module in `services.sender.providers`."""
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
-from services.sender import providers
 from services.sender.http.endpoint import Endpoint
 from services.sender.http.exchange import Reply, Request
 from services.sender.verdict import Verdict
@@ -49,12 +46,3 @@ class Access:
 
 class AdapterError(Exception):
     """Raised for an adapter that is unknown, or a description that is wrong. The text is for the operator."""
-
-
-def load_adapter(name: str, access: Access) -> Adapter:
-    """Return the adapter of this name. Raise AdapterError."""
-    known = sorted(found.name for found in pkgutil.iter_modules(providers.__path__))
-    if name not in known:
-        raise AdapterError(f"there is no provider adapter {name!r}, only {', '.join(known)}")
-    module = importlib.import_module(f"{providers.__name__}.{name}")
-    return cast(Adapter, module.open_adapter(access))

@@ -1,12 +1,11 @@
 """Queue of the messages that wait for their POST: single messages first, then those with a slot, then others."""
 
-import asyncio
 from collections import deque
 from enum import IntEnum
 from typing import NamedTuple
 
 from services.sender.held_job import HeldJob
-from shared.contracts import JobMessage
+from shared.contracts import Attempt, JobMessage
 
 
 class SendLane(IntEnum):
@@ -24,36 +23,29 @@ class WaitingMessage(NamedTuple):
     held_job: HeldJob
     message: JobMessage
     latest: float
+    attempts: tuple[Attempt, ...] = ()  # POSTs of this message in this job
 
 
-class _Lanes:
+class Backlog:
+    """A queue with lanes."""
+
     def __init__(self) -> None:
         self._lanes: tuple[deque[WaitingMessage], ...] = tuple(deque() for _ in SendLane)
-        self._count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return sum(map(len, self._lanes))
 
     def put(self, waiting: WaitingMessage) -> None:
+        """Add a message at the end of its lane."""
         self._lanes[waiting.lane].append(waiting)
-        self._count += 1
 
-    def get(self) -> WaitingMessage:
+    def put_first(self, waiting: WaitingMessage) -> None:
+        """Add a message at the front of its lane."""
+        self._lanes[waiting.lane].appendleft(waiting)
+
+    def get(self) -> WaitingMessage | None:
+        """Remove and return the first message; None if there is none."""
         for lane in self._lanes:
             if lane:
-                self._count -= 1
                 return lane.popleft()
-        raise IndexError("no message is waiting")
-
-
-class Backlog(asyncio.Queue[WaitingMessage]):
-    """A queue with lanes. It replaces the inner queue in the same way as `asyncio.PriorityQueue` does."""
-
-    def _init(self, maxsize: int) -> None:  # noqa: ARG002 - unbounded, because the prefetch bounds it
-        self._queue = _Lanes()
-
-    def _put(self, item: WaitingMessage) -> None:
-        self._queue.put(item)
-
-    def _get(self) -> WaitingMessage:
-        return self._queue.get()
+        return None

@@ -47,18 +47,51 @@ class JobConsumer:
         held_jobs: set[HeldJob] = set()
         try:
             await channel.set_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
-            if not await self._stops.listen(channel, self._stopping):
+            if not await self._learn_stops(channel):
                 return
             consumers = [await self._consume(channel, name, held_jobs) for name in (SENDER_SINGLES, SENDER_JOBS)]
             self._observer.jobs_requested(self._prefetch)
             self.is_consuming = True
-            await until_closed(channel, self._stopping)
+            await self._hold_until_closed(channel)
             if self._stopping.is_set():
                 await self._drain(consumers)
         finally:
             self.is_consuming = False
             for held_job in held_jobs:
                 held_job.is_lost = True
+
+    async def _learn_stops(self, channel: AbstractChannel) -> bool:
+        """Learn the stops in force over this channel. Return False if it closes before."""
+        pauses = self._pool.count_pauses()
+        is_known = await self._stops.listen(channel, self._stopping)
+        if is_known:
+            self._pool.end_pause(pauses)
+        return is_known
+
+    async def _hold_until_closed(self, channel: AbstractChannel) -> None:
+        """Wait for the end of the session. After each pause of this process, learn the stops again.
+
+        An answer over this channel proves that the broker has not delivered our jobs to another sender.
+        """
+
+        async def end_pauses() -> None:
+            while True:
+                await self._pool.wait_for_pause()
+                if not await self._learn_stops(channel):
+                    return
+
+        tasks = [
+            asyncio.create_task(until_closed(channel, self._stopping)),
+            asyncio.create_task(end_pauses()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _consume(
         self, channel: AbstractChannel, name: str, held_jobs: set[HeldJob]

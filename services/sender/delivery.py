@@ -1,153 +1,208 @@
-"""Delivery of one message: POST it, repeat a POST that failed quickly, and report the result.
+"""Delivery of the messages of held jobs: which may go now, and what the reply to each one means.
 
-The gate is passed immediately before every POST. A failure that may be over in a moment is repeated in place
-a few times. The planner's schedule is for the others.
+The gate is asked immediately before every POST. `services.sender.worker` does the POST.
 """
 
-import math
+import asyncio
+import random
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
-from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
-
-from services.sender.backlog import WaitingMessage
-from services.sender.gating import Obstacle, time_allowed
-from services.sender.held_job import HeldJob
-from services.sender.judging import Verdict, judge
+from services.sender.adapter import Adapter
+from services.sender.backlog import Backlog, WaitingMessage
+from services.sender.breaker import Passage
+from services.sender.gating import CIRCUIT_OPEN, Obstacle
 from services.sender.observer import SenderObserver
-from services.sender.provider import Provider
+from services.sender.repeats import RepeatPolicy, pause_before_repeat
 from services.sender.reporting import Reporter
 from services.sender.send_gate import SendGate
 from services.sender.settings import SenderSettings
-from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result
+from services.sender.verdict import Verdict
+from shared.contracts import Acceptance, Attempt, Outcome, Result
 
-# A failure that took longer than this is no hiccup. To repeat it in place would only delay other messages.
-QUICK_MS = 1_000
 FAULT = "fault in the sender, see its log"
 
 
-class _Timeouts(NamedTuple):
-    """Limits of a request, in seconds."""
-
-    request: float
-    connect: float
-
-
 class Delivery:
-    """Delivers messages, one at a call."""
+    """The messages that wait, and everything that the workers share."""
 
     def __init__(
         self,
-        provider: Provider,
+        adapter: Adapter,
         gate: SendGate,
         reporter: Reporter,
         observer: SenderObserver,
         settings: SenderSettings,
     ) -> None:
-        self._provider = provider
-        self._gate = gate
+        self.adapter = adapter
+        self.gate = gate
+        self.observer = observer
+        self.backlog = Backlog()
+        self.request_timeout = settings.request_timeout.total_seconds()
+        self.connect_timeout = settings.connect_timeout.total_seconds()
         self._reporter = reporter
-        self._observer = observer
-        self._timeouts = _Timeouts(
-            settings.request_timeout.total_seconds(), settings.connect_timeout.total_seconds()
-        )
-        self._quick_retries = settings.quick_retries
-        self._repeatable = (
-            {Outcome.DEFERRED, Outcome.UNCERTAIN} if settings.provider_idempotent else {Outcome.DEFERRED}
+        self._policy = RepeatPolicy(most=settings.quick_retries, is_idempotent=settings.provider_idempotent)
+        self._blocked: list[WaitingMessage] = []  # by the circuit breaker, until the next probe
+        self._pausing: dict[asyncio.TimerHandle, WaitingMessage] = {}  # before a quick repeat
+        self._under_way = 0
+        self._none_under_way = asyncio.Event()
+        # Set by the pool of workers: there is something to do for so many workers.
+        self.wake: Callable[[int], None] = lambda _count: None
+
+    def count_waiting(self) -> int:
+        """Return the number of messages that wait for a worker. Those with a later slot do not count yet."""
+        return len(self.backlog) + len(self._blocked) + len(self._pausing)
+
+    def has_work(self) -> bool:
+        """Return True if a worker would find a message."""
+        return bool(self.backlog) and not self.gate.is_closed
+
+    # Before a POST
+
+    def next_message(self) -> WaitingMessage | None:
+        """Remove and return the next message that may go now. Report those that may not."""
+        gate = self.gate
+        gate.beat()
+        if gate.is_closed:
+            return None
+        now = time.time()
+        while (waiting := self.backlog.get()) is not None:
+            obstacle = gate.find_obstacle(waiting, now)
+            if obstacle is not None:
+                self._turn_back(waiting, obstacle)
+            elif gate.admits(waiting.held_job):
+                self._under_way += 1
+                return waiting
+            elif waiting.attempts or waiting.held_job.job.slots_ms is not None:  # neither can wait for a probe
+                self._turn_back(waiting, CIRCUIT_OPEN)
+            else:
+                self._blocked.append(waiting)
+        return None
+
+    def _turn_back(self, waiting: WaitingMessage, obstacle: Obstacle, retry_after: float | None = None) -> None:
+        """Report a message that may not be POSTed. An obstacle counts only if there was no POST before."""
+        if waiting.held_job.is_lost and not waiting.attempts:
+            return
+        if waiting.attempts:
+            outcome, reason = waiting.attempts[-1].outcome, None
+        else:
+            outcome, reason = obstacle.outcome, obstacle.reason
+        self._report(
+            waiting,
+            Result(
+                message_id=waiting.message.id,
+                outcome=outcome,
+                attempts=waiting.attempts,
+                reason=reason,
+                retry_after=retry_after,
+            ),
         )
 
-    async def deliver(self, waiting: WaitingMessage) -> None:
-        """POST the message if nothing is against it, again if that may help, and report the result."""
-        _, held_job, message, latest = waiting
-        if held_job.is_lost:
-            return
-        attempts: list[Attempt] = []
-        end = await self._attempt(held_job, message, attempts, latest)
-        if len(attempts) == 1 and attempts[0].outcome is Outcome.ACCEPTED:
-            acceptance = Acceptance(message.id, attempts[0].at_ms, attempts[0].duration_ms)
-            self._reporter.add_acceptance(held_job, acceptance)
-            return
-        # A repeated POST would need a slot of its own.
-        if self._quick_retries and held_job.job.slots_ms is None and self._is_worth_repeating(end, attempts):
-            end = await self._retrying(attempts)(self._attempt, held_job, message, attempts)
-        if attempts or not held_job.is_lost:
-            self._report(held_job, message, _result(message, end, attempts))
+    # After a POST
 
-    def report_fault(self, held_job: HeldJob, message: JobMessage, error: Exception) -> None:
+    def settle(self, waiting: WaitingMessage, verdict: Verdict, began: float, duration_ms: int) -> None:
+        """Report the message or repeat its POST."""
+        self._end_one()
+        at_ms = int(began * 1000)
+        if verdict.outcome is Outcome.ACCEPTED and not waiting.attempts and verdict.provider_message_id is None:
+            self._reporter.add_acceptance(waiting.held_job, Acceptance(waiting.message.id, at_ms, duration_ms))
+            return
+        text = verdict.provider_text or verdict.provider_message_id
+        attempt = Attempt(at_ms, duration_ms, verdict.outcome, verdict.provider_status, text)
+        attempts = (*waiting.attempts, attempt)
+        has_slot = waiting.held_job.job.slots_ms is not None
+        is_repeatable = self._policy.allows(verdict, len(attempts), duration_ms, has_slot=has_slot)
+        if is_repeatable and not self.gate.is_shut_down:
+            self._repeat_later(waiting._replace(attempts=attempts))
+            return
+        result = Result(
+            message_id=waiting.message.id,
+            outcome=verdict.outcome,
+            attempts=attempts,
+            retry_after=verdict.retry_after,
+        )
+        self._report(waiting, result)
+
+    def report_fault(self, waiting: WaitingMessage, error: Exception) -> None:
         """Report a message whose delivery failed by a fault of ours: it may have been POSTed."""
-        self._observer.delivery_failed(held_job, message, error)
+        self._end_one()
+        self.observer.delivery_failed(waiting.held_job, waiting.message, error)
         attempt = Attempt(int(time.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
-        result = Result(message_id=message.id, outcome=Outcome.UNCERTAIN, attempts=(attempt,))
-        self._report(held_job, message, result)
+        result = Result(message_id=waiting.message.id, outcome=Outcome.UNCERTAIN, attempts=(attempt,))
+        self._report(waiting, result)
 
-    async def _attempt(
-        self, held_job: HeldJob, message: JobMessage, attempts: list[Attempt], latest: float = math.inf
-    ) -> Verdict | Obstacle:
-        """POST once, if the gate lets the message pass. Append the attempt to `attempts`."""
-        if (obstacle := await self._gate.pass_message(held_job, latest)) is not None:
-            return obstacle
-        began = time.time()
-        timeout = time_allowed(
-            held_job.deadlines,
-            now=began,
-            request_timeout=self._timeouts.request,
-            connect_timeout=self._timeouts.connect,
-        )
-        span = self._observer.post_started(held_job, message)
-        try:
-            reply = await self._provider.send(
-                message.id,
-                message.number,
-                held_job.job.text,
-                timeout=timeout,
-                traceparent=None if span is None else span.traceparent,
-            )
-        except BaseException:
-            self._observer.post_aborted()
-            raise
-        ended = time.time()
-        verdict = judge(reply, ended)
-        self._gate.learn(verdict)
-        attempt = Attempt(
-            int(began * 1000),
-            int((ended - began) * 1000),
-            verdict.outcome,
-            verdict.provider_status,
-            verdict.provider_text,
-        )
-        attempts.append(attempt)
-        self._observer.post_ended(held_job, message, attempt, ended - began, span)
-        return verdict
+    def _end_one(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._none_under_way.set()
 
-    def _retrying(self, attempts: Sequence[Attempt]) -> AsyncRetrying:
-        return AsyncRetrying(
-            stop=stop_after_attempt(self._quick_retries),
-            wait=wait_random_exponential(multiplier=0.1, max=1),
-            retry=retry_if_result(lambda end: self._is_worth_repeating(end, attempts)),
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
+    def _report(self, waiting: WaitingMessage, result: Result) -> None:
+        self._reporter.add_results(waiting.held_job, [result])
+        self.observer.result_decided(waiting.held_job, waiting.message, result)
 
-    def _is_worth_repeating(self, end: Verdict | Obstacle, attempts: Sequence[Attempt]) -> bool:
-        """Return True if a repeatable POST failed quickly, and the provider named no time to come back."""
-        return (
-            isinstance(end, Verdict)
-            and end.outcome in self._repeatable
-            and end.retry_after is None
-            and attempts[-1].duration_ms < QUICK_MS
-        )
+    # Quick repeats
 
-    def _report(self, held_job: HeldJob, message: JobMessage, result: Result) -> None:
-        self._reporter.add_results(held_job, [result])
-        self._observer.result_decided(held_job, message, result)
+    def _repeat_later(self, waiting: WaitingMessage) -> None:
+        chance = random.random()  # noqa: S311 - it only spreads the repeats
+        pause = pause_before_repeat(len(waiting.attempts), chance)
 
+        def repeat() -> None:
+            del self._pausing[handle]
+            self.backlog.put(waiting)
+            self.wake(1)
 
-def _result(message: JobMessage, end: Verdict | Obstacle, attempts: Sequence[Attempt]) -> Result:
-    """Return the result of a message by its last verdict. An obstacle counts only if there was no POST."""
-    if isinstance(end, Verdict):
-        return Result(
-            message_id=message.id, outcome=end.outcome, attempts=tuple(attempts), retry_after=end.retry_after
-        )
-    if attempts:
-        return Result(message_id=message.id, outcome=attempts[-1].outcome, attempts=tuple(attempts))
-    return Result(message_id=message.id, outcome=end.outcome, reason=end.reason)
+        handle = asyncio.get_running_loop().call_later(pause, repeat)
+        self._pausing[handle] = waiting
+
+    # The circuit breaker
+
+    def review_blocked(self, most_returned: int) -> None:
+        """Let messages go that are not blocked any more. Return some of the others, so that they do not wait long.
+
+        A message that is returned is soon here again, and a provider that is out must not keep planner and broker
+        busy. So no more than `most_returned` go back at a time. But the messages of a mailing that fails alone are
+        in the way of others: all of them go back, until the mailing may be probed.
+        """
+        if self.gate.is_closed:
+            return
+        blocked, self._blocked = self._blocked, []
+        now, freed = time.time(), len(self.backlog)
+        probed: set[int] = set()
+        for waiting in blocked:
+            held_job = waiting.held_job
+            passage = self.gate.passage(held_job)
+            if (obstacle := self.gate.find_obstacle(waiting, now)) is not None:
+                self._turn_back(waiting, obstacle)
+            elif passage is Passage.FREE:
+                self.backlog.put(waiting)
+            elif passage is Passage.PROBE and held_job.job.mailing_id not in probed:
+                probed.add(held_job.job.mailing_id)
+                self.backlog.put_first(waiting)
+            elif self.gate.is_suspended(held_job):
+                self._turn_back(waiting, CIRCUIT_OPEN, self.gate.until_probe(held_job))
+            elif most_returned > 0:
+                most_returned -= 1
+                self._turn_back(waiting, CIRCUIT_OPEN)
+            else:
+                self._blocked.append(waiting)
+        if (freed := len(self.backlog) - freed) > 0:
+            self.wake(freed)
+
+    # The end
+
+    async def drain(self) -> None:
+        """End the POSTs under way, and report all other messages. The gate must be shut down."""
+        for handle in self._pausing:
+            handle.cancel()
+        waiting = [*self._pausing.values(), *self._blocked]
+        while (one := self.backlog.get()) is not None:
+            waiting.append(one)
+        self._pausing, self._blocked = {}, []
+        now = time.time()
+        for one in waiting:
+            obstacle = self.gate.find_obstacle(one, now)
+            assert obstacle is not None, "the gate is shut down"
+            self._turn_back(one, obstacle)
+        while self._under_way:
+            self._none_under_way.clear()
+            await self._none_under_way.wait()

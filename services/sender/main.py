@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+from functools import partial
 
+from services.sender.adapter import Access, Adapter, AdapterError
 from services.sender.consumer import JobConsumer
 from services.sender.delivery import Delivery
+from services.sender.engine import find_route, open_engine, raise_file_limit
+from services.sender.http.endpoint import Endpoint
 from services.sender.metrics import BACKLOG, UNREPORTED
 from services.sender.observer import SenderObserver
-from services.sender.provider import open_provider
+from services.sender.providers import load_adapter
 from services.sender.reporting import Reporter
 from services.sender.send_gate import SendGate
 from services.sender.settings import SenderSettings
@@ -16,6 +20,7 @@ from services.sender.worker_pool import WorkerPool
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
 from shared.lifecycle import run_beside
+from shared.settings import SettingsError
 from shared.telemetry.health_server import serve_health
 
 
@@ -23,18 +28,21 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     """Run until `stopping` is set, then finish or return the jobs held."""
     name = f"sender@{settings.host_name}:{os.getpid()}"
     observer = SenderObserver(settings.message_sample())
-    provider = open_provider(
-        settings.provider_engine,
-        str(settings.provider_url),
-        settings.provider_token,
-        settings.sender_concurrency,
-        settings.connect_timeout,
-    )
+    route = find_route(settings)
+    adapter = _adapter(settings, route.endpoint)
+    if not raise_file_limit(settings.sender_concurrency):
+        observer.file_limit_too_low(settings.sender_concurrency)
     publisher = Publisher(settings.broker_url, f"{name} publisher")
     reporter = Reporter(publisher, observer, sender=name, interval=settings.report_interval.total_seconds())
-    gate = SendGate(settings, observer)
-    delivery = Delivery(provider, gate, reporter, observer, settings)
-    pool = WorkerPool(delivery, gate, reporter, workers=settings.sender_concurrency)
+    gate = SendGate(settings, observer, adapter.is_outage)
+    delivery = Delivery(adapter, gate, reporter, observer, settings)
+    pool = WorkerPool(
+        delivery,
+        reporter,
+        partial(open_engine, settings, route),
+        workers=settings.sender_concurrency,
+        probe_every=settings.breaker_probe_every.total_seconds(),
+    )
     stops = StopsListener(pool.stop_mailings, publisher, observer, sender=name)
     consumer = JobConsumer(pool, stops, publisher, observer, prefetch=settings.sender_prefetch, stopping=stopping)
 
@@ -51,5 +59,12 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     finally:
         await reporter.flush()
         await publisher.close()
-        await provider.close()
         observer.sender_stopped(name)
+
+
+def _adapter(settings: SenderSettings, endpoint: Endpoint) -> Adapter:
+    access = Access(endpoint, settings.provider_token.get_secret_value(), settings.provider_file)
+    try:
+        return load_adapter(settings.provider_adapter, access)
+    except AdapterError as error:
+        raise SettingsError(*error.args) from None

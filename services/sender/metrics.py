@@ -84,6 +84,13 @@ BREAKER_OPEN = Gauge("mailing_sender_breaker_open", "1 while only probes are POS
 BREAKER_OPENED = Counter(
     "mailing_sender_breaker_opened_total", "Number of times that the circuit breaker has opened"
 )
+MAILINGS_SUSPENDED = Counter(
+    "mailing_sender_mailings_suspended_total",
+    "Number of times that one mailing was only probed, because it failed while others were accepted",
+)
+PAUSES = Counter(
+    "mailing_sender_pauses_total", "Number of times that this process did not run for a second or more"
+)
 RESULTS = with_all_labels(
     Counter("mailing_sender_results_total", "Results that the broker has confirmed, by outcome", ["outcome"]),
     Outcome,

@@ -9,13 +9,22 @@ from collections.abc import Sequence
 import structlog
 
 from services.sender.held_job import HeldJob
-from services.sender.judging import Verdict
-from services.sender.metrics import BREAKER_OPEN, BREAKER_OPENED, CONCURRENCY, POSTS, RESULTS, RETURNED
-from shared.contracts import Acceptance, Attempt, JobMessage, Outcome, Result
+from services.sender.metrics import (
+    BREAKER_OPEN,
+    BREAKER_OPENED,
+    CONCURRENCY,
+    MAILINGS_SUSPENDED,
+    PAUSES,
+    POSTS,
+    RESULTS,
+    RETURNED,
+)
+from services.sender.verdict import Verdict
+from shared.contracts import Acceptance, JobMessage, Outcome, Result
 from shared.masking import masked
 from shared.telemetry import tracing
 from shared.telemetry.log import MessageSample
-from shared.telemetry.redaction import describe_error
+from shared.telemetry.redaction import describe_error, without_numbers
 
 log = structlog.get_logger()
 
@@ -36,6 +45,10 @@ class SenderObserver:
     def sender_stopped(self, name: str) -> None:
         """The sender has published all results that it could, and closed its connections."""
         log.info("sender_stopped", sender=name)
+
+    def file_limit_too_low(self, concurrency: int) -> None:
+        """The system allows fewer open files than there may be connections to the provider."""
+        log.warning("file_limit_too_low", concurrency=concurrency, remedy="raise ulimit -n")
 
     def drain_timed_out(self, seconds: float) -> None:
         """The sender ends with messages in flight or results unpublished. The broker delivers their jobs again."""
@@ -74,32 +87,35 @@ class SenderObserver:
 
     # Messages
 
-    def post_started(self, held_job: HeldJob, message: JobMessage) -> tracing.Span | None:
-        """A POST begins. Return its span, if the job is traced."""
+    def post_started(self, held_job: HeldJob, message: JobMessage) -> None:
+        """A POST begins."""
         POSTS.in_flight += 1
         if self._samples(message):
             self._sample.log("message_posted", **held_job.ids_of(message), number=masked(message.number))
+
+    def start_post_span(self, held_job: HeldJob, message: JobMessage) -> tracing.Span | None:
+        """Return the span of a POST that is about to begin, if the job is traced."""
         return None if held_job.span is None else _start_post_span(held_job.span, held_job, message)
 
     def post_aborted(self) -> None:
-        """A POST was cancelled, or failed by a fault of ours."""
+        """A POST ended with a fault of ours."""
         POSTS.in_flight -= 1
 
     def post_ended(
-        self, held_job: HeldJob, message: JobMessage, attempt: Attempt, seconds: float, span: tracing.Span | None
+        self, held_job: HeldJob, message: JobMessage, verdict: Verdict, seconds: float, span: tracing.Span | None
     ) -> None:
         """A POST has ended with an answer, or without one."""
         POSTS.in_flight -= 1
-        POSTS.observe(attempt.outcome, seconds)
+        POSTS.observe(verdict.outcome, seconds)
         if span is not None:
-            _end_post_span(span, attempt)
+            _end_post_span(span, verdict)
         if self._samples(message):
             self._sample.log(
                 "message_answered",
                 **held_job.ids_of(message),
-                outcome=attempt.outcome,
-                provider_status=attempt.provider_status,
-                duration_ms=attempt.duration_ms,
+                outcome=verdict.outcome,
+                provider_status=verdict.provider_status,
+                duration_ms=int(seconds * 1000),
             )
 
     def result_decided(self, held_job: HeldJob, message: JobMessage, result: Result) -> None:
@@ -127,12 +143,36 @@ class SenderObserver:
         """The provider is out. From now on, only probes are POSTed."""
         BREAKER_OPEN.set(1)
         BREAKER_OPENED.inc()
-        log.warning("circuit_opened", waiting_for="the provider", provider_status=verdict.provider_status)
+        log.warning(
+            "circuit_opened",
+            waiting_for="the provider",
+            provider_status=verdict.provider_status,
+            cause=without_numbers(verdict.provider_text or ""),
+        )
 
     def circuit_closed(self) -> None:
         """The provider answers again."""
         BREAKER_OPEN.set(0)
         log.info("circuit_closed")
+
+    def mailing_suspended(self, mailing_id: int, verdict: Verdict) -> None:
+        """The messages of one mailing fail while others are accepted. It is only probed now and then."""
+        MAILINGS_SUSPENDED.inc()
+        log.warning(
+            "mailing_suspended",
+            mailing_id=mailing_id,
+            provider_status=verdict.provider_status,
+            cause=without_numbers(verdict.provider_text or ""),
+        )
+
+    def mailing_resumed(self, mailing_id: int) -> None:
+        """The messages of a suspended mailing are accepted again, or fail like those of all others."""
+        log.info("mailing_resumed", mailing_id=mailing_id)
+
+    def pause_detected(self, seconds: float) -> None:
+        """This process was not running. It sends nothing before it knows its jobs and the stops again."""
+        PAUSES.inc()
+        log.warning("pause_detected", seconds=round(seconds, 1), waiting_for="a planner to answer")
 
     # Reports
 
@@ -172,6 +212,6 @@ def _start_post_span(parent: tracing.Span, held_job: HeldJob, message: JobMessag
     )
 
 
-def _end_post_span(span: tracing.Span, attempt: Attempt) -> None:
-    answer = {"outcome": attempt.outcome, "http.response.status_code": attempt.provider_status}
-    tracing.end_span(span, failed=attempt.outcome is not Outcome.ACCEPTED, attributes=answer)
+def _end_post_span(span: tracing.Span, verdict: Verdict) -> None:
+    answer = {"outcome": verdict.outcome, "http.response.status_code": verdict.provider_status}
+    tracing.end_span(span, failed=verdict.outcome is not Outcome.ACCEPTED, attributes=answer)

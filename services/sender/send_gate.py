@@ -1,29 +1,64 @@
 """Gate before every POST: the rules of `gating`, with the stops in force, the circuit breaker and the clock."""
 
 import asyncio
-import math
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 
-from services.sender.breaker import Breaker
-from services.sender.gating import CIRCUIT_OPEN, Obstacle, StoppedMailings, find_obstacle
+from services.sender.backlog import WaitingMessage
+from services.sender.breaker import Breaker, Passage, Sign
+from services.sender.gating import Obstacle, StoppedMailings, find_obstacle
 from services.sender.held_job import HeldJob
-from services.sender.judging import Verdict
 from services.sender.observer import SenderObserver
+from services.sender.pauses import PauseDetector
 from services.sender.settings import SenderSettings
+from services.sender.verdict import Verdict
+from shared.contracts import Outcome
 
 
 class SendGate:
-    """Gate that all workers pass."""
+    """Gate that all workers pass.
 
-    def __init__(self, settings: SenderSettings, observer: SenderObserver) -> None:
+    After a pause of this process it is closed: jobs may belong to another sender by now, and mailings may have
+    been stopped. Whoever finds that out opens it again with `reopen`.
+    """
+
+    def __init__(
+        self, settings: SenderSettings, observer: SenderObserver, is_outage: Callable[[Verdict], bool]
+    ) -> None:
         self._guard = settings.deadline_guard.total_seconds()
         self._breaker = Breaker(settings.breaker_threshold, settings.breaker_probe_every.total_seconds())
+        self._is_outage = is_outage
         self._observer = observer
         self._stopped_mailings = StoppedMailings()
-        self._is_shutdown = False
-        self._circuit_closed = asyncio.Event()  # or the process is about to end
+        self.is_shut_down = self._is_out = False
+        self._suspended: frozenset[int] = frozenset()
+        self._last_failure: dict[int, Verdict] = {}
+        self._pauses = PauseDetector(time.time(), time.monotonic())
+        self.closings = 0
+        self._reopened = 0
+        self.closed = asyncio.Event()
+
+    # Pauses
+
+    @property
+    def is_closed(self) -> bool:
+        """True from a pause of this process until `reopen`."""
+        return self.closings != self._reopened
+
+    def beat(self) -> None:
+        """Look at the clocks. Must be called several times a second while nothing else happens."""
+        if seconds := self._pauses.gap(time.time(), time.monotonic()):
+            self.closings += 1
+            self.closed.set()
+            self._observer.pause_detected(seconds)
+
+    def reopen(self, closings: int) -> None:
+        """Open the gate, unless there was another pause since `closings` was read."""
+        if closings == self.closings:
+            self._reopened = closings
+            self.closed.clear()
+
+    # Stops
 
     def stop_mailings(self, revisions: Mapping[int, int]) -> None:
         """Let no message pass that was released below its mailing's revision."""
@@ -31,53 +66,73 @@ class SendGate:
 
     def shut_down(self) -> None:
         """Let no message pass any more."""
-        self._is_shutdown = True
-        self._circuit_closed.set()
+        self.is_shut_down = True
 
-    async def pass_message(self, held_job: HeldJob, latest: float = math.inf) -> Obstacle | None:
-        """Return None when a POST may begin now, else the obstacle.
+    # Messages
 
-        While the circuit is open, a message waits for the next probe before it is returned. Otherwise it
-        would come back at once, and a provider that is out would keep planner and broker busy. A slot cannot
-        wait.
-        """
-        if (obstacle := self._find_obstacle(held_job, latest)) is not None:
-            return obstacle
-        if self._breaker.admits(time.monotonic()):
-            return None
-        if held_job.job.slots_ms is not None:
-            return CIRCUIT_OPEN
-        await self._wait_for_probe()
-        if (obstacle := self._find_obstacle(held_job, latest)) is not None:
-            return obstacle
-        return None if self._breaker.admits(time.monotonic()) else CIRCUIT_OPEN
-
-    def learn(self, verdict: Verdict) -> None:
-        """Let the circuit breaker know how a POST ended."""
-        if not self._breaker.learn(verdict, time.monotonic()):
-            return
-        if self._breaker.is_open:
-            self._circuit_closed.clear()
-            self._observer.circuit_opened(verdict)
-        else:
-            self._circuit_closed.set()
-            self._observer.circuit_closed()
-
-    def _find_obstacle(self, held_job: HeldJob, latest: float) -> Obstacle | None:
+    def find_obstacle(self, waiting: WaitingMessage, now: float) -> Obstacle | None:
+        """Return the reason against a POST that begins now, the circuit breaker aside."""
+        held_job = waiting.held_job
         return find_obstacle(
             held_job.deadlines,
-            now=time.time(),
+            now=now,
             guard=self._guard,
             is_stopped=self._stopped_mailings.includes(held_job.job),
-            is_shutdown=self._is_shutdown or held_job.is_lost,
-            latest=latest,
+            is_shutdown=self.is_shut_down or held_job.is_lost,
+            latest=waiting.latest,
         )
 
-    async def _wait_for_probe(self) -> None:
-        """Wait until the next probe is due, the circuit closes, or the process is about to end.
+    def admits(self, held_job: HeldJob) -> bool:
+        """Return True if the circuit breaker lets a POST begin now."""
+        return self._breaker.admits(held_job.job.mailing_id, time.monotonic())
 
-        All workers wake up together. One POSTs the probe, and the others return their messages as one job.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._breaker.until_probe(time.monotonic())):
-                await self._circuit_closed.wait()
+    def passage(self, held_job: HeldJob) -> Passage:
+        """Return what `admits` would say now, without using up a probe."""
+        return self._breaker.passage(held_job.job.mailing_id, time.monotonic())
+
+    def is_suspended(self, held_job: HeldJob) -> bool:
+        """Return True if only this mailing fails, so that its messages are in the way of others."""
+        return self._breaker.is_suspended(held_job.job.mailing_id)
+
+    def until_probe(self, held_job: HeldJob) -> float:
+        """Return the seconds until the job's mailing may be probed."""
+        return self._breaker.until_probe(held_job.job.mailing_id, time.monotonic())
+
+    def learn(self, held_job: HeldJob, verdict: Verdict) -> bool:
+        """Let the circuit breaker know how a POST ended. Return True if messages that were blocked may go now."""
+        now = time.monotonic()
+        mailing_id = held_job.job.mailing_id
+        sign = self._sign(verdict)
+        if sign is Sign.ALIVE and not self._is_out and not self._last_failure:
+            self._breaker.learn(mailing_id, sign, now)
+            return False
+        was_blocked = sign is Sign.ALIVE and self._breaker.passage(mailing_id, now) is not Passage.FREE
+        self._breaker.learn(mailing_id, sign, now)
+        if sign is Sign.FAILED:
+            self._last_failure[mailing_id] = verdict
+        if self._last_failure:
+            self._observe_suspensions()
+        if self._breaker.is_out is not self._is_out:
+            self._is_out = not self._is_out
+            if self._is_out:
+                self._observer.circuit_opened(verdict)
+            else:
+                self._observer.circuit_closed()
+        return was_blocked
+
+    def _observe_suspensions(self) -> None:
+        suspended = self._breaker.suspended_mailings()
+        for mailing_id in suspended - self._suspended:
+            self._observer.mailing_suspended(mailing_id, self._last_failure[mailing_id])
+        for mailing_id in self._suspended - suspended:
+            self._observer.mailing_resumed(mailing_id)
+        self._suspended = suspended
+        if not self._breaker.has_failures:
+            self._last_failure.clear()
+
+    def _sign(self, verdict: Verdict) -> Sign:
+        if verdict.outcome is Outcome.ACCEPTED or verdict.outcome is Outcome.REJECTED:
+            return Sign.ALIVE
+        if self._is_outage(verdict):
+            return Sign.OUT
+        return Sign.FAILED if verdict.outcome is Outcome.UNCERTAIN else Sign.NONE

@@ -1,9 +1,10 @@
 """Settings of the sender."""
 
 from datetime import timedelta
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 
 from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderSettings
 
@@ -11,7 +12,15 @@ from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderS
 class SenderSettings(BrokerSettings, ProviderSettings, MetricsSettings):
     """Settings of the sender. docs/reference.md describes them."""
 
-    provider_engine: Literal["reqwest", "httpx"] = "reqwest"
+    provider_adapter: str = Field(
+        "probe", pattern=r"^[a-z][a-z0-9_]*$", description="API of the provider: probe, or http with a file"
+    )
+    provider_file: Path | None = Field(None, description="description of the API, for the adapter http")
+    provider_engine: Literal["asyncio", "httpx"] = Field(
+        "asyncio", description="HTTP client; httpx for HTTP/2 and proxies"
+    )
+    provider_ca_file: Path | None = Field(None, description="authorities to trust instead of the system's, PEM")
+    provider_proxy: SecretStr | None = Field(None, description="proxy to the provider; needs the engine httpx")
     provider_idempotent: bool = True
     request_timeout: Duration = Field(timedelta(seconds=5), gt=timedelta(0), le=timedelta(seconds=30))
     connect_timeout: Duration = Field(timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=30))
@@ -26,3 +35,9 @@ class SenderSettings(BrokerSettings, ProviderSettings, MetricsSettings):
         timedelta(milliseconds=100), ge=timedelta(0), description="no POST begins this close to its deadline"
     )
     report_interval: Duration = Field(timedelta(milliseconds=50), gt=timedelta(0))
+
+    @model_validator(mode="after")
+    def _has_an_engine_for_its_proxy(self) -> Self:
+        if self.provider_proxy is not None and self.provider_engine != "httpx":
+            raise ValueError("MAILING_PROVIDER_PROXY needs MAILING_PROVIDER_ENGINE=httpx")
+        return self

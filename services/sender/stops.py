@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from secrets import token_hex
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from pydantic import ValidationError
 
 from services.sender.observer import SenderObserver
@@ -31,11 +31,13 @@ class StopsListener:
         self._publisher = publisher
         self._observer = observer
         self._sender = sender
+        self._consumer: tuple[AbstractChannel, AbstractQueue, str] | None = None
 
     async def listen(self, channel: AbstractChannel, stopping: asyncio.Event) -> bool:
         """Listen for stops, then request those in force. Return False if the session ends before the answer.
 
-        In this order, because a stop in between then arrives in the queue.
+        In this order, because a stop in between then arrives in the queue. It may be called again in a session: an
+        answer to an older request cannot be taken for the new one, because it has another queue.
         """
         answered = asyncio.Event()
 
@@ -53,7 +55,10 @@ class StopsListener:
         name = f"sender.control.{self._sender}.{token_hex(3)}"
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True, timeout=TIMEOUT)
         await queue.bind(CONTROL, timeout=TIMEOUT)
-        await queue.consume(on_stops, no_ack=True, timeout=TIMEOUT)
+        tag = await queue.consume(on_stops, no_ack=True, timeout=TIMEOUT)
+        last, self._consumer = self._consumer, (channel, queue, tag)
+        if last is not None and last[0] is channel:
+            await last[1].cancel(last[2], timeout=TIMEOUT)
         over = asyncio.create_task(until_closed(channel, stopping))
         answer = asyncio.create_task(answered.wait())
         try:

@@ -3,37 +3,46 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from services.sender.backlog import Backlog, SendLane, WaitingMessage
+from services.sender.backlog import SendLane, WaitingMessage
 from services.sender.delivery import Delivery
 from services.sender.held_job import HeldJob
+from services.sender.http.exchange import Engine
 from services.sender.reporting import Reporter
-from services.sender.send_gate import SendGate
+from services.sender.worker import DeliveryWorker
 from shared.contracts import Outcome, Result, ReturnReason
+
+BEAT = 0.2  # seconds between two looks at the clock
+OpenEngine = Callable[[Sequence[DeliveryWorker], Callable[[], bool]], Engine]
 
 
 class WorkerPool:
-    """A bounded number of workers, and the messages that wait for them."""
+    """A bounded number of workers, each with a connection of its own, and the messages that wait for them."""
 
-    def __init__(self, delivery: Delivery, gate: SendGate, reporter: Reporter, *, workers: int) -> None:
+    def __init__(
+        self, delivery: Delivery, reporter: Reporter, open_engine: OpenEngine, *, workers: int, probe_every: float
+    ) -> None:
         self._delivery = delivery
-        self._gate = gate
+        self._gate = delivery.gate
         self._reporter = reporter
+        self._open_engine = open_engine
         self._workers = workers
-        self._backlog = Backlog()
+        self._probe_every = probe_every
         self._slot_timers: set[asyncio.Task[None]] = set()
 
     def count_waiting(self) -> int:
         """Return the number of messages that wait for a worker. Those with a later slot do not count yet."""
-        return self._backlog.qsize()
+        return self._delivery.count_waiting()
 
     def add_job(self, held_job: HeldJob) -> None:
         """Enqueue the messages of a job. A message with a slot is enqueued when its slot begins."""
         if held_job.job.slots_ms is None:
             lane = SendLane.SINGLE if held_job.is_single else SendLane.WITHOUT_SLOT
             for message in held_job.job.messages:
-                self._backlog.put_nowait(WaitingMessage(lane, held_job, message, math.inf))
+                self._delivery.backlog.put(WaitingMessage(lane, held_job, message, math.inf))
+            # Not before the caller has ended without an error: then nothing of the job has been sent.
+            asyncio.get_running_loop().call_soon(self._wake, len(held_job.job.messages))
         else:
             timer = asyncio.create_task(self._enqueue_at_slots(held_job, held_job.job.slots_ms))
             self._slot_timers.add(timer)
@@ -49,30 +58,52 @@ class WorkerPool:
         """POST no message that was released below its mailing's revision."""
         self._gate.stop_mailings(revisions)
 
+    # Pauses of this process
+
+    def count_pauses(self) -> int:
+        """Return a number to give to `end_pause`."""
+        return self._gate.closings
+
+    async def wait_for_pause(self) -> None:
+        """Wait until a pause of this process was detected. From then on nothing is POSTed."""
+        await self._gate.closed.wait()
+
+    def end_pause(self, pauses: int) -> None:
+        """Go on: the jobs are ours, and the stops are known. Do nothing if there was another pause meanwhile."""
+        self._gate.reopen(pauses)
+        self._delivery.wake(self._workers)
+
+    def _wake(self, count: int) -> None:
+        self._delivery.wake(count)
+
+    # Running
+
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self._workers):
-                workers.create_task(self._work())
+        workers = [DeliveryWorker(self._delivery) for _ in range(self._workers)]
+        engine = self._open_engine(workers, self._delivery.has_work)
+        self._delivery.wake = engine.wake
+        engine.wake(len(self._delivery.backlog))
+        loop = asyncio.get_running_loop()
+        review_at = loop.time() + self._probe_every
+        try:
+            while True:
+                await asyncio.sleep(min(BEAT, max(review_at - loop.time(), 0.0)))
+                self._gate.beat()
+                if loop.time() >= review_at:
+                    review_at = loop.time() + self._probe_every
+                    self._delivery.review_blocked(self._workers)
+        finally:
+            await engine.close()
 
     async def drain(self) -> None:
         """Begin no POST, end those in flight, return all other messages, and publish the results."""
-        self._gate.shut_down()
+        self._gate.shut_down()  # first: a message whose timer is cancelled must not go before its slot
         for timer in self._slot_timers:
             timer.cancel()
         await asyncio.gather(*self._slot_timers, return_exceptions=True)
-        await self._backlog.join()
+        await self._delivery.drain()
         await self._reporter.flush_all()
-
-    async def _work(self) -> None:
-        while True:
-            waiting = await self._backlog.get()
-            try:
-                await self._delivery.deliver(waiting)
-            except Exception as error:  # noqa: BLE001 - every message must have a result
-                self._delivery.report_fault(waiting.held_job, waiting.message, error)
-            finally:
-                self._backlog.task_done()
 
     async def _enqueue_at_slots(self, held_job: HeldJob, slots_ms: Sequence[int]) -> None:
         lane = SendLane.SINGLE if held_job.is_single else SendLane.WITH_SLOT
@@ -85,7 +116,8 @@ class WorkerPool:
                     if (wait := slot - time.time()) > 0:
                         await asyncio.sleep(wait)
                 finally:  # also when it is cancelled: then the gate returns the message
-                    self._backlog.put_nowait(WaitingMessage(lane, held_job, message, latest))
+                    self._delivery.backlog.put(WaitingMessage(lane, held_job, message, latest))
+                    self._delivery.wake(1)
         finally:
             for message, _ in remaining:
-                self._backlog.put_nowait(WaitingMessage(lane, held_job, message, 0.0))
+                self._delivery.backlog.put(WaitingMessage(lane, held_job, message, 0.0))

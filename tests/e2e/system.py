@@ -87,16 +87,20 @@ class System:
         environment: Environment | None = None,
         *,
         folder: Path = REPOSITORY,
+        log: int | None = None,
     ) -> str:
-        """Start `python -m services.<service>` of the release in `folder`; return its name here."""
+        """Start `python -m services.<service>` of the release in `folder`; return its name here.
+
+        `log` replaces the file that it logs to.
+        """
         name = name or service
-        with (self._logs / f"{name}.log").open("ab") as log:
+        with (self._logs / f"{name}.log").open("ab") as file:
             self.processes[name] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", f"services.{service}"),
                 cwd=folder,
                 env=self._environment | (environment or {}),
-                stdout=log,
-                stderr=log,
+                stdout=file,
+                stderr=file if log is None else log,
             )
         return name
 

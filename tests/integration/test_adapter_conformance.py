@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.sender.adapter import Access, Adapter, Sms, load_adapter
+from services.sender.adapter import Access, Adapter, Sms
 from services.sender.http.endpoint import Endpoint
+from services.sender.providers import load_adapter
 from services.sender.verdict import Verdict
 from shared.contracts import Outcome
 from tests.integration.exchanging import Certificates, EngineName, Exchanger, certificates, opened

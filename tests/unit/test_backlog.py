@@ -11,7 +11,7 @@ def waiting(number: int, lane: SendLane) -> WaitingMessage:
     return WaitingMessage(lane, cast("HeldJob", None), JobMessage(number, 79_050_000_000), 0.0)
 
 
-async def test_lanes_go_in_their_order_and_messages_in_theirs() -> None:
+def test_lanes_go_in_their_order_and_messages_in_theirs() -> None:
     backlog = Backlog()
     lanes = [
         SendLane.WITHOUT_SLOT,
@@ -21,7 +21,15 @@ async def test_lanes_go_in_their_order_and_messages_in_theirs() -> None:
         SendLane.SINGLE,
     ]
     for number, lane in enumerate(lanes):
-        backlog.put_nowait(waiting(number, lane))
-    assert backlog.qsize() == 5
-    assert [(await backlog.get()).message.id for _ in range(5)] == [2, 4, 1, 0, 3]
-    assert backlog.empty()
+        backlog.put(waiting(number, lane))
+    assert len(backlog) == 5
+    assert [one.message.id for one in iter(backlog.get, None)] == [2, 4, 1, 0, 3]
+    assert len(backlog) == 0
+
+
+def test_a_message_can_go_to_the_front_of_its_lane() -> None:
+    backlog = Backlog()
+    backlog.put(waiting(1, SendLane.WITHOUT_SLOT))
+    backlog.put(waiting(2, SendLane.SINGLE))
+    backlog.put_first(waiting(3, SendLane.WITHOUT_SLOT))
+    assert [one.message.id for one in iter(backlog.get, None)] == [2, 3, 1]

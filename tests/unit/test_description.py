@@ -1,6 +1,9 @@
 """Descriptions of a provider's API: what they make of a message, and how a wrong one is refused."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sender.adapter import Access, AdapterError, Sms, load_adapter
+from services.sender.adapter import Access, AdapterError, Sms
 from services.sender.description.loading import DescriptionError, load_description
 from services.sender.http.endpoint import Endpoint
 from services.sender.http.exchange import Answer, NoAnswer, RequestHead
+from services.sender.providers import load_adapter
 from services.sender.providers.http import HttpAdapter
 from shared.contracts import Outcome
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "providers"
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "docs" / "providers"
 ACCESS = Access(Endpoint.parse("https://example.org/base"), "secret")
 MINIMAL = 'path = "/send?to={number}&text={text}"\n[[answers]]\nverdict = "accepted"\n'
 
@@ -245,3 +250,40 @@ def test_an_adapter_is_found_by_its_name(tmp_path: Path) -> None:
     file.write_text("path = 1")
     with pytest.raises(AdapterError, match="line 1"):
         load_adapter("http", access)
+
+
+@pytest.mark.parametrize(
+    ("others", "line"),
+    [
+        ({}, "provider.toml, line 1: path: "),
+        ({"MAILING_PROVIDER_FILE": "nowhere.toml"}, "nowhere.toml: cannot be read"),
+        ({"MAILING_PROVIDER_ADAPTER": "nobody"}, "no provider adapter 'nobody'"),
+        ({"MAILING_PROVIDER_URL": "https://user:word@example.org"}, "MAILING_PROVIDER_URL: must not contain"),
+        ({"MAILING_PROVIDER_CA_FILE": "nowhere.pem"}, "MAILING_PROVIDER_CA_FILE: No such file"),
+        ({"MAILING_PROVIDER_PROXY": "http://proxy"}, "needs MAILING_PROVIDER_ENGINE=httpx"),
+    ],
+)
+def test_a_sender_with_a_wrong_provider_does_not_start(others: dict[str, str], line: str, tmp_path: Path) -> None:
+    file = tmp_path / "provider.toml"
+    file.write_text('path = "send"\n' + GOOD.partition("\n\n")[2])
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MAILING_BROKER_URL": "amqp://nobody@localhost/",
+        "MAILING_PROVIDER_URL": "https://example.org",
+        "MAILING_PROVIDER_TOKEN": "secret",
+        "MAILING_PROVIDER_ADAPTER": "http",
+        "MAILING_PROVIDER_FILE": str(file),
+        **others,
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.sender"],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert line in ended.stderr
+    assert "Traceback" not in ended.stderr

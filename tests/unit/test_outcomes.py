@@ -104,6 +104,11 @@ def test_while_the_provider_is_out_messages_come_back_after_a_pause_that_does_no
     assert step(RUNNING, word, ONCE_ONLY) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False)
 
 
+def test_a_mailing_that_fails_alone_comes_back_when_its_sender_says() -> None:
+    word = ReportedOutcome(Outcome.RETURNED, retry_after=8, reason=ReturnReason.CIRCUIT_OPEN)
+    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=8), is_failed_try=False)
+
+
 def test_a_message_whose_end_was_moved_while_it_was_out_is_due_at_once() -> None:
     assert step(RUNNING, ReportedOutcome(Outcome.EXPIRED)) == RetryStep(NOW, is_failed_try=False)
 

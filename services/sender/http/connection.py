@@ -7,6 +7,7 @@ connection takes a request only when it can write it at once, so a request that 
 
 import asyncio
 import math
+import os
 from typing import Protocol, cast
 
 from services.sender.http.endpoint import Endpoint
@@ -34,6 +35,7 @@ class Connection(asyncio.Protocol):
     """Writes the requests of one worker, one after the other, and reads the answers."""
 
     __slots__ = (
+        "_file",
         "_head",
         "_headers",
         "_is_busy",
@@ -55,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._reader = AnswerReader()
         self._head: RequestHead | None = None
         self._method = self._headers = b""
+        self._file = -1  # where requests can be written to without the transport
         self._is_busy = self._is_lost = False
         self.worker = worker
         self.deadline = math.inf  # of the request under way
@@ -89,11 +92,30 @@ class Connection(asyncio.Protocol):
         self._reader.start()
         self._is_busy = True
         self.deadline = deadline = self._loop.time() + timeout
-        self._transport.write(
+        self._write(
             b"%b %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b"
             % (self._method, target.encode("ascii"), self._headers, len(body), body)
         )
         self._owner.watch(deadline)
+
+    def _write(self, data: bytes) -> None:
+        """Write a request at once, if nothing is in its way.
+
+        uvloop keeps what is written until the end of its round. A process that is frozen within a round would send
+        all of it when it wakes up, long after the gate was asked.
+        """
+        if self._file < 0:
+            self._transport.write(data)
+            return
+        try:
+            written = os.write(self._file, data)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            self._fail_unsent(describe_loss(error))
+            return
+        if written < len(data):
+            self._transport.write(data[written:])
 
     def wake(self) -> bool:
         """Work again after a rest. Return False if the server has closed the connection meanwhile."""
@@ -135,6 +157,12 @@ class Connection(asyncio.Protocol):
         else:
             self.abort()
 
+    def _fail_unsent(self, reason: str) -> None:
+        self._is_busy = False
+        self.deadline = math.inf
+        self.abort()
+        self.worker.finish(NoAnswer(False, f"no connection: {reason}"))
+
     def _fail(self, reason: str, paused: bool = False) -> None:
         self._is_busy = False
         self.deadline = math.inf
@@ -145,6 +173,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # which uvloop's is in all but name
+        if os.name == "posix" and transport.get_extra_info("sslcontext") is None:
+            self._file = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         if not self._is_busy:

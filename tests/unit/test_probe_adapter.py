@@ -1,4 +1,4 @@
-"""Verdict on every possible reply of the provider."""
+"""The probe's API: the request, and the verdict on every possible reply."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sender.judging import LONGEST_WAIT, TEXT_LIMIT, judge, seconds_to_wait
-from services.sender.replies import Answer, NoAnswer
+from services.sender.adapter import Access, Sms
+from services.sender.http.endpoint import Endpoint
+from services.sender.http.exchange import Answer, NoAnswer, Request, RequestHead
+from services.sender.providers.probe import ProbeAdapter
+from services.sender.verdict import EMPTY, LONGEST_WAIT, TEXT_LIMIT, seconds_to_wait
 from shared.contracts import Outcome
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
 OK = b'{"code": 0, "message": "OK"}'
+ADAPTER = ProbeAdapter(Access(Endpoint.parse("https://example.org/base/"), "secret"))
+judge = ADAPTER.judge
 
 
 def outcome_of(status: int, body: bytes = b"{}") -> Outcome:
@@ -182,3 +187,38 @@ def test_only_the_integer_0_as_the_code_of_an_object_is_an_acceptance(content: o
 def test_an_http_date_and_a_number_of_seconds_mean_the_same(seconds: int) -> None:
     date = format_datetime(datetime.fromtimestamp(NOW + seconds, UTC), usegmt=True)
     assert seconds_to_wait(date, NOW) == seconds_to_wait(str(seconds), NOW) == seconds
+
+
+def test_a_message_becomes_the_documented_request() -> None:
+    headers = (
+        ("Authorization", "Bearer secret"),
+        ("Content-Type", "application/json"),
+        ("User-Agent", "mailing-sender"),
+    )
+    body = orjson.dumps({"id": 7, "phone": 79, "text": "Привет"})
+    assert ADAPTER.encode(Sms(7, 79, "Привет")) == Request(RequestHead("POST", headers), "/base/v1/send/7", body)
+    traced = ADAPTER.encode(Sms(7, 79, "Привет", traceparent="00-ab"))
+    assert traced.head.headers == (*headers, ("traceparent", "00-ab"))
+
+
+def test_an_empty_200_is_not_kept_as_if_the_provider_had_said_ok() -> None:
+    assert judge(Answer(200, b""), NOW).provider_text == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_outage"),
+    [
+        (NoAnswer(False, "refused"), True),
+        (NoAnswer(True, "reset"), False),
+        (Answer(401, b""), True),
+        (Answer(503, b""), True),
+        (Answer(502, b""), True),
+        (Answer(500, b""), False),
+        (Answer(429, b""), False),
+        (Answer(400, b""), False),
+        (Answer(200, b"what?"), False),
+        (Answer(200, OK), False),
+    ],
+)
+def test_only_what_no_message_can_cause_is_an_outage(reply: Answer | NoAnswer, is_outage: bool) -> None:
+    assert ADAPTER.is_outage(judge(reply, NOW)) is is_outage
