@@ -70,7 +70,7 @@ $(BENCH_VENV)/.installed.lock: $(BENCH_LOCK)
 	@PYTHON='$(PYTHON)' sh deploy/local/install.sh $(BENCH_VENV) $(BENCH_LOCK)
 
 .PHONY: bench
-bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## measure messages per second, against Celery, Dramatiq and a bare HTTP loop (ARGS='--only ours')
+bench: $(INSTALLED) $(BENCH_VENV)/.installed.lock ## measure messages per second, against Celery, Dramatiq and the floor (ARGS='--only ours')
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: bench-scale

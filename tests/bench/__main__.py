@@ -1,8 +1,10 @@
-"""`python -m tests.bench`: how many messages a second, end to end, against Celery, Dramatiq and the bare loop.
+"""`python -m tests.bench`: how many messages a second, end to end, against Celery, Dramatiq and the floor.
 
 All on the same PostgreSQL and RabbitMQ, and with the same provider (nginx, which writes down every id). The last
-line is `bench: ours=… celery=… dramatiq=… bare=… vs_celery=… vs_dramatiq=… vs_bare=… bytes_per_message=…`; exit
-status 1 if a contestant lost or repeated a message. A complete run that went well writes the table of
+line is `bench: ours=… celery=… dramatiq=… floor=… vs_celery=… vs_dramatiq=… vs_floor=… bytes_per_message=…
+sender_us=… planner_us=…`. The floor is the sum of two times: the same POSTs by the bare engine, and the ledger's
+statements alone. The last two are microseconds of CPU for a message, over all senders and planners. The exit
+status is 1 if a contestant lost or repeated a message. A complete run that went well writes the table of
 docs/benchmarks.md and docs/bench.svg.
 """
 
@@ -23,7 +25,7 @@ from deploy.local.stack import Servers as PrivateServers
 from shared.ledger.migrations import migrate
 from tests.bench.contestants import CONTESTANTS, WARM, World, bytes_per_message
 from tests.bench.nginx import Nginx
-from tests.bench.processor import Used
+from tests.bench.processor import Used, seconds_by_kind
 from tests.bench.publishing import PAGE, PLOT, machine, publish, versions
 from tests.bench.results import Problem, Result, last_line, summarize, terminal_table
 from tests.servers import Servers
@@ -42,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="of each (default: %(default)s)")
     parser.add_argument("--baseline-messages", type=int, help="of Celery and Dramatiq (default: as many)")
-    parser.add_argument("--only", default="", help="those whose names begin so: ours, ours-1, celery,bare …")
+    parser.add_argument("--only", default="", help="those whose names begin so: ours, ours-1, celery,floor …")
     return parser.parse_args()
 
 
@@ -50,13 +52,16 @@ async def run_round(name: str, messages: int, world: World) -> Result:
     """One contestant, once."""
     world.nginx.take()
     async with CONTESTANTS[name](world, messages) as contestant:
-        before = Used.until_now(world.nginx.pid)
+        before, busy = Used.until_now(world.nginx.pid), seconds_by_kind(contestant.pids())
         seconds = await contestant.deliver()
         used = Used.until_now(world.nginx.pid).since(before)
+        spent = {kind: now - busy[kind] for kind, now in seconds_by_kind(contestant.pids()).items()}
         recorded = contestant.recorded()
     received = world.nginx.take()
     stored = bytes_per_message(world.servers.database_url) if name.startswith("ours") else None
-    return Result(name, messages, seconds, used.share, Problem.found(messages + WARM, recorded, received), stored)
+    problem = Problem.found(messages + WARM, recorded, received)
+    cpu_us = {kind: 1e6 * one / messages for kind, one in spent.items()}
+    return Result(name, messages, seconds, used.share, problem, stored, cpu_us)
 
 
 async def run(options: argparse.Namespace, world: World) -> list[Result]:

@@ -9,7 +9,7 @@ from tests.bench.results import OURS, TITLES, Summary
 WIDTH, LEFT, RIGHT, TOP, ROW, BAR = 760, 190, 96, 66, 40, 22  # pixels
 TICKS = 5
 INK, SOFT, GRID = "#1f2933", "#616e7c", "#e4e7eb"
-COLOURS = {"bare": "#9fb3c8", OURS: "#0b7285", "ours-1": "#3bc9db"}
+COLOURS = {"floor": "#9fb3c8", OURS: "#0b7285", "ours-1": "#3bc9db"}
 OTHERS = "#f08c00"
 SUBTITLE = "from the POST of a mailing to the last status committed; medians, lines from least to most"
 

@@ -1,6 +1,7 @@
 """Use of the processors, read from Linux's /proc."""
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,6 +29,14 @@ class Used:
     def share(self) -> float:
         """The process' part of all that was used."""
         return self.process / self.machine if self.machine else 0.0
+
+
+def seconds_by_kind(pids: Mapping[str, Iterable[int]]) -> dict[str, float]:
+    """Seconds of processor time of some processes, added up by what they are."""
+    return {
+        kind: sum(process_seconds(Path(f"/proc/{pid}/stat").read_text()) for pid in some)
+        for kind, some in pids.items()
+    }
 
 
 def process_seconds(stat: str) -> float:

@@ -1,8 +1,8 @@
 """Results of the contestants in figures, and the line and tables that show them."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 from rich.table import Table
@@ -11,9 +11,9 @@ from tests.bench.nginx import Received
 
 OURS = "ours-2"
 # As the last line calls them, and as people do; in the order of the tables.
-NAMES = {OURS: "ours", "celery": "celery", "dramatiq": "dramatiq", "bare": "bare"}
+NAMES = {OURS: "ours", "celery": "celery", "dramatiq": "dramatiq", "floor": "floor"}
 TITLES = {
-    "bare": "bare HTTP loop",
+    "floor": "the floor: bare POSTs, then the ledger alone",
     OURS: "ours, 2 senders",
     "ours-1": "ours, 1 sender",
     "dramatiq": "Dramatiq, 2 × 8 threads",
@@ -54,6 +54,7 @@ class Result:
     provider_share: float  # of all the processor time that was used meanwhile
     problem: Problem | None
     bytes_per_message: float | None
+    cpu_us: Mapping[str, float] = field(default_factory=dict)  # for a message, by kind of process
 
     @property
     def rate(self) -> float:
@@ -75,6 +76,7 @@ class Summary:
     most: float
     provider_share: float
     bytes_per_message: float | None
+    cpu_us: Mapping[str, float]
     messages: tuple[int, ...]  # of each round
 
     @classmethod
@@ -91,6 +93,7 @@ class Summary:
             max(rates),
             median(lambda result: result.provider_share),
             statistics.median(stored) if stored else None,
+            {kind: statistics.median(one.cpu_us[kind] for one in results) for kind in results[0].cpu_us},
             tuple(result.messages for result in results),
         )
 
@@ -108,6 +111,7 @@ def last_line(summaries: dict[str, Summary]) -> str:
     if ours := rates.get("ours"):
         parts += [f"vs_{other}={ours / rate:.2f}" for other, rate in rates.items() if other != "ours"]
         parts.append(f"bytes_per_message={summaries[OURS].bytes_per_message:.0f}")
+        parts += [f"{kind}_us={one:.0f}" for kind, one in summaries[OURS].cpu_us.items()]
     return " ".join(["bench:", *parts])
 
 

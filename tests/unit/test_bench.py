@@ -32,15 +32,16 @@ def test_of_two_messages_that_are_owed(
 
 
 def test_the_last_line_has_medians_and_their_ratios() -> None:
-    seconds = {"ours-2": (1, 2, 4), "celery": (20, 40, 10), "dramatiq": (10, 10, 10), "bare": (1, 1, 1)}
+    seconds = {"ours-2": (1, 2, 4), "celery": (20, 40, 10), "dramatiq": (10, 10, 10), "floor": (1, 1, 1)}
     results = [
-        Result(name, 1000, one, 0.1, None, 200.4 if name == "ours-2" else None)
+        Result(name, 1000, one, 0.1, None, 200.4, {"sender": 20.4, "planner": 30} if name == "ours-2" else {})
         for name, rounds in seconds.items()
         for one in rounds
     ]
     assert last_line(summarize(results)) == (
-        "bench: ours=500/s celery=50/s dramatiq=100/s bare=1000/s"
-        " vs_celery=10.00 vs_dramatiq=5.00 vs_bare=0.50 bytes_per_message=200"
+        "bench: ours=500/s celery=50/s dramatiq=100/s floor=1000/s"
+        " vs_celery=10.00 vs_dramatiq=5.00 vs_floor=0.50 bytes_per_message=200"
+        " sender_us=20 planner_us=30"
     )
 
 
