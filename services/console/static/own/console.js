@@ -45,7 +45,16 @@
 
   const notice = document.getElementById("connection");
   const isAway = (away) => { notice.hidden = !away; };
-  for (const name of ["htmx:sseError", "htmx:sendError"]) document.body.addEventListener(name, () => isAway(true));
+  document.body.addEventListener("htmx:sendError", () => isAway(true));
+  // A stream of events does not say why it broke: the console is away, or the session is over.
+  document.body.addEventListener("htmx:sseError", async () => {
+    try {
+      const answer = await fetch(location.href, { redirect: "manual" });
+      if (answer.type === "opaqueredirect") location.reload();
+    } catch {
+      isAway(true);
+    }
+  });
   for (const name of ["htmx:sseOpen", "htmx:afterOnLoad"]) document.body.addEventListener(name, () => isAway(false));
 
   document.body.addEventListener("htmx:sseMessage", (event) => {
