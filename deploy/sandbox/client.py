@@ -31,7 +31,9 @@ class SandboxControl:
     """Client of the control port at `base_url`. Raises httpx's errors if the sandbox does not answer."""
 
     def __init__(self, base_url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=30)
+        # uvicorn closes a connection that is idle for 5 s. Ours ends before, so that no request meets the end.
+        limits = httpx.Limits(keepalive_expiry=2)
+        self._http = httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=30, limits=limits)
 
     async def __aenter__(self) -> Self:
         return self

@@ -346,6 +346,9 @@ async def test_the_keyboard_alone_pauses_a_mailing(site: Site, page: Page) -> No
     await site.add_clients("#keys", 200, 79_023_000_000)
     mailing_id = await site.add_mailing("#keys", "No mouse", rate=5)
     await page.goto(f"/mailings/{mailing_id}/")
+    await expect(
+        page.locator(".chart canvas")
+    ).to_be_visible()  # the page of a running mailing, not of one that waits
     await page.keyboard.press("Tab")
     await expect(page.locator(".skip-link")).to_be_focused()
     await page.keyboard.press("Enter")
