@@ -2,7 +2,8 @@
 (() => {
   const dialog = document.getElementById("dialog");
 
-  document.body.addEventListener("htmx:afterSwap", (event) => {
+  // After htmx has settled, as it moves the focus itself until then.
+  document.body.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target === dialog && !dialog.open) dialog.showModal();
   });
   document.addEventListener("click", (event) => {
