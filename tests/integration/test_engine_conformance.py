@@ -381,7 +381,8 @@ async def test_a_provider_that_is_down_gets_nothing_and_is_found_again(
     async with opened(engine, sandbox.url) as exchanger:
         assert isinstance(await exchanger.post("/1"), Answer)  # leaves a connection, which goes down, too
         await sandbox.control.behave("down")
-        assert is_unsent(await exchanger.post("/2"))
+        # A request may be written to the idle connection before its end arrives. The next one finds no connection.
+        assert is_unsent(await exchanger.post("/2")) or is_unsent(await exchanger.post("/2"))
         await sandbox.control.behave()
         assert isinstance(await exchanger.post("/3"), Answer)
     assert (await sandbox.control.totals()).invalid == 2
