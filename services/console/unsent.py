@@ -67,10 +67,10 @@ async def _groups_of(api: Api, mailing: Mailing, status: MessageStatus) -> list[
 async def _answers(api: Api, messages: Sequence[Message]) -> list[str]:
     """Return the provider's words on some of the messages, the most frequent first."""
     details = await asyncio.gather(*(api.message(message.id) for message in messages[:EXAMPLES]))
-    said = Counter[str]()
+    reasons = Counter[str]()
     for detail in details:
         if detail.attempts:
             last = detail.attempts[-1]
             parts = (str(last.provider_status or ""), last.provider_text or "")
-            said[" ".join(part for part in parts if part)] += 1
-    return [words for words, _ in said.most_common(3) if words]
+            reasons[" ".join(part for part in parts if part)] += 1
+    return [words for words, _ in reasons.most_common(3) if words]

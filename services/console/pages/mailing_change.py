@@ -30,7 +30,7 @@ async def change(request: Request) -> Response:
     """Change what the person has changed. What was typed stays when the API refuses it.
 
     The form carries the values that it was opened with. A field that somebody else has changed since is not
-    overwritten: the person is told.
+    overwritten: the person is conflict.
     """
     api, mailing_id = api_for(request), request.path_params["mailing_id"]
     form, zone = await read_form(request), preferences_of(request).zone
@@ -40,8 +40,10 @@ async def change(request: Request) -> Response:
     typed = {name: _typed(form, name, opened[name]) for name in shown}
     changed = {name for name in shown if typed[name] != opened[name]}
     if overtaken := {name for name in changed if shown[name] not in (opened[name], typed[name])}:
-        told = translated(request, N_("Somebody else has changed this meanwhile. It is now: %(value)s"))
-        return _change_form(request, mailing, typed, {name: told % {"value": shown[name]} for name in overtaken})
+        conflict = translated(request, N_("Somebody else has changed this meanwhile. It is now: %(value)s"))
+        return _change_form(
+            request, mailing, typed, {name: conflict % {"value": shown[name]} for name in overtaken}
+        )
     if changes := _changes({name: typed[name] for name in changed}, typed, zone):
         try:
             await api.change_mailing(mailing_id, changes)

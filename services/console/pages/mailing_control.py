@@ -48,8 +48,8 @@ async def act(request: Request) -> Response:
 async def ask_retry(request: Request) -> Response:
     """Show whom a retry concerns, and offer an end for it."""
     mailing = await api_for(request).mailing(request.path_params["mailing_id"])
-    asked = set(request.query_params.getlist("status"))
-    chosen = asked or {str(status) for status in ("failed", "expired") if mailing.messages_status.get(status)}
+    wanted = set(request.query_params.getlist("status"))
+    chosen = wanted or {str(status) for status in ("failed", "expired") if mailing.messages_status.get(status)}
     ends = max(mailing.expired_at, utc_now() + RETRY_LASTS)
     return _retry_form(request, mailing, chosen, ends)
 
