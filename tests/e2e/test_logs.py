@@ -116,7 +116,8 @@ async def test_failures_are_logged_and_nothing_private_is(
         page = (await system.api.get(f"/api/mailing/{mailing}/messages/")).json()
         for message in page["items"]:
             (first, *_) = [line for line in failures if line.get("message_id") == message["id"]]
-            assert first["event"] == "message_not_accepted"
+            # The provider may behave again before a POST is repeated in place.
+            assert first["event"] in {"message_not_accepted", "message_accepted_after_retries"}
             assert first["client_id"] == message["client_id"]
     number = audience.numbers[0]
     await system.api.get("/api/message/", params={"number": number})
