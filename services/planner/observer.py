@@ -50,7 +50,6 @@ class PlannerObserver:
 
     def __init__(self, sample: MessageSample) -> None:
         self._sample = sample
-        self._release_spans: ReleaseSpans = {}  # of the one release that is under way
 
     @property
     def lists_sent_messages(self) -> bool:
@@ -94,15 +93,14 @@ class PlannerObserver:
 
     # Release
 
-    def jobs_released(self, jobs: list[Job], began_at: datetime) -> list[Job]:
-        """Jobs are released and will be published now. Return them with their trace context."""
+    def jobs_released(self, jobs: list[Job], began_at: datetime) -> tuple[list[Job], ReleaseSpans]:
+        """Jobs are released and will be published now. Return them with their trace context, and their spans."""
         if self._sample.is_active:
             for job in jobs:
                 self._log_sample("job_released", job)
-        jobs, self._release_spans = start_release_spans(jobs, began_at)
-        return jobs
+        return start_release_spans(jobs, began_at)
 
-    def jobs_published(self, jobs: Sequence[Job], not_published: Sequence[Job]) -> None:
+    def jobs_published(self, jobs: Sequence[Job], not_published: Sequence[Job], spans: ReleaseSpans) -> None:
         """Jobs were published. RabbitMQ did not take some of them, and these are planned again."""
         failed = {job.job_id for job in not_published}
         published = [job for job in jobs if job.job_id not in failed]
@@ -110,7 +108,7 @@ class PlannerObserver:
         MESSAGES_RELEASED.inc(sum(len(job.messages) for job in published))
         JOBS_PUT_BACK.inc(len(not_published))
         SLOTS.inc(sum(len(job.slots_ms or ()) for job in jobs))
-        end_release_spans(self._release_spans, not_published)
+        end_release_spans(spans, not_published)
         log.debug("jobs_released", jobs=len(published), put_back=len(not_published))
 
     def job_not_published(self, job: Job, error: Exception) -> None:

@@ -71,7 +71,7 @@ async def release(
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
     if not jobs:
         return 0
-    jobs = observer.jobs_released(jobs, now)
+    jobs, spans = observer.jobs_released(jobs, now)
     singles = {mailing.id for mailing in ready if mailing.is_single}
     published = await asyncio.gather(
         *(_publish(publisher, job, job.mailing_id in singles, observer) for job in jobs)
@@ -79,7 +79,7 @@ async def release(
     failed = [job for job, is_published in zip(jobs, published, strict=True) if not is_published]
     if failed:
         await put_back(engine, failed)
-    observer.jobs_published(jobs, failed)
+    observer.jobs_published(jobs, failed, spans)
     return len(jobs) - len(failed)
 
 
