@@ -6,13 +6,14 @@ from (`Sec-Fetch-Site`, else `Origin`); a request without either comes from no b
 
 import re
 import time
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.same_origin import is_same_origin
 
 log = structlog.get_logger()
 
@@ -36,7 +37,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SAFE = {"GET", "HEAD", "OPTIONS"}
 _PROBES = {"/healthz", "/readyz"}
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _NUMBER = re.compile(r"7[0-9]{10}")
@@ -90,16 +90,6 @@ def _log_answer(scope: Scope, status: int, took: float) -> None:
         status=status,
         duration_ms=round(took * 1000, 1),
     )
-
-
-def is_same_origin(method: str, headers: Headers) -> bool:
-    """Return True if the request reads only, or comes from the console's own pages or from no browser."""
-    if method in _SAFE:
-        return True
-    if site := headers.get("sec-fetch-site"):
-        return site in {"same-origin", "none"}
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 async def _refused(scope: Scope, receive: Receive, send: Send) -> None:

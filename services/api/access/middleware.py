@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -22,8 +21,8 @@ from services.api.edge.transactions import Database
 from shared.access.roles import Role
 from shared.errors import DatabaseUnavailable
 from shared.ledger.audit import audit
+from shared.same_origin import is_same_origin
 
-_UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mailing"'}
 METRICS = "/metrics"
 
@@ -58,7 +57,7 @@ class AccessMiddleware:
             return None if self._may_read_metrics(scope) else _forbidden("Metrics are for allowed networks only.")
         if not path.startswith("/api/"):
             return None
-        if method in _UNSAFE_METHODS and _is_cross_site(headers, self._rules.origins):
+        if not is_same_origin(method, headers) and headers.get("origin") not in self._rules.origins:
             return _forbidden("Another site's page has sent this request.", "urn:mailing:problem:cross-site")
         permission = permission_of(method, path)
         try:
@@ -103,19 +102,6 @@ def _begin(scope: Scope, principal: Principal | None, permission: Permission | N
     numbers_are_masked.set(principal is None or not principal.role.includes(Role.OPERATOR))
     if principal is not None:
         observer.request_authenticated(principal.actor)
-
-
-def _is_cross_site(headers: Headers, origins: frozenset[str]) -> bool:
-    """Return True if a page of another site sent the request.
-
-    Browsers set Sec-Fetch-Site or Origin on such a request, and pages cannot change them. Programs set neither.
-    """
-    origin = headers.get("origin")
-    if origin in origins:
-        return False
-    if (site := headers.get("sec-fetch-site")) is not None:
-        return site not in {"same-origin", "none"}
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
 async def _audit_refusal(scope: Scope) -> None:

@@ -1,7 +1,6 @@
 """Table of permissions: the role that each operation requires. Pure.
 
-Every operation of the API has a line here. A test compares the table with the routes. An operation without a line
-is refused.
+Every operation of the API has a line here. A test compares the table with the routes, so none is without.
 """
 
 import re
