@@ -204,8 +204,3 @@ RECLAIM = TypeAdapter(Reclaim)
 def utc_now() -> datetime:
     """Return the time of the clock that every decision uses. Hosts must keep their clocks in step by NTP."""
     return datetime.now(UTC)
-
-
-def from_ms(milliseconds: int) -> datetime:
-    """Return the instant of milliseconds since the epoch, aware, in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,6 +1,6 @@
 """Examples of sessions, users, tokens and the audit."""
 
-from services.api.edge.examples import Example, Examples, Json
+from services.api.edge.examples import Example, Examples, Json, page_of
 
 _USER: Json = {
     "id": 1,
@@ -68,10 +68,10 @@ EXAMPLES: Examples = {
     "POST /api/session/link/": Example(_SESSION, {"From a link": {"link": "mailing_<38 letters and digits>"}}),
     "GET /api/me/": Example({"actor": "anna", "role": "operator", "user": _USER}),
     "PATCH /api/me/": Example(_USER, {"Another language": {"language": "ru"}}),
-    "GET /api/user/": Example({"items": [_USER], "next": None}),
+    "GET /api/user/": Example(page_of(_USER)),
     "POST /api/user/": Example(_USER, _NEW_USER),
     "PATCH /api/user/{user_id}/": Example(_USER, {"Another role": {"role": "operator"}}),
-    "GET /api/token/": Example({"items": [_TOKEN], "next": None}),
+    "GET /api/token/": Example(page_of(_TOKEN)),
     "POST /api/token/": Example(_NEW_TOKEN, {"For a program": {"name": "shop backend", "role": "operator"}}),
-    "GET /api/audit/": Example({"items": [_ENTRY], "next": None}),
+    "GET /api/audit/": Example(page_of(_ENTRY)),
 }

@@ -24,7 +24,7 @@ from services.api.access.schemas import (
     UserPage,
 )
 from services.api.edge.dependencies import DatabaseDep, OriginDep
-from services.api.edge.pages import After, Limit
+from services.api.edge.pages import After, Limit, cut_page
 from services.api.edge.problems import documented
 from services.api.edge.refusals import LastAdmin, LoginTaken, NotFound, NoUser, TooManyLogins, WrongCredentials
 from services.api.edge.strict_json import StrictJsonRoute
@@ -159,9 +159,7 @@ async def change_user(
 async def list_tokens(database: DatabaseDep, limit: Limit = 100, after: After = None) -> TokenPage:
     """List the tokens of programs by ascending id, without their secrets."""
     rows = await database.statement(queries.list_tokens, after=after or 0, limit=limit + 1)
-    return TokenPage.model_validate(
-        {"items": rows[:limit], "next": rows[limit - 1]["id"] if len(rows) > limit else None}
-    )
+    return TokenPage.model_validate(cut_page(rows, limit))
 
 
 @router.post("/token/", status_code=201, summary="Create a token", responses=documented())
@@ -195,9 +193,7 @@ async def list_audit(
     """List changes, logins and refused attempts, newest first. `noun` and `noun_id` give one thing's history."""
     filters: dict[str, object] = {"actor": actor, "operation": operation, "noun": noun, "noun_id": noun_id}
     rows = await database.statement(queries.list_audit, filters, before_id=after or INT64_MAX, limit=limit + 1)
-    return AuditPage.model_validate(
-        {"items": rows[:limit], "next": rows[limit - 1]["id"] if len(rows) > limit else None}
-    )
+    return AuditPage.model_validate(cut_page(rows, limit))
 
 
 def _session_out(session: commands.Session) -> SessionOut:

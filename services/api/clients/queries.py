@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.clients.schemas import ClientOut, ClientPage
 from services.api.edge.copying import copy_out
+from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
 
@@ -49,9 +50,7 @@ async def page(connection: AsyncConnection, conditions: Conditions, *, after: in
     # One more, to know if there is a next page.
     values = {**given, "after": after, "limit": limit + 1}
     rows = to_dicts(await connection.execute(_page_with(*given), values))
-    return ClientPage.model_validate(
-        {"items": rows[:limit], "next": rows[limit - 1]["id"] if len(rows) > limit else None}
-    )
+    return ClientPage.model_validate(cut_page(rows, limit))
 
 
 @cache

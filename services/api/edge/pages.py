@@ -1,5 +1,6 @@
 """Pages of a list: how a caller asks for one, and how it gets the next."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Query
@@ -17,3 +18,8 @@ After = Annotated[
 Next = Annotated[
     int | None, Field(description="Send it as `after` to get the next page. It is null on the last page.")
 ]
+
+
+def cut_page(rows: Sequence[Mapping[str, object]], limit: int, key: str = "id") -> dict[str, object]:
+    """Return a page of up to `limit` rows. The query asks for one more, to know if a page follows."""
+    return {"items": rows[:limit], "next": rows[limit - 1][key] if len(rows) > limit else None}

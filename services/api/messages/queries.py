@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
 from services.api.messages.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
@@ -129,9 +130,7 @@ async def page(
     rows = to_dicts(await connection.execute(query, values))
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)
-    return MessagePage.model_validate(
-        {"items": rows[:limit], "next": rows[limit - 1]["client_id"] if len(rows) > limit else None}
-    )
+    return MessagePage.model_validate(cut_page(rows, limit, key="client_id"))
 
 
 async def find(connection: AsyncConnection, message_id: int) -> MessageDetail:
