@@ -1,7 +1,8 @@
 """HTTP server of our processes. It leaves signals to `shared.lifecycle`, and logs its start."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -31,3 +32,19 @@ class Server(uvicorn.Server):
             for listening_socket in server.sockets:
                 host, port, *_ = listening_socket.getsockname()
                 log.info(self._started, host=host, port=port)
+
+
+async def serve_until(stopping: asyncio.Event, server: Server, on_stop: Callable[[], None] | None = None) -> None:
+    """Serve until `stopping` is set; then call `on_stop`, take no more requests, and finish those under way."""
+
+    async def stop() -> None:
+        await stopping.wait()
+        if on_stop is not None:
+            on_stop()
+        server.should_exit = True
+
+    stopper = asyncio.create_task(stop())
+    try:
+        await server.serve()
+    finally:
+        stopper.cancel()

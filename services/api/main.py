@@ -22,7 +22,7 @@ from services.api.edge.transactions import Database
 from services.api.settings import ApiSettings
 from shared.broker.publisher import Publisher
 from shared.database.engine import open_engine
-from shared.http_server import Server
+from shared.http_server import Server, serve_until
 from shared.telemetry.metrics import measure_process
 
 # Seconds that an idle connection is kept. Clients and proxies keep it for less (5 to 60 seconds), so that they
@@ -86,15 +86,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.api_grace.total_seconds()),
     )
-    server = Server(config, started="api_started")
-
-    async def stop() -> None:
-        await stopping.wait()
-        server.should_exit = True
-
-    stopper = asyncio.create_task(stop())
     try:
-        await server.serve()
+        await serve_until(stopping, Server(config, started="api_started"))
     finally:
-        stopper.cancel()
         observer.api_stopped()

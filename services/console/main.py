@@ -16,7 +16,7 @@ from services.console.pages import routes
 from services.console.rendering import prepare
 from services.console.rest.calls import open_http
 from services.console.settings import ConsoleSettings
-from shared.http_server import Server
+from shared.http_server import Server, serve_until
 
 log = structlog.get_logger()
 
@@ -55,16 +55,7 @@ async def run_console(settings: ConsoleSettings, stopping: asyncio.Event) -> Non
         server_header=False,
         timeout_graceful_shutdown=GRACE,
     )
-    server = Server(config, started="console_started")
-
-    async def stop() -> None:
-        await stopping.wait()
-        live.close()
-        server.should_exit = True
-
-    stopper = asyncio.create_task(stop())
     try:
-        await server.serve()
+        await serve_until(stopping, Server(config, started="console_started"), on_stop=live.close)
     finally:
-        stopper.cancel()
         log.info("console_stopped")
