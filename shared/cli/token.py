@@ -12,9 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.access.roles import Role
 from shared.cli.database import CommandFailed, origin_of, run_on_database
 from shared.contracts import utc_now
-from shared.ledger.access_tables import TokenKind
 from shared.ledger.audit import Subject, audit
-from shared.ledger.tokens import CreatedToken, NewToken, create_token, revoke_token
+from shared.ledger.tokens import CreatedToken, create_program_token, revoke_token
 
 SUMMARY = "create, list and revoke tokens of programs"
 DESCRIPTION = (
@@ -59,10 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def create(connection: AsyncConnection, *, name: str, role: Role, days: float | None = None) -> CreatedToken:
     """Create a token of a program."""
     expires_at = None if days is None else utc_now() + timedelta(days=days)
-    created = await create_token(connection, NewToken(TokenKind.API, name, role, expires_at=expires_at))
-    after = {"name": name, "role": role, "expires_at": expires_at}
-    await audit(connection, origin_of("token.create"), Subject("token", created.id, after=after))
-    return created
+    return await create_program_token(connection, name, role, expires_at, origin_of("token.create"))
 
 
 async def _list(connection: AsyncConnection) -> Sequence[Row[tuple[object, ...]]]:

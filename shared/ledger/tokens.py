@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.access.roles import Role
 from shared.access.tokens import digest_of, hint_of, new_token
 from shared.ledger.access_tables import TokenKind
+from shared.ledger.audit import Subject, audit
+from shared.ledger.origin import Origin
 
 _CREATE_TOKEN = text("""
     -- create_token --
@@ -91,6 +93,16 @@ async def create_token(connection: AsyncConnection, new: NewToken) -> CreatedTok
         },
     )
     return CreatedToken(created.scalar_one(), secret, new.expires_at)
+
+
+async def create_program_token(
+    connection: AsyncConnection, name: str, role: Role, expires_at: datetime | None, origin: Origin
+) -> CreatedToken:
+    """Create a token of a program, with its audit entry."""
+    created = await create_token(connection, NewToken(TokenKind.API, name, role, expires_at=expires_at))
+    after = {"name": name, "role": role, "expires_at": expires_at}
+    await audit(connection, origin, Subject("token", created.id, after=after))
+    return created
 
 
 async def touch_token(connection: AsyncConnection, token_id: int, now: datetime) -> None:

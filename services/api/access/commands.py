@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.access.queries import find_login, find_user
-from services.api.access.schemas import SESSION_IDLE, SESSION_LIFETIME, Credentials, TokenIn, UserIn
+from services.api.access.schemas import SESSION_IDLE, SESSION_LIFETIME, Credentials, UserIn
 from services.api.edge.refusals import LastAdmin, LoginTaken, NotFound, TooManyLogins, WrongCredentials
 from services.api.edge.transactions import Database
 from shared.access.login_delay import keys_of, wait_until_allowed
@@ -138,16 +138,6 @@ async def change(
         await revoke_tokens_of_user(connection, user_id, now)
     await audit(connection, origin, Subject("user", user_id, _columns(before), _columns(after)))
     return after
-
-
-async def add_token(connection: AsyncConnection, new: TokenIn, origin: Origin) -> CreatedToken:
-    """Create a token for a program."""
-    created = await create_token(
-        connection, NewToken(TokenKind.API, new.name, new.role, expires_at=new.expires_at)
-    )
-    after = {"name": new.name, "role": new.role, "expires_at": new.expires_at}
-    await audit(connection, origin, Subject("token", created.id, after=after))
-    return created
 
 
 async def revoke(connection: AsyncConnection, token_id: int, origin: Origin, now: datetime) -> None:

@@ -30,6 +30,7 @@ from services.api.edge.refusals import LastAdmin, LoginTaken, NotFound, NoUser, 
 from services.api.edge.strict_json import StrictJsonRoute
 from shared.access.passwords import verify_password
 from shared.contracts import INT64_MAX, utc_now
+from shared.ledger.tokens import create_program_token
 from shared.ledger.users import UserRow
 
 router = APIRouter(prefix="/api", tags=["access"], route_class=StrictJsonRoute)
@@ -165,7 +166,7 @@ async def list_tokens(database: DatabaseDep, limit: Limit = 100, after: After = 
 @router.post("/token/", status_code=201, summary="Create a token", responses=documented())
 async def create_token(new: TokenIn, database: DatabaseDep, origin: OriginDep) -> NewTokenOut:
     """Create a token for a program. The answer shows its secret once; only a digest of it is kept."""
-    created = await database.transaction(commands.add_token, new, origin)
+    created = await database.transaction(create_program_token, new.name, new.role, new.expires_at, origin)
     return NewTokenOut(
         id=created.id, token=created.secret, name=new.name, role=new.role, expires_at=created.expires_at
     )
