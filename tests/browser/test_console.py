@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from services.console.session import PLAIN_COOKIE
 from shared.contracts import utc_now
@@ -288,6 +288,7 @@ async def test_the_console_says_that_the_service_is_away_and_comes_back_by_itsel
     mailing_id = await site.add_mailing("#away", "Patience", rate=10)
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(page.locator("#facts")).to_contain_text("of 300 people")
+    await expect(page.locator(".chart canvas")).to_be_visible()  # the page is live
     await site.system.kill("api")
     await expect(page.locator("#facts .alert-warning")).to_contain_text("The service has not answered since")
     other = await page.context.new_page()
@@ -298,6 +299,26 @@ async def test_the_console_says_that_the_service_is_away_and_comes_back_by_itsel
     await expect(page.locator("#facts .alert-warning")).to_have_count(0)
     await expect(other.locator("h1")).to_have_text("Mailings")
     await other.close()
+    await site.control(mailing_id, "cancel")
+
+
+async def test_a_page_that_cannot_become_live_says_that_the_service_is_away(
+    site: Site, page: Page, faults: Faults
+) -> None:
+    await site.add_clients("#early", 300, 79_022_000_000)
+    mailing_id = await site.add_mailing("#early", "Too early", rate=10)
+
+    async def answer_as_while_away(route: Route) -> None:
+        is_page = route.request.resource_type == "document"
+        await (route.continue_() if is_page else route.fulfill(status=503))
+
+    await page.route(f"**/mailings/{mailing_id}/**", answer_as_while_away)
+    await page.goto(f"/mailings/{mailing_id}/")
+    await expect(page.locator("#service")).to_be_visible()
+    await page.unroute(f"**/mailings/{mailing_id}/**")
+    await expect(page.locator(".chart canvas")).to_be_visible()
+    await expect(page.locator("#service")).to_be_hidden()
+    faults.console.clear()  # the browser's words on the stream that did not begin
     await site.control(mailing_id, "cancel")
 
 

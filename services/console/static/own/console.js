@@ -47,15 +47,17 @@
   const notice = document.getElementById("connection");
   const isAway = (away) => { notice.hidden = !away; };
   document.body.addEventListener("htmx:sendError", () => isAway(true));
-  // A stream of events does not say why it broke: the console is away, or the session is over.
+  // A stream of events does not say why it broke: the console is away, the service is, or the session is over.
   document.body.addEventListener("htmx:sseError", async () => {
     try {
       const answer = await fetch(location.href, { redirect: "manual" });
       if (answer.type === "opaqueredirect") location.reload();
+      service.hidden = answer.status < 500;
     } catch {
       isAway(true);
     }
   });
+  document.body.addEventListener("htmx:sseOpen", () => { service.hidden = true; });
   for (const name of ["htmx:sseOpen", "htmx:afterOnLoad"]) document.body.addEventListener(name, () => isAway(false));
 
   document.body.addEventListener("htmx:sseMessage", (event) => {
