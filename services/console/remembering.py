@@ -21,14 +21,18 @@ class Remembered(Generic[Answer]):
 
     async def get(self, key: Hashable, ask: Callable[[], Coroutine[None, None, Answer]]) -> Answer:
         """Return the answer that is kept, else ask for a new one. An error is not kept."""
-        now = time.monotonic()
         asked_at, call = self._calls.get(key, (0.0, None))
-        if call is None or now - asked_at > self._seconds or (call.done() and not _succeeded(call)):
-            call = asyncio.create_task(ask())
-            self._calls[key] = now, call
-            self._calls.move_to_end(key)
-            while len(self._calls) > self._most:
-                self._calls.popitem(last=False)
+        if call is None or time.monotonic() - asked_at > self._seconds or (call.done() and not _succeeded(call)):
+            return await self.renew(key, ask)
+        return await asyncio.shield(call)
+
+    async def renew(self, key: Hashable, ask: Callable[[], Coroutine[None, None, Answer]]) -> Answer:
+        """Ask for a new answer, and keep it for the others."""
+        call = asyncio.create_task(ask())
+        self._calls[key] = time.monotonic(), call
+        self._calls.move_to_end(key)
+        while len(self._calls) > self._most:
+            self._calls.popitem(last=False)
         # One who leaves must not take the answer from the others who wait for it.
         return await asyncio.shield(call)
 

@@ -34,6 +34,13 @@ async def test_an_old_answer_is_not_given() -> None:
     assert [await remembered.get("key", source.ask) for _ in range(3)] == [1, 2, 3]
 
 
+async def test_a_renewed_answer_replaces_the_kept_one() -> None:
+    remembered, source = Remembered[int](seconds=60), Source()
+    assert await remembered.get("key", source.ask) == 1
+    assert await remembered.renew("key", source.ask) == 2
+    assert await remembered.get("key", source.ask) == 2
+
+
 async def test_an_error_reaches_all_who_wait_and_is_not_kept() -> None:
     remembered, source = Remembered[int](seconds=60), Source()
     source.fails = True

@@ -39,7 +39,10 @@ class Upcoming:
 async def show(request: Request) -> Response:
     """Show the overview; only its changing part if htmx asks for it."""
     api = api_for(request)
-    mailings, needs = await _FACTS.get(api.token, lambda: _facts(api))
+    is_update = "hx-request" in request.headers
+    # Somebody who opens the page has perhaps just changed something; only the updates may be shared.
+    read = _FACTS.get if is_update else _FACTS.renew
+    mailings, needs = await read(api.token, lambda: _facts(api))
     now = utc_now()
     running = [mailing for mailing in mailings if mailing.state == "running"]
     live: LiveMailings = request.app.state.live
@@ -47,7 +50,7 @@ async def show(request: Request) -> Response:
     paces = {mailing.id: _pace_of(live, mailing) for mailing in running}
     scheduled = sorted((m for m in mailings if m.state == "scheduled"), key=lambda m: m.starts_at)
     finished = [m for m in mailings if m.state in {"finished", "canceled"}]
-    template = "overview/_facts.html" if "hx-request" in request.headers else "overview/show.html"
+    template = "overview/_facts.html" if is_update else "overview/show.html"
     return render(
         request,
         template,
