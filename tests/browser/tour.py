@@ -43,5 +43,7 @@ def pages(things: Things, draft: str = DRAFT) -> Mapping[str, str]:
         "history": f"/messages/?number={things.number}",
         "message": f"/messages/{things.message_id}/",
         "help": "/help/",
+        "sign-in": "/sign-in/",
+        "sign-in-link": "/sign-in/link/one-time",
         "no-such-page": "/nowhere/",
     }
