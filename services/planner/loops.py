@@ -26,6 +26,7 @@ SLOW_POLL = 1.0  # seconds: bounds the delay if a wake-up is lost
 RELEASE_POLL = 0.1
 RELEASE_PAUSE = 0.02  # between rounds that released something, so that jobs leave in handfuls
 SENDERS_POLL = 0.5
+FOLD_PAUSE = 3600.0
 
 
 class PlannerLoops:
@@ -88,6 +89,10 @@ class PlannerLoops:
         if await reaping.has_overdue_jobs(this):
             await self._publish_reclaim(this)
         return 0 if await reaping.reap(this) else SLOW_POLL
+
+    async def fold(self) -> float:
+        """Fold old progress once an hour."""
+        return 0 if await reaping.fold(self._reap_round()) else FOLD_PAUSE
 
     async def record(self, received: list[Received]) -> None:
         """Record reports; reclaim jobs whose lease ended if a planner requested it behind them."""

@@ -58,6 +58,7 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
                 repeat("expand", loops.expand, stopping, loops.wake_expansion),
                 repeat("release", loops.release, stopping, loops.wake_release),
                 repeat("reap", loops.reap, stopping),
+                repeat("fold", loops.fold, stopping),
                 consume("events", take_events),
                 consume("questions", answer_questions),
                 consume("reports", take_reports),

@@ -35,6 +35,7 @@ from shared.ledger.login_failures import delete_old_failures
 from shared.ledger.mailing_progress import delete_mailing, finish_mailings, lock_mailing_to_purge
 from shared.ledger.messages import SettledJob, purge_messages, settle_jobs
 from shared.ledger.paces import delete_pace_of_mailing
+from shared.ledger.progress import delete_progress_of_mailing, fold_progress
 from shared.ledger.tokens import delete_old_tokens
 from shared.statuses import JobState, MessageStatus, Reason
 
@@ -163,6 +164,7 @@ async def purge(this: ReapRound) -> bool:
         if is_last:
             await delete_jobs_of_mailing(connection, mailing_id)
             await delete_pace_of_mailing(connection, mailing_id)
+            await delete_progress_of_mailing(connection, mailing_id)
             await delete_mailing(connection, mailing_id)
     if is_last:
         this.observer.mailing_purged(mailing_id)
@@ -179,6 +181,15 @@ async def forget(this: ReapRound) -> bool:
         )
         await delete_old_failures(connection, this.now - FAILED_LOGINS_KEPT)
     return MAX_ROWS in removed
+
+
+async def fold(this: ReapRound) -> bool:
+    """Fold old rows of progress into longer steps. Return True if there may be more of them.
+
+    It reads all rows of the table, so it is no step of `reap`.
+    """
+    async with transaction(this.engine) as connection:
+        return await fold_progress(connection, this.now, MAX_ROWS) == MAX_ROWS
 
 
 def _planned(jobs: dict[int, LockedJob]) -> Sequence[LockedJob]:

@@ -84,7 +84,7 @@ async def record(
         jobs |= await lock_jobs(connection, {row.job_id for row in settled} - jobs.keys())
         moves, removed = StatusMoves(), Counter[int]()
         for row in settled:
-            moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages)
+            moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages, row.reason)
             removed[row.job_id] += row.messages
         for job, *_ in chain.from_iterable(decisions.retries.values()):
             moves.add(job.mailing_id, job.status_of_open, MessageStatus.NEW, 1)

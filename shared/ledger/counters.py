@@ -1,4 +1,7 @@
-"""Every statement that writes the table `counters`: numbers of messages by status, which always add up."""
+"""Every statement that writes the table `counters`: numbers of messages by status, which always add up.
+
+Messages that get their final status are also counted in the table `progress`, by the time.
+"""
 
 from collections import Counter
 
@@ -6,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.transactions import after_commit
-from shared.statuses import FINAL_STATUSES, MessageStatus, may_follow
+from shared.ledger.progress import Ending, add_progress
+from shared.statuses import FINAL_STATUSES, MessageStatus, Reason, may_follow
 from shared.telemetry.metrics import SETTLED
 
 COUNTERS = ("total", *MessageStatus)  # the columns
@@ -24,10 +28,19 @@ class StatusMoves:
 
     def __init__(self) -> None:
         self._deltas: dict[int, Counter[str]] = {}
-        self._settled: Counter[str] = Counter()
+        self._settled: Counter[Ending] = Counter()
 
-    def add(self, mailing_id: int, before: MessageStatus | None, after: MessageStatus, count: int) -> None:
+    def add(
+        self,
+        mailing_id: int,
+        before: MessageStatus | None,
+        after: MessageStatus,
+        count: int,
+        reason: Reason | None = None,
+    ) -> None:
         """Add `count` messages that change from one status to another. `before` is None for new messages.
+
+        `reason` is the reason for a final status.
 
         Raises:
             ValueError: `shared.statuses` does not allow this change.
@@ -38,16 +51,17 @@ class StatusMoves:
         delta["total" if before is None else before] += count if before is None else -count
         delta[after] += count
         if after in FINAL_STATUSES:
-            self._settled[after] += count
+            self._settled[Ending(mailing_id, after, reason)] += count
 
     async def apply(self, connection: AsyncConnection) -> None:
-        """Lock and change the counters by ascending mailing. A transaction does this last."""
+        """Lock and change the counters by ascending mailing, then their progress. A transaction does this last."""
         for mailing_id, delta in sorted(self._deltas.items()):
             if any(delta.values()):
                 values = {name: delta[name] for name in COUNTERS}
                 await connection.execute(_ADD, {**values, "mailing_id": mailing_id})
+        await add_progress(connection, self._settled)
         after_commit(connection, self._count)
 
     def _count(self) -> None:
-        for status, count in self._settled.items():
-            SETTLED.labels(status).inc(count)
+        for ending, count in self._settled.items():
+            SETTLED.labels(ending.status).inc(count)

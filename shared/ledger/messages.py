@@ -165,7 +165,7 @@ async def settle_jobs(
     ]
     moves = StatusMoves()
     for job in settled:
-        moves.add(job.mailing_id, by_id[job.job_id].status_of_open, status, len(job.ids))
+        moves.add(job.mailing_id, by_id[job.job_id].status_of_open, status, len(job.ids), reason)
     await remove_messages_from_jobs(connection, {job.job_id: len(job.ids) for job in settled}, now=now)
     await moves.apply(connection)
     return settled
@@ -185,7 +185,7 @@ async def cancel_messages(
     ]
     settled = await settle_messages(connection, settlements)
     for row in settled:
-        moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages)
+        moves.add(row.mailing_id, jobs[row.job_id].status_of_open, row.status, row.messages, row.reason)
     await remove_messages_from_jobs(connection, {row.job_id: row.messages for row in settled}, now=now)
 
 
@@ -197,7 +197,7 @@ async def cancel_messages_of_client(
     canceled = (await connection.execute(_CANCEL_MESSAGES_OF_CLIENT, parameters)).all()
     moves = StatusMoves()
     for row in canceled:
-        moves.add(row.mailing_id, MessageStatus.NEW, MessageStatus.CANCELED, 1)
+        moves.add(row.mailing_id, MessageStatus.NEW, MessageStatus.CANCELED, 1, Reason.CLIENT)
     # A mailing has one message for a client, so each job loses one.
     await remove_messages_from_jobs(connection, {row.job_id: 1 for row in canceled}, now=now)
     await moves.apply(connection)

@@ -249,6 +249,28 @@ class Attempt(Table):
     duration_ms: Mapped[int] = mapped_column(Integer)
 
 
+class Progress(Table):
+    """Number of messages of a mailing that got a final status within one step of time. See shared.ledger.progress.
+
+    `mailing_id` 0 stands for all single messages.
+    """
+
+    __tablename__ = "progress"
+    __table_args__ = (
+        Index("progress_at", "at"),
+        # The newest rows are rewritten with every batch of reports: room keeps the updates on the page (HOT).
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    mailing_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(primary_key=True)  # the beginning of the step
+    status: Mapped[MessageStatus] = mapped_column(enum_column(MessageStatus, "message_status"), primary_key=True)
+    reason: Mapped[str] = mapped_column(
+        Enum("none", *Reason, name="message_reason"), primary_key=True, server_default="none"
+    )
+    messages: Mapped[int]
+
+
 class Pace(Table):
     """Up to when the slots of a rate limit are given away, and which before that were left over; in seconds since
     the epoch. `mailing_id` 0 is the provider's own limit.

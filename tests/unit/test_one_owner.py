@@ -26,6 +26,7 @@ OWNERS = {
     "messages": {"messages", "bulk_messages"},  # one by one, and thousands at once
     "outbox": {"outbox"},
     "paces": {"paces"},
+    "progress": {"progress"},
     "tokens": {"tokens"},
     "users": {"users"},
     "staging": {"clients"},  # a temporary table of each import
