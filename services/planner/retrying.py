@@ -54,7 +54,7 @@ async def retry_batch(
         await record_retry(connection, mailing_id, retried_to, is_complete=count < batch)
         moves = StatusMoves()
         for group in put_back:
-            moves.add(mailing_id, group.status, MessageStatus.NEW, group.messages)
+            moves.add(mailing_id, group.status, MessageStatus.NEW, group.messages, group.reason)
         await moves.apply(connection)
     observer.messages_put_back(mailing, count)
     return count

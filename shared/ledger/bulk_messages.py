@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.dealing import ZonePlan, deal_into_jobs, plan_parameters
-from shared.statuses import MessageStatus
+from shared.statuses import MessageStatus, Reason
 
 Filter = Mapping[str, Sequence[int] | Sequence[str]]
 
@@ -42,7 +42,7 @@ _EXPAND_AUDIENCE = """
 """
 
 _TO_RETRY = """
-    SELECT m.id, m.client_id, m.status, CASE WHEN :by_zone THEN coalesce(c.zone, '') ELSE '' END AS zone
+    SELECT m.id, m.client_id, m.status, m.reason, CASE WHEN :by_zone THEN coalesce(c.zone, '') ELSE '' END AS zone
     FROM messages AS m LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.mailing_id = :mailing_id AND m.client_id > :after
       AND m.status = ANY(CAST(:statuses AS message_status[])) AND m.settled_at <= :settled_until
@@ -62,9 +62,10 @@ _PUT_BACK_MESSAGES = text(f"""
             tries = greatest(tries, 1), job_id = numbered.id
         FROM batch JOIN numbered USING (chunk)
         WHERE messages.id = batch.id
-        RETURNING batch.status, messages.client_id
+        RETURNING batch.status, batch.reason, messages.client_id
     )
-    SELECT status, count(*) AS messages, max(client_id) AS last_client_id FROM put_back GROUP BY status
+    SELECT status, nullif(reason, 'none') AS reason, count(*) AS messages, max(client_id) AS last_client_id
+    FROM put_back GROUP BY status, reason
 """)  # noqa: S608 - both parts are ours
 
 
@@ -108,9 +109,10 @@ class ExpandedBatch(NamedTuple):
 
 
 class PutBackMessages(NamedTuple):
-    """Messages that left one status, and the highest client id among them."""
+    """Messages that left one status with one reason, and the highest client id among them."""
 
     status: MessageStatus
+    reason: Reason | None
     messages: int
     last_client_id: int
 
@@ -149,7 +151,12 @@ async def put_back_messages(
     """Make the batch's messages new again, in jobs of up to `chunk` messages. The caller moves the counters."""
     parameters = _retry_parameters(batch) | plan_parameters(plans) | {"chunk": chunk, "now": now}
     rows = await connection.execute(_PUT_BACK_MESSAGES, parameters)
-    return [PutBackMessages(MessageStatus(row.status), row.messages, row.last_client_id) for row in rows]
+    return [
+        PutBackMessages(
+            MessageStatus(row.status), row.reason and Reason(row.reason), row.messages, row.last_client_id
+        )
+        for row in rows
+    ]
 
 
 def _audience(batch: AudienceBatch) -> str:

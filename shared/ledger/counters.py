@@ -29,6 +29,7 @@ class StatusMoves:
     def __init__(self) -> None:
         self._deltas: dict[int, Counter[str]] = {}
         self._settled: Counter[Ending] = Counter()
+        self._retried: Counter[Ending] = Counter()
 
     def add(
         self,
@@ -40,7 +41,7 @@ class StatusMoves:
     ) -> None:
         """Add `count` messages that change from one status to another. `before` is None for new messages.
 
-        `reason` is the reason for a final status.
+        `reason` is the reason for the final status of the two, if one is final.
 
         Raises:
             ValueError: `shared.statuses` does not allow this change.
@@ -52,6 +53,8 @@ class StatusMoves:
         delta[after] += count
         if after in FINAL_STATUSES:
             self._settled[Ending(mailing_id, after, reason)] += count
+        if before in FINAL_STATUSES:
+            self._retried[Ending(mailing_id, before, reason)] += count
 
     async def apply(self, connection: AsyncConnection) -> None:
         """Lock and change the counters by ascending mailing, then their progress. A transaction does this last."""
@@ -59,7 +62,7 @@ class StatusMoves:
             if any(delta.values()):
                 values = {name: delta[name] for name in COUNTERS}
                 await connection.execute(_ADD, {**values, "mailing_id": mailing_id})
-        await add_progress(connection, self._settled)
+        await add_progress(connection, settled=self._settled, retried=self._retried)
         after_commit(connection, self._count)
 
     def _count(self) -> None:

@@ -1,8 +1,9 @@
 """Every statement that writes the table `progress`: when messages got their final status, in steps of seconds.
 
 A row counts the messages of one mailing that got the same status for the same reason within one step. Single
-messages are counted together, as mailing 0. A message that is retried is counted each time that it ends. Old rows
-are folded into longer steps, so the table stays small.
+messages are counted together, as mailing 0. A message that is retried is counted each time that it ends, and also
+as retried. So the difference of both sums is the number of messages that have the status now. Old rows are folded
+into longer steps, so the table stays small.
 """
 
 from collections.abc import Mapping
@@ -25,16 +26,17 @@ SINGLE_MESSAGES = 0  # stands for the mailings of single messages
 
 _ADD_PROGRESS = text("""
     -- add_progress --
-    INSERT INTO progress (mailing_id, at, status, reason, messages)
+    INSERT INTO progress (mailing_id, at, status, reason, messages, retried)
     SELECT CASE WHEN express THEN 0 ELSE mailings.id END, date_bin(:step, now(), 'epoch'), status, reason,
-        sum(messages)
+        sum(messages), sum(retried)
     FROM unnest(
         CAST(:mailing_ids AS bigint[]), CAST(:statuses AS message_status[]), CAST(:reasons AS message_reason[]),
-        CAST(:messages AS integer[])
-    ) AS given(mailing_id, status, reason, messages)
+        CAST(:messages AS integer[]), CAST(:retried AS integer[])
+    ) AS given(mailing_id, status, reason, messages, retried)
     JOIN mailings ON mailings.id = mailing_id
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-    ON CONFLICT (mailing_id, at, status, reason) DO UPDATE SET messages = progress.messages + excluded.messages
+    ON CONFLICT (mailing_id, at, status, reason) DO UPDATE
+    SET messages = progress.messages + excluded.messages, retried = progress.retried + excluded.retried
 """)
 
 # The row at the beginning of a longer step stays and takes in the others.
@@ -45,12 +47,13 @@ _FOLD_PROGRESS = text("""
             SELECT mailing_id, at, status, reason FROM progress
             WHERE at < :before AND at <> date_bin(:step, at, 'epoch')
             ORDER BY mailing_id, at, status, reason LIMIT :limit FOR UPDATE SKIP LOCKED
-        ) RETURNING mailing_id, date_bin(:step, at, 'epoch') AS at, status, reason, messages
+        ) RETURNING mailing_id, date_bin(:step, at, 'epoch') AS at, status, reason, messages, retried
     ), folded AS (
-        INSERT INTO progress (mailing_id, at, status, reason, messages)
-        SELECT mailing_id, at, status, reason, sum(messages) FROM removed
+        INSERT INTO progress (mailing_id, at, status, reason, messages, retried)
+        SELECT mailing_id, at, status, reason, sum(messages), sum(retried) FROM removed
         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-        ON CONFLICT (mailing_id, at, status, reason) DO UPDATE SET messages = progress.messages + excluded.messages
+        ON CONFLICT (mailing_id, at, status, reason) DO UPDATE
+        SET messages = progress.messages + excluded.messages, retried = progress.retried + excluded.retried
     )
     SELECT count(*) FROM removed
 """)
@@ -62,25 +65,29 @@ _DELETE_PROGRESS_OF_MAILING = text("""
 
 
 class Ending(NamedTuple):
-    """Final status that messages of one mailing get, and the reason for it."""
+    """Final status of messages of one mailing, and the reason for it."""
 
     mailing_id: int
     status: MessageStatus
     reason: Reason | None
 
 
-async def add_progress(connection: AsyncConnection, messages: Mapping[Ending, int]) -> None:
-    """Count messages that get their final status in this transaction. The transaction holds their counters."""
-    if not messages:
+async def add_progress(
+    connection: AsyncConnection, *, settled: Mapping[Ending, int], retried: Mapping[Ending, int]
+) -> None:
+    """Count messages that get or leave a final status in this transaction, which holds their counters."""
+    endings = [*settled, *(ending for ending in retried if ending not in settled)]
+    if not endings:
         return
     await connection.execute(
         _ADD_PROGRESS,
         {
             "step": STEP,
-            "mailing_ids": [ending.mailing_id for ending in messages],
-            "statuses": [ending.status.value for ending in messages],
-            "reasons": ["none" if ending.reason is None else ending.reason.value for ending in messages],
-            "messages": list(messages.values()),
+            "mailing_ids": [ending.mailing_id for ending in endings],
+            "statuses": [ending.status.value for ending in endings],
+            "reasons": ["none" if ending.reason is None else ending.reason.value for ending in endings],
+            "messages": [settled.get(ending, 0) for ending in endings],
+            "retried": [retried.get(ending, 0) for ending in endings],
         },
     )
 

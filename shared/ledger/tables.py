@@ -250,9 +250,9 @@ class Attempt(Table):
 
 
 class Progress(Table):
-    """Number of messages of a mailing that got a final status within one step of time. See shared.ledger.progress.
+    """Number of messages of a mailing that got or left a final status within one step of time.
 
-    `mailing_id` 0 stands for all single messages.
+    `mailing_id` 0 stands for all single messages. See shared.ledger.progress.
     """
 
     __tablename__ = "progress"
@@ -269,6 +269,7 @@ class Progress(Table):
         Enum("none", *Reason, name="message_reason"), primary_key=True, server_default="none"
     )
     messages: Mapped[int]
+    retried: Mapped[int] = mapped_column(server_default="0")  # left the status, because somebody asked for a retry
 
 
 class Pace(Table):

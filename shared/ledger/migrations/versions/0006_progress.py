@@ -19,6 +19,7 @@ def upgrade() -> None:
             status message_status NOT NULL,
             reason message_reason NOT NULL DEFAULT 'none',
             messages bigint NOT NULL,
+            retried bigint NOT NULL DEFAULT 0,
             PRIMARY KEY (mailing_id, at, status, reason)
         ) WITH (fillfactor = 70)
     """)
