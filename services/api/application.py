@@ -6,6 +6,8 @@ from starlette.types import StatelessLifespan
 from services.api.access.examples import EXAMPLES as ACCESS
 from services.api.access.permissions import required_role
 from services.api.access.routes import router as access
+from services.api.attempts.examples import EXAMPLES as ATTEMPTS
+from services.api.attempts.routes import router as attempts
 from services.api.clients.examples import EXAMPLES as CLIENTS
 from services.api.clients.routes import router as clients
 from services.api.edge import docs, error_handlers, health, metrics_page
@@ -17,10 +19,23 @@ from services.api.messages.examples import EXAMPLES as MESSAGES
 from services.api.messages.routes import router as messages
 from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
 from services.api.single_messages.routes import router as single_messages
+from services.api.statistics.examples import EXAMPLES as STATISTICS
+from services.api.statistics.routes import router as statistics
 from shared import __version__
 
-ROUTERS = (clients, mailings, single_messages, messages, access, health.router, metrics_page.router, docs.router)
-EXAMPLES: Examples = {**ACCESS, **CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES}
+ROUTERS = (
+    clients,
+    mailings,
+    single_messages,
+    messages,
+    attempts,
+    statistics,
+    access,
+    health.router,
+    metrics_page.router,
+    docs.router,
+)
+EXAMPLES: Examples = {**ACCESS, **CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES, **ATTEMPTS, **STATISTICS}
 
 _DESCRIPTION = """
 Manage clients, send mailings to them, and see the status of every single message.

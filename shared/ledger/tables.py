@@ -208,9 +208,16 @@ class Message(Table):
         Index("messages_client", "client_id"),
         # The few that were not sent, for pages of these.
         Index("messages_unsent", "mailing_id", "reason", "client_id", postgresql_where=text("reason <> 'none'")),
-        # No index has what changes when a message is sent, and pages keep some room: so settling stays on the page
-        # (HOT), the more so as a page's messages are dealt out to many jobs, whose ends come one after the other.
-        # What is left over stands on a mailing's last few pages; it is cheap to vacuum, as no index is concerned.
+        # The times of ranges of pages, to find the newest answers.
+        Index(
+            "messages_settled_at",
+            "settled_at",
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": 16, "autosummarize": "on"},
+        ),
+        # Settling changes no column of another index, and pages keep some room, so it stays on the page (HOT). The
+        # messages of a page are dealt out to many jobs, which end one after the other, and this helps. Old row
+        # versions are left on a mailing's last few pages. They are cheap to vacuum, as no index refers to them.
         {
             "postgresql_with": {
                 "fillfactor": 85,
@@ -239,6 +246,7 @@ class Attempt(Table):
     facts stand on the message and its job. By its key, a repeated report adds nothing."""
 
     __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_at", "at", "message_id"),)
 
     message_id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(primary_key=True)

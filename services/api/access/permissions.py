@@ -48,6 +48,11 @@ _TABLE: Final = (
     ("GET", "/api/message/", "message.list", _VIEWER),
     ("POST", "/api/message/", "message.send", _OPERATOR),
     ("GET", "/api/message/{message_id}/", "message.show", _VIEWER),
+    ("GET", "/api/attempt/", "attempt.list", _VIEWER),
+    # Statistics
+    ("GET", "/api/statistics/", "statistics.show", _VIEWER),
+    ("GET", "/api/mailing/{mailing_id}/progress/", "mailing.progress", _VIEWER),
+    ("GET", "/api/mailing/{mailing_id}/reasons/", "mailing.reasons", _VIEWER),
     # Access
     ("POST", "/api/session/", "session.create", None),
     ("POST", "/api/session/link/", "session.create", None),

@@ -1,0 +1,1 @@
+"""Results of all attempts across mailings: GET /api/attempt/."""
