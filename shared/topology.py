@@ -19,11 +19,15 @@ JOBS = "messages"
 REPORTS = "reports"
 CONTROL = "mailing.control"
 QUESTIONS = "questions"
+NOTIFICATIONS = "notifications"
 DEAD_LETTERS = "dead-letters"
+
+WAKE = "wake"  # routing key of a wake-up for a notifier
 
 PLANNER_EVENTS = "planner.events"
 PLANNER_REPORTS = "planner.reports"
 PLANNER_QUESTIONS = "planner.questions"
+NOTIFIER_WAKES = "notifier.wakes"
 SENDER_JOBS = "sender.jobs"
 SENDER_SINGLES = "sender.express"  # an old name: single messages were once called express
 
@@ -33,6 +37,7 @@ EXCHANGE_TYPES = {
     REPORTS: ExchangeType.DIRECT,
     CONTROL: ExchangeType.FANOUT,  # every sender receives every stop
     QUESTIONS: ExchangeType.DIRECT,
+    NOTIFICATIONS: ExchangeType.DIRECT,
     DEAD_LETTERS: ExchangeType.DIRECT,
 }
 
@@ -77,6 +82,8 @@ QUEUES = (
     Queue(PLANNER_REPORTS, REPORTS, "report", 100, {"x-single-active-consumer": True}),
     # A sender asks which stops are in force. The answer is useful for seconds only, so old questions expire.
     Queue(PLANNER_QUESTIONS, QUESTIONS, "stops", 20, {"x-message-ttl": 5_000}, dead_letters=False),
+    # A notifier also looks by itself, so a wake-up is useful for seconds only. Without a notifier, they expire.
+    Queue(NOTIFIER_WAKES, NOTIFICATIONS, WAKE, 20, {"x-message-ttl": 5_000}, dead_letters=False),
 )
 
 

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import TextIO, cast
 
 import structlog
@@ -68,6 +68,8 @@ def _default(value: object) -> str:
             return f"{value.total_seconds():g}"
         case bool():
             return str(value).lower()
+        case time():
+            return value.isoformat("minutes")
         case int() | float() | str():
             return str(value)
     return "-"

@@ -16,8 +16,8 @@ from services.console.forms import instant, lines, local_path
 from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.rest.answers import Mailing
 from services.console.session import token_of
-from services.console.sms_parts import parts
 from shared.same_origin import is_same_origin
+from shared.sms_parts import parts
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MOSCOW = ZoneInfo("Europe/Moscow")

@@ -16,8 +16,8 @@ from services.console.rendering import render, translated
 from services.console.rest.answers import Mailing
 from services.console.rest.errors import Refused, SignInNeeded
 from services.console.session import api_for
-from services.console.sms_parts import parts
 from services.console.translation import N_
+from shared.sms_parts import parts
 
 
 async def ask(request: Request) -> Response:

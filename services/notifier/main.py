@@ -1,0 +1,49 @@
+"""Wiring of the notifier: its loops over one database, one broker and one SMTP server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from services.notifier.forgetting import forget
+from services.notifier.mailer import Mailer
+from services.notifier.observer import NotifierObserver
+from services.notifier.settings import NotifierSettings
+from shared.contracts import utc_now
+from shared.database.engine import open_engine
+from shared.database.transactions import ping
+from shared.errors import MailingError
+from shared.lifecycle import repeat, run_loops
+from shared.telemetry.health_server import serve_health
+
+
+async def run_notifier(
+    settings: NotifierSettings, stopping: asyncio.Event, clock: Callable[[], datetime] = utc_now
+) -> None:
+    """Run a notifier until `stopping` is set. `clock` decides which days are over."""
+    observer = NotifierObserver()
+    engine = open_engine(settings.database_url, f"notifier@{settings.host_name}")
+    server = settings.smtp_server()
+    loops: list[Awaitable[None]] = [repeat("forget", lambda: forget(engine), stopping)]
+    if server is not None:
+        mailer = Mailer(settings, server, engine, observer, clock)
+        loops.append(repeat("reports", mailer.schedule_reports, stopping))
+        loops.append(repeat("mails", mailer.send, stopping))
+
+    async def check_readiness() -> dict[str, bool]:
+        return {"database": await _succeeds(ping(engine))}
+
+    observer.notifier_started(settings.host_name, sends_mail=server is not None)
+    try:
+        async with serve_health("notifier", settings, check_readiness):
+            await run_loops(stopping, *loops)
+    finally:
+        await engine.dispose()
+        observer.notifier_stopped()
+
+
+async def _succeeds(check: Awaitable[None]) -> bool:
+    try:
+        await check
+    except MailingError:
+        return False
+    return True
