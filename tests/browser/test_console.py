@@ -110,7 +110,7 @@ async def test_a_running_mailing_moves_before_the_eyes_of_two_people_at_once(
     async with visiting(browser, site.url, site.token, faults, language="ru") as other:
         second = await other.new_page()
         await asyncio.gather(page.goto(f"/mailings/{mailing_id}/"), second.goto(f"/mailings/{mailing_id}/"))
-        await expect(page.locator(".chart canvas")).to_be_visible()
+        await expect(page.locator(".chart[data-live] canvas")).to_be_visible()
         first = await page.locator(".hero-number").inner_text()
         await expect(page.locator(".hero-number")).not_to_have_text(first)
         await expect(page.locator("#facts")).to_contain_text("Finished", timeout=30_000)
@@ -284,12 +284,33 @@ async def test_reading_works_without_javascript(site: Site, browser: Browser, fa
         await expect(plain.locator("h1")).to_have_text("There is no such thing")
 
 
+async def test_an_operator_sees_the_results_of_all_attempts_and_those_of_the_week(site: Site, page: Page) -> None:
+    await site.add_clients("#results", 12, 79_025_000_000)
+    await site.sandbox.control.behave("reject", share=0.5, seed=3)
+    mailing_id = await site.add_mailing("#results", "Half of them")
+    await until_finished(site, mailing_id)
+    await page.goto(f"/messages/results/?mailing={mailing_id}")
+    await expect(page.locator("tbody tr")).to_have_count(12)
+    refused = await _count(site, mailing_id, "failed")
+    await page.locator("select[name=outcome]").select_option(label="Refused by the provider")
+    await expect(page.locator("tbody tr")).to_have_count(refused)
+    assert "outcome=rejected" in page.url
+    await page.locator("tbody a").first.click()
+    await expect(page.locator(".timeline")).to_contain_text("Refused by the provider")
+    await page.goto(f"/mailings/{mailing_id}/")
+    await expect(page.locator(".reason-number")).to_have_text(str(refused))
+    await page.goto("/")
+    await expect(page.get_by_role("region", name="Last seven days")).to_contain_text(
+        "The provider refused the message"
+    )
+
+
 async def test_the_console_says_that_the_service_is_away_and_comes_back_by_itself(site: Site, page: Page) -> None:
     await site.add_clients("#away", 300, 79_020_000_000)
     mailing_id = await site.add_mailing("#away", "Patience", rate=10)
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(page.locator("#facts")).to_contain_text("of 300 people")
-    await expect(page.locator(".chart canvas")).to_be_visible()  # the page is live
+    await expect(page.locator(".chart[data-live] canvas")).to_be_visible()  # the page is live
     await site.system.kill("api")
     await expect(page.locator("#facts .alert-warning")).to_contain_text("The service has not answered since")
     other = await page.context.new_page()
@@ -317,7 +338,7 @@ async def test_a_page_that_cannot_become_live_says_that_the_service_is_away(
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(page.locator("#service")).to_be_visible()
     await page.unroute(f"**/mailings/{mailing_id}/**")
-    await expect(page.locator(".chart canvas")).to_be_visible()
+    await expect(page.locator(".chart[data-live] canvas")).to_be_visible()
     await expect(page.locator("#service")).to_be_hidden()
     faults.console.clear()  # the browser's words on the stream that did not begin
     await site.control(mailing_id, "cancel")
@@ -329,7 +350,7 @@ async def test_a_console_that_was_killed_is_noticed_and_found_again(
     await site.add_clients("#killed", 300, 79_021_000_000)
     mailing_id = await site.add_mailing("#killed", "Still here", rate=10)
     await page.goto(f"/mailings/{mailing_id}/")
-    await expect(page.locator(".chart canvas")).to_be_visible()
+    await expect(page.locator(".chart[data-live] canvas")).to_be_visible()
     await site.system.kill("console")
     await expect(page.locator("#connection")).to_be_visible()
     await site.system.start("console", environment=site.console_environment)
@@ -369,7 +390,7 @@ async def test_the_keyboard_alone_pauses_a_mailing(site: Site, page: Page) -> No
     mailing_id = await site.add_mailing("#keys", "No mouse", rate=5)
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(
-        page.locator(".chart canvas")
+        page.locator(".chart[data-live] canvas")
     ).to_be_visible()  # the page of a running mailing, not of one that waits
     await page.keyboard.press("Tab")
     await expect(page.locator(".skip-link")).to_be_focused()

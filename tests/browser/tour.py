@@ -40,6 +40,7 @@ def pages(things: Things, draft: str = DRAFT) -> Mapping[str, str]:
         "client-new": "/clients/new/",
         "import": "/clients/import/",
         "messages": "/messages/",
+        "results": "/messages/results/",
         "history": f"/messages/?number={things.number}",
         "message": f"/messages/{things.message_id}/",
         "help": "/help/",

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from services.api.application import create_application
 from services.console.rest.answers import (
+    AttemptPage,
     Client,
     HistoryItem,
     Imported,
@@ -15,6 +16,9 @@ from services.console.rest.answers import (
     MessageDetail,
     Page,
     Preview,
+    Progress,
+    Reasons,
+    Statistics,
 )
 
 DOCUMENT: dict[str, Any] = create_application().openapi()
@@ -28,6 +32,10 @@ CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("post", "/api/mailing/{mailing_id}/cancel/", Mailing),
     ("post", "/api/mailing/{mailing_id}/retry/", Mailing),
     ("get", "/api/mailing/{mailing_id}/messages/", Page[Message]),
+    ("get", "/api/mailing/{mailing_id}/reasons/", Reasons),
+    ("get", "/api/mailing/{mailing_id}/progress/", Progress),
+    ("get", "/api/statistics/", Statistics),
+    ("get", "/api/attempt/", AttemptPage),
     ("get", "/api/client/", Page[Client]),
     ("post", "/api/client/", Client),
     ("get", "/api/client/{client_id}/", Client),

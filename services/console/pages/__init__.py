@@ -17,6 +17,7 @@ from services.console.pages import (
     new_mailing,
     overview,
     preferences,
+    results,
     sign_in,
 )
 
@@ -33,6 +34,7 @@ def routes() -> list[BaseRoute]:
         *mailing_control.ROUTES,
         *imports.ROUTES,
         *clients.ROUTES,
+        *results.ROUTES,
         *messages.ROUTES,
         *help_page.ROUTES,
         *preferences.ROUTES,

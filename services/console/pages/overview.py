@@ -11,12 +11,14 @@ from starlette.routing import Route
 from services.console.foresight import Foreseen, previewed_mailing
 from services.console.live import LiveMailings
 from services.console.pace import Pace, mean_pace, measured_pace
+from services.console.preferences import preferences_of
 from services.console.remembering import Remembered
 from services.console.rendering import render
 from services.console.rest.answers import Mailing
 from services.console.rest.calls import Api
 from services.console.rest.errors import ApiError
 from services.console.session import api_for
+from services.console.week import Week, last_week
 from shared.contracts import utc_now
 
 LOOKED_AT = 200  # newest mailings
@@ -25,6 +27,7 @@ LATELY = 8
 
 
 _FACTS: Remembered[tuple[Sequence[Mailing], Mapping[str, str]]] = Remembered(seconds=2)
+_WEEKS: Remembered[Week] = Remembered(seconds=30)
 _PREVIEWS: Remembered[Foreseen] = Remembered(seconds=60)
 
 
@@ -61,7 +64,13 @@ async def show(request: Request) -> Response:
         scheduled=len(scheduled),
         finished=finished[:LATELY],
         needs=needs,
+        week=None if is_update else await _week(request, api),
     )
+
+
+async def _week(request: Request, api: Api) -> Week:
+    zone, now = preferences_of(request).zone, utc_now()
+    return await _WEEKS.get((api.token, zone.key), lambda: last_week(api, zone, now))
 
 
 def _pace_of(live: LiveMailings, mailing: Mailing) -> Pace | None:

@@ -124,6 +124,94 @@ class MessageDetail(Message):
     attempts: Sequence[Attempt]
 
 
+class AttemptItem(Attempt):
+    """An attempt with its message, in the list across mailings."""
+
+    message_id: int
+    mailing_id: int | None
+    client_id: int | None
+    number: int | str | None  # masked for viewers
+    status: MessageStatus
+
+
+class AttemptPage(_Answer):
+    """A page of attempts, newest first. `next` is the cursor of the next page; None on the last one."""
+
+    items: Sequence[AttemptItem]
+    next: str | None
+
+
+class ProviderAnswer(_Answer):
+    """Words of the provider, and the number of messages that got them last."""
+
+    provider_status: int | None
+    provider_text: str | None
+    messages: int
+
+
+class ReasonCount(_Answer):
+    """Messages that were not sent, with the same status and reason."""
+
+    status: MessageStatus
+    reason: str | None
+    messages: int
+
+
+class ReasonDetail(ReasonCount):
+    """Messages of one mailing that were not sent, with the provider's most frequent answers."""
+
+    answers: Sequence[ProviderAnswer]
+
+
+class Reasons(_Answer):
+    """Why messages of a mailing were not sent, the most frequent reason first."""
+
+    items: Sequence[ReasonDetail]
+
+
+class _Counts(_Answer):
+    """Number of messages by final status."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def count(self, status: str) -> int:
+        """Return the number of messages in the status."""
+        value = (self.model_extra or {}).get(status, 0)
+        return value if isinstance(value, int) else 0
+
+    @property
+    def all(self) -> int:
+        """Number of messages with a final status."""
+        return sum(self.count(status) for status in FINAL_STATUSES)
+
+    @property
+    def handled(self) -> int:
+        """Number of messages that came to their end by being worked on."""
+        return self.all - self.count(MessageStatus.CANCELED)
+
+
+class Period(_Counts):
+    """Messages that got their final status in a period that began at the instant."""
+
+    at: datetime
+
+
+class Progress(_Answer):
+    """Course of a mailing, in steps of so many seconds."""
+
+    step: int
+    points: Sequence[Period]
+
+
+class Statistics(_Answer):
+    """Messages of all mailings that got their final status in a time."""
+
+    messages: _Counts
+    single_messages: _Counts
+    periods: Sequence[Period]
+    reasons: Sequence[ReasonCount]
+
+
 class HistoryItem(MessageDetail):
     """A message with its mailing's text and times."""
 

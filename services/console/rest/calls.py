@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from services.console.rest.answers import (
+    AttemptPage,
     Client,
     HistoryItem,
     Imported,
@@ -18,7 +19,10 @@ from services.console.rest.answers import (
     Page,
     Preview,
     Problem,
+    Progress,
+    Reasons,
     Session,
+    Statistics,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
 from shared.statuses import MessageStatus
@@ -65,6 +69,22 @@ class Api:
         """Return messages of a mailing, by client."""
         query = {"status": status, "limit": limit, "after": after}
         return await self._get(f"/api/mailing/{mailing_id}/messages/", Page[Message], query)
+
+    async def reasons(self, mailing_id: int) -> Reasons:
+        """Return why messages of a mailing were not sent."""
+        return await self._get(f"/api/mailing/{mailing_id}/reasons/", Reasons)
+
+    async def progress(self, mailing_id: int) -> Progress:
+        """Return the course of a mailing."""
+        return await self._get(f"/api/mailing/{mailing_id}/progress/", Progress)
+
+    async def statistics(self, query: Query) -> Statistics:
+        """Return numbers of messages over all mailings."""
+        return await self._get("/api/statistics/", Statistics, query)
+
+    async def attempts(self, query: Query) -> AttemptPage:
+        """Return attempts across mailings, newest first."""
+        return await self._get("/api/attempt/", AttemptPage, query)
 
     async def preview(self, body: Json) -> Preview:
         """Return the audience and the forecast of a mailing that does not exist yet."""
