@@ -7,12 +7,13 @@ it down. Durations are given in seconds or as ISO 8601 (`PT5S`).
 import socket
 import sys
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.telemetry.log import Level, MessageSample
 
@@ -112,6 +113,19 @@ class PacingSettings(LogSettings):
 
     provider_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"
+    )
+
+
+def split(value: object) -> object:
+    """Split a list that is written with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class WebhookSettings(LogSettings):
+    """Addresses that webhooks may be sent to."""
+
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(split)] = Field(
+        (), description="networks that webhooks may be sent to besides public addresses, with commas"
     )
 
 

@@ -21,6 +21,8 @@ from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
 from services.api.single_messages.routes import router as single_messages
 from services.api.statistics.examples import EXAMPLES as STATISTICS
 from services.api.statistics.routes import router as statistics
+from services.api.webhooks.examples import EXAMPLES as WEBHOOKS
+from services.api.webhooks.routes import router as webhooks
 from shared import __version__
 
 ROUTERS = (
@@ -30,12 +32,22 @@ ROUTERS = (
     messages,
     attempts,
     statistics,
+    webhooks,
     access,
     health.router,
     metrics_page.router,
     docs.router,
 )
-EXAMPLES: Examples = {**ACCESS, **CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES, **ATTEMPTS, **STATISTICS}
+EXAMPLES: Examples = {
+    **ACCESS,
+    **CLIENTS,
+    **MAILINGS,
+    **SINGLE_MESSAGES,
+    **MESSAGES,
+    **ATTEMPTS,
+    **STATISTICS,
+    **WEBHOOKS,
+}
 
 _DESCRIPTION = """
 Manage clients, send mailings to them, and see the status of every single message.

@@ -53,6 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.transfers = transfers
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
+        app.state.webhook_allow = settings.webhook_allow
         try:
             async with measure_process("api"), relaying(transactions, publisher, outbox_filled):
                 yield

@@ -8,17 +8,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from services.api.access.middleware import AccessRules
-from shared.settings import BrokerSettings, DatabaseSettings, Duration, PacingSettings
+from shared.settings import BrokerSettings, DatabaseSettings, Duration, PacingSettings, WebhookSettings, split
 
 LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
-def _split(value: object) -> object:
-    """Split a list that is written with commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
+class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings, WebhookSettings):
     """Address to listen on, and limits of requests."""
 
     api_host: str = Field("127.0.0.1", description="address to listen on")
@@ -49,10 +44,10 @@ class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings):
     access_open_anywhere: bool = Field(
         False, description="confirms that access is open on an address that other machines reach"
     )
-    metrics_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
+    metrics_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(split)] = Field(
         LOOPBACK, description="networks that may read the API's /metrics without a token, with commas"
     )
-    api_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(_split)] = Field(
+    api_origins: Annotated[frozenset[str], NoDecode, BeforeValidator(split)] = Field(
         frozenset(), description="other sites whose pages may send requests, such as https://example.org"
     )
 

@@ -4,7 +4,9 @@ from datetime import date
 
 import structlog
 
-from services.notifier.metrics import MAILS
+from services.notifier.metrics import DELIVERIES, DELIVERY_DURATION, MAILS
+from shared.database.failures import is_unavailable
+from shared.ledger.deliveries import ClaimedLane, DeliveryTry, OpenDelivery
 from shared.ledger.mails import ClaimedMail
 
 log = structlog.get_logger()
@@ -22,6 +24,32 @@ class NotifierObserver:
     def notifier_stopped(self) -> None:
         """The notifier has ended all its work."""
         log.info("notifier_stopped")
+
+    # Webhooks. A URL may hold a secret, so the log has the id of the webhook only.
+
+    def delivery_made(self, lane: ClaimedLane, delivery: OpenDelivery, made: DeliveryTry) -> None:
+        """A receiver has accepted an event."""
+        DELIVERIES.labels("delivered").inc()
+        DELIVERY_DURATION.observe(made.duration_ms / 1000)
+        log.debug("delivery_made", **_delivery_ids(lane, delivery), status=made.status)
+
+    def delivery_failed(self, lane: ClaimedLane, delivery: OpenDelivery, made: DeliveryTry) -> None:
+        """A receiver has not accepted an event, which is tried again."""
+        DELIVERIES.labels("failed").inc()
+        DELIVERY_DURATION.observe(made.duration_ms / 1000)
+        tries = delivery.tries + 1
+        log.warning("delivery_failed", **_delivery_ids(lane, delivery), tries=tries, error=made.error)
+
+    def webhook_switched_off(self, webhook_id: int, error: str) -> None:
+        """A webhook has failed for a day, or its receiver is gone."""
+        log.error("webhook_switched_off", webhook_id=webhook_id, error=error)
+
+    def lane_failed(self, error: BaseException) -> None:
+        """Deliveries of a lane could not be made or recorded. They are claimed again when the lease is over."""
+        if is_unavailable(error):
+            log.warning("database_unavailable", loop="webhooks", waiting_for="PostgreSQL")
+        else:
+            log.error("lane_failed", exc_info=error)
 
     # Mails. An address identifies a person, so the log has the id of the mail only.
 
@@ -47,6 +75,15 @@ class NotifierObserver:
         """A mail was refused for good, or not accepted for too long."""
         MAILS.labels("refused").inc()
         log.error("mail_given_up", mail_id=mail.id, day=_day(mail), tries=mail.tries, error=str(error))
+
+
+def _delivery_ids(lane: ClaimedLane, delivery: OpenDelivery) -> dict[str, int | str]:
+    return {
+        "webhook_id": lane.webhook_id,
+        "delivery_id": delivery.id,
+        "mailing_id": lane.mailing_id,
+        "kind": delivery.kind,
+    }
 
 
 def _day(mail: ClaimedMail) -> str | None:

@@ -10,7 +10,14 @@ from pydantic_settings import NoDecode
 
 from services.notifier.mail.addresses import Recipient, check_address, parse_recipients
 from services.notifier.mail.smtp import SmtpSecurity, SmtpServer
-from shared.settings import BrokerSettings, DatabaseSettings, Duration, LogSettings, MetricsSettings
+from shared.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    Duration,
+    LogSettings,
+    MetricsSettings,
+    WebhookSettings,
+)
 from shared.zones import find_zone
 
 
@@ -92,8 +99,15 @@ class ReportSettings(MailSettings):
         return recipient.language or self.report_language
 
 
-class NotifierSettings(ReportSettings, DatabaseSettings, BrokerSettings, MetricsSettings):
+class NotifierSettings(ReportSettings, WebhookSettings, DatabaseSettings, BrokerSettings, MetricsSettings):
     """Settings of the notifier. docs/reference.md describes them."""
+
+    webhook_timeout: Duration = Field(
+        timedelta(seconds=15),
+        ge=timedelta(milliseconds=100),
+        le=timedelta(minutes=1),
+        description="longest time in which a webhook's receiver may answer",
+    )
 
 
 class ReportCommandSettings(ReportSettings, DatabaseSettings):

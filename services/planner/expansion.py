@@ -17,8 +17,10 @@ from services.planner.planning import plan_zones
 from shared.database.transactions import transaction
 from shared.ledger.bulk_messages import AudienceBatch, expand_audience, zones_of_audience
 from shared.ledger.counters import StatusMoves
+from shared.ledger.deliveries import put_mailing_events
 from shared.ledger.mailing_progress import lock_mailing_to_expand, record_expansion, start_mailing
 from shared.statuses import MessageStatus
+from shared.webhook_events import WebhookEvent
 
 # The first batch is small, so that the first message leaves at once.
 FIRST_BATCH_JOBS = 4
@@ -52,6 +54,7 @@ async def expand_batch(
         until = mailing.audience_until or 0
         if mailing.started_at is None:
             until = await start_mailing(connection, mailing_id, now)
+            await put_mailing_events(connection, WebhookEvent.MAILING_STARTED, [mailing_id])
             batch = min(batch, chunk * FIRST_BATCH_JOBS)
         if mailing.rate is not None:
             chunk = Limit(mailing.rate).chunk(chunk)

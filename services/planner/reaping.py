@@ -23,6 +23,7 @@ from services.planner.queries import (
 from services.planner.settings import PlannerSettings
 from shared.database.transactions import transaction
 from shared.ledger.audit import delete_old_entries
+from shared.ledger.deliveries import put_mailing_events
 from shared.ledger.idempotency_keys import KEY_LIFETIME, delete_old_keys
 from shared.ledger.jobs import (
     LockedJob,
@@ -38,6 +39,7 @@ from shared.ledger.paces import delete_pace_of_mailing
 from shared.ledger.progress import delete_progress_of_mailing, fold_progress
 from shared.ledger.tokens import delete_old_tokens
 from shared.statuses import JobState, MessageStatus, Reason
+from shared.webhook_events import WebhookEvent
 
 SESSIONS_KEPT = timedelta(days=7)  # after their end
 FAILED_LOGINS_KEPT = timedelta(days=1)  # the longest delay is much shorter
@@ -149,6 +151,8 @@ async def finish(this: ReapRound) -> bool:
     """End the mailings that have no open message."""
     async with transaction(this.engine) as connection:
         finished = await finish_mailings(connection, this.now)
+        ended = [mailing.id for mailing in finished]
+        await put_mailing_events(connection, WebhookEvent.MAILING_FINISHED, ended)
     this.observer.mailings_finished(finished)
     return False
 

@@ -34,7 +34,7 @@ _PUT_MAILING_EVENTS = text(f"""
         SELECT id FROM webhooks WHERE disabled_at IS NULL AND :kind = ANY(events)
     ), events AS MATERIALIZED (
         SELECT mailings.id AS mailing_id, gen_random_uuid() AS event_id, jsonb_build_object(
-            'type', CAST(:kind AS text), 'timestamp', CAST(:now AS text), 'data', jsonb_build_object(
+            'type', CAST(:kind AS text), 'timestamp', now(), 'data', jsonb_build_object(
                 'mailing_id', mailings.id, 'state', state, 'paused', paused_at IS NOT NULL,
                 'starts_at', starts_at, 'expired_at', expired_at, 'messages', jsonb_build_object(
                     'total', total, {", ".join(f"'{name}', {name}" for name in MessageStatus)}
@@ -63,7 +63,7 @@ _PUT_SETTLED_MESSAGES = text("""
         SELECT *, (row_number() OVER (PARTITION BY lane ORDER BY id) - 1) / :most AS part FROM sorted
     ), events AS MATERIALIZED (
         SELECT lane, part, gen_random_uuid() AS event_id, jsonb_build_object(
-            'type', 'message.settled', 'timestamp', CAST(:now AS text), 'data', jsonb_build_object(
+            'type', 'message.settled', 'timestamp', now(), 'data', jsonb_build_object(
                 'mailing_id', nullif(lane, 0), 'messages', jsonb_agg(jsonb_build_object(
                     'id', id, 'client_id', nullif(client_id, 0), 'status', status, 'reason', reason
                 ) ORDER BY id)
@@ -206,18 +206,14 @@ class DeliveryTry:
     duration_ms: int
 
 
-async def put_mailing_events(
-    connection: AsyncConnection, kind: WebhookEvent, mailing_ids: Sequence[int], now: datetime
-) -> None:
+async def put_mailing_events(connection: AsyncConnection, kind: WebhookEvent, mailing_ids: Sequence[int]) -> None:
     """Write the event of each mailing for the webhooks that want it. Mailings of single messages have none."""
     if mailing_ids:
-        parameters = {"kind": kind.value, "mailing_ids": list(mailing_ids), "now": _instant(now)}
+        parameters = {"kind": kind.value, "mailing_ids": list(mailing_ids)}
         await _put(connection, _PUT_MAILING_EVENTS, parameters)
 
 
-async def put_settled_messages(
-    connection: AsyncConnection, messages: Iterable[SettledMessage], now: datetime
-) -> None:
+async def put_settled_messages(connection: AsyncConnection, messages: Iterable[SettledMessage]) -> None:
     """Write events of messages that got their final status, up to MESSAGES_IN_EVENT in one."""
     mailing_ids, ids, client_ids, statuses, reasons = zip(*messages, strict=True)
     parameters = {
@@ -227,7 +223,6 @@ async def put_settled_messages(
         "statuses": [status.value for status in statuses],
         "reasons": [reason and reason.value for reason in reasons],
         "most": MESSAGES_IN_EVENT,
-        "now": _instant(now),
     }
     await _put(connection, _PUT_SETTLED_MESSAGES, parameters)
 

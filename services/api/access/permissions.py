@@ -67,6 +67,16 @@ _TABLE: Final = (
     ("POST", "/api/user/", "user.create", _ADMIN),
     ("PATCH", "/api/user/{user_id}/", "user.change", _ADMIN),
     ("GET", "/api/audit/", "audit.list", _ADMIN),
+    # Webhooks
+    ("GET", "/api/webhook/", "webhook.list", _ADMIN),
+    ("POST", "/api/webhook/", "webhook.create", _ADMIN),
+    ("GET", "/api/webhook/{webhook_id}/", "webhook.show", _ADMIN),
+    ("PATCH", "/api/webhook/{webhook_id}/", "webhook.change", _ADMIN),
+    ("DELETE", "/api/webhook/{webhook_id}/", "webhook.delete", _ADMIN),
+    ("POST", "/api/webhook/{webhook_id}/secret/", "webhook.rotate", _ADMIN),
+    ("POST", "/api/webhook/{webhook_id}/test/", "webhook.test", _ADMIN),
+    ("GET", "/api/webhook/{webhook_id}/deliveries/", "webhook.deliveries", _ADMIN),
+    ("POST", "/api/webhook/{webhook_id}/deliveries/{delivery_id}/again/", "webhook.send_again", _ADMIN),
 )
 
 PERMISSIONS: Final = {(method, path): Permission(operation, role) for method, path, operation, role in _TABLE}
