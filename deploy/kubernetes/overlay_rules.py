@@ -49,7 +49,7 @@ def known_config_maps(overlay: Overlay) -> Iterator[str]:
 
 
 def known_secrets(overlay: Overlay) -> Iterator[str]:
-    """Require a source for every key of a Secret that an object refers to."""
+    """Require a source for every key of a Secret that an object refers to, unless it is optional."""
     made = dict(overlay.secrets)
     made |= {f"{one['metadata']['name']}-app": _DATABASE_KEYS for one in overlay.of_kind("Cluster")}
     made |= {f"{one['metadata']['name']}-default-user": _BROKER_KEYS for one in overlay.of_kind("RabbitmqCluster")}
@@ -65,8 +65,10 @@ def _used_secrets(overlay: Overlay) -> Iterator[tuple[str, str, str]]:
     for pod in overlay.pods():
         for volume in pod.spec.get("volumes", []):
             for source in volume.get("projected", {}).get("sources", []):
-                for item in source.get("secret", {}).get("items", []):
-                    yield pod.title, source["secret"]["name"], item["key"]
+                secret = source.get("secret", {})
+                if not secret.get("optional"):
+                    for item in secret.get("items", []):
+                        yield pod.title, secret["name"], item["key"]
         for container in pod.containers():
             for variable in container.get("env", []):
                 if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
