@@ -44,7 +44,7 @@ async def test_new_clients_are_added_others_changed_or_left_and_wrong_rows_repor
             (79050000002, "#b", MOSCOW),
             (79050000003, "#first", MOSCOW),
             ("nobody", "#a", MOSCOW),
-            (79050000003, "#last\t\\N", "Asia/Tokyo"),
+            (79050000003, "#last \\N", "Asia/Tokyo"),
         ),
     )
     assert second == {
@@ -61,12 +61,12 @@ async def test_new_clients_are_added_others_changed_or_left_and_wrong_rows_repor
     assert [(one["number"], one["code"], one["tag"], one["zone"]) for one in clients] == [
         (79050000001, 905, "#a", MOSCOW),
         (79050000002, 905, "#b", MOSCOW),
-        (79050000003, 905, "#last\t\\N", "Asia/Tokyo"),
+        (79050000003, 905, "#last \\N", "Asia/Tokyo"),
     ]
 
 
 async def test_what_is_exported_can_be_imported_and_changes_nothing(api: httpx.AsyncClient) -> None:
-    rows = [(79050000000 + n, f'tag "{n}",\nand more', MOSCOW) for n in range(3_000)]
+    rows = [(79050000000 + n, f'tag "{n}", and more', MOSCOW) for n in range(3_000)]
     await upload(api, file_of(*rows))
     exported = await api.get("/api/client/export/")
     assert exported.headers["content-type"].startswith("text/csv")
@@ -75,6 +75,42 @@ async def test_what_is_exported_can_be_imported_and_changes_nothing(api: httpx.A
     ]
     again = await upload(api, exported.content)
     assert (again["added"], again["changed"], again["unchanged"], again["rejected"]) == (0, 0, 3_000, 0)
+
+
+async def test_any_tag_that_the_api_accepts_comes_back_unchanged_and_no_spreadsheet_runs_it(
+    api: httpx.AsyncClient,
+) -> None:
+    tags = [
+        "=1+1",
+        "+7",
+        "-x",
+        "@a",
+        "'=x",
+        "''-",
+        "'plain",
+        "\ufffd",
+        'a,"b"',
+        "\xa0wide\u3000",
+        "\ufeffx",
+        "x" * 100,
+    ]
+    for n, tag in enumerate(tags):
+        body = {"number": 79050000001 + n, "tag": tag, "zone": MOSCOW}
+        assert (await api.post("/api/client/", json=body)).status_code == 201
+    exported = (await api.get("/api/client/export/")).content
+    cells = [tag for _, tag, _ in list(csv.reader(io.StringIO(exported.decode(), newline="")))[1:]]
+    assert cells[:7] == ["'=1+1", "'+7", "'-x", "'@a", "''=x", "'" * 3 + "-", "'plain"]
+    again = await upload(api, exported)
+    assert (again["unchanged"], again["rows"]) == (len(tags), len(tags))
+
+
+@pytest.mark.parametrize("tag", ["a\nb", "a\x00b", "a\x1bb", "a\x85b", "a\u2028b", " \x1f", "x" * 101])
+async def test_a_tag_that_one_way_refuses_the_other_refuses_too(api: httpx.AsyncClient, tag: str) -> None:
+    created = await api.post("/api/client/", json={"number": 79050000001, "tag": tag, "zone": MOSCOW})
+    assert created.status_code == 422
+    assert [error["field"] for error in created.json()["errors"]] == ["tag"]
+    imported = await upload(api, file_of((79050000001, tag, MOSCOW)))
+    assert (imported["added"], imported["changed"]) == (0, 0)
 
 
 async def test_a_repeated_import_is_another_one_whatever_its_key_and_changes_nothing(

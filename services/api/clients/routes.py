@@ -86,8 +86,9 @@ async def page(
 async def import_csv(request: Request, transfers: TransfersDep, origin: OriginDep) -> Imported:
     """Add and change clients from a CSV file.
 
-    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. A field that contains a comma, a
-    quotation mark or a line break is enclosed in quotation marks.
+    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. Each further line is a client. A
+    field that contains a comma or a quotation mark is enclosed in quotation marks, and a mark inside is doubled.
+    No field contains a line break.
 
     A row with a number that a client already has changes this client. A wrong row is rejected; the other rows are
     imported. An upload that breaks off changes nothing.
@@ -111,7 +112,11 @@ async def import_csv(request: Request, transfers: TransfersDep, origin: OriginDe
     responses=documented() | CSV_RESPONSE,
 )
 async def export_csv(database: DatabaseDep, transfers: TransfersDep, origin: OriginDep) -> StreamingResponse:
-    """Return all clients as a CSV file by ascending id. The file can be imported."""
+    """Return all clients as a CSV file by ascending id. The file can be imported.
+
+    A tag that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that a spreadsheet does not take it
+    for a formula. The import removes the apostrophe.
+    """
     await database.transaction(audit, origin, Subject("client"))
     return await csv_response(queries.export(transfers), "clients.csv")
 
