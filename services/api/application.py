@@ -21,6 +21,8 @@ from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
 from services.api.single_messages.routes import router as single_messages
 from services.api.statistics.examples import EXAMPLES as STATISTICS
 from services.api.statistics.routes import router as statistics
+from services.api.stop_list.examples import EXAMPLES as STOP_LIST
+from services.api.stop_list.routes import router as stop_list
 from services.api.webhooks.examples import EXAMPLES as WEBHOOKS
 from services.api.webhooks.routes import router as webhooks
 from shared import __version__
@@ -33,6 +35,7 @@ ROUTERS = (
     attempts,
     statistics,
     webhooks,
+    stop_list,
     access,
     health.router,
     metrics_page.router,
@@ -47,6 +50,7 @@ EXAMPLES: Examples = {
     **ATTEMPTS,
     **STATISTICS,
     **WEBHOOKS,
+    **STOP_LIST,
 }
 
 _DESCRIPTION = """

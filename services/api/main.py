@@ -20,11 +20,13 @@ from services.api.edge.middleware import EdgeMiddleware
 from services.api.edge.outbox_relay import relaying
 from services.api.edge.transactions import Database
 from services.api.settings import ApiSettings
+from services.api.stop_list.routes import IMPORT as STOP_LIST_IMPORT
 from shared.broker.publisher import Publisher
 from shared.database.engine import open_engine
 from shared.http_server import Server, serve_until
 from shared.telemetry.metrics import measure_process
 
+STOP_LIST_LIMIT = 10 * 2**20  # bytes; about 300,000 numbers
 # Seconds that an idle connection is kept. Clients and proxies keep it for less (5 to 60 seconds), so that they
 # close it, and no request goes into a connection that is being closed.
 KEEP_ALIVE = 75
@@ -68,7 +70,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(
         EdgeMiddleware,
         limits=BodyLimits(settings.api_body_limit, settings.api_read_timeout, pause),
-        upload_limits={IMPORT: BodyLimits(settings.api_upload_limit, settings.api_upload_timeout, pause)},
+        upload_limits={
+            IMPORT: BodyLimits(settings.api_upload_limit, settings.api_upload_timeout, pause),
+            STOP_LIST_IMPORT: BodyLimits(STOP_LIST_LIMIT, settings.api_upload_timeout, pause),
+        },
     )
     return app
 

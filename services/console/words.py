@@ -79,6 +79,10 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
     ("canceled", "client"): Explanation(
         N_("The client was deleted from the directory"), N_("Nothing is left to do.")
     ),
+    ("canceled", "stopped"): Explanation(
+        N_("The number is on the stop list"),
+        N_("They asked not to be written to. Only take them off the list if they say so."),
+    ),
     ("uncertain", "answer"): Explanation(
         N_("The provider gave no clear answer"),
         N_("Some of them may have it. Send it again only if getting it twice does no harm."),

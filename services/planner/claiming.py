@@ -1,7 +1,7 @@
 """Claiming: mark due jobs as released, and put together what the senders need to know about them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from shared.contracts import Job, JobMessage
 from shared.ledger.counters import StatusMoves
 from shared.ledger.jobs import ClaimedJob, NewJob, ReleaseShare, claim_jobs, remove_messages_from_jobs
 from shared.ledger.messages import cancel_messages, move_to_new_job
-from shared.statuses import MessageStatus
+from shared.statuses import MessageStatus, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ async def claim(
 
     `revisions` are those that the mailings had when the `shares` were made.
 
-    Messages that do not belong into their job leave it. Those of deleted clients are canceled. Those of clients in
+    Messages that do not belong into their job leave it. Those of deleted clients, and those to numbers on the
+    stop list, are canceled. Those of clients in
     another zone than the job's, and all if the mailing's window is not open there now, are planned anew. Under a
     rate limit, messages above the limit's chunk, and messages without a slot before the job closes, go into jobs
     of their own that wait.
@@ -63,12 +64,13 @@ async def claim(
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
     messages = await find_messages_of_jobs(connection, [job.id for job in claimed])
-    deleted = [message.id for group in messages.values() for message in group if message.number is None]
-    await cancel_messages(connection, {job.id: job.as_locked for job in claimed}, deleted, moves, now)
+    locked = {job.id: job.as_locked for job in claimed}
+    for reason, ids in _kept_back(messages.values()).items():
+        await cancel_messages(connection, locked, ids, reason, moves, now)
     used_slots = Counter[int]()
     jobs: list[Job] = []
     for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
-        present = [message for message in messages.get(job.id, ()) if message.number is not None]
+        present = [message for message in messages.get(job.id, ()) if _why_kept_back(message) is None]
         room = _room_in(job, limits.get(job.mailing_id), used_slots[job.mailing_id], now)
         result = _sort_messages(job, present, room, now)
         await _move_away(connection, job, result, moves, now)
@@ -77,6 +79,22 @@ async def claim(
             jobs.append(_job(job, result.stay, lease_until))
     await moves.apply(connection)
     return jobs
+
+
+def _kept_back(groups: Iterable[Sequence[MessageInJob]]) -> dict[Reason, list[int]]:
+    """Return the ids of the messages that are not sent, by the reason."""
+    ids = defaultdict[Reason, list[int]](list)
+    for group in groups:
+        for message in group:
+            if (reason := _why_kept_back(message)) is not None:
+                ids[reason].append(message.id)
+    return ids
+
+
+def _why_kept_back(message: MessageInJob) -> Reason | None:
+    if message.number is None:
+        return Reason.CLIENT
+    return Reason.STOPPED if message.is_stopped else None
 
 
 def _first_slot(limit: Limit | None, now: datetime) -> datetime:

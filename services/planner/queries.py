@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.statuses import MailingState
+from shared.stop_list import IS_HELD_BACK
 from shared.windows import Window
 
 # Mailings that have not begun come first: their first batch is small.
@@ -41,17 +42,19 @@ _STOPS = text("""
     SELECT id, revision FROM mailings WHERE stopped_at > :since
 """)
 
-# Numbers and zones are read at the last moment. A deleted client leaves a NULL.
-_MESSAGES_OF_JOBS = text("""
+# Numbers, zones and the stop list are read at the last moment. A deleted client leaves a NULL.
+_MESSAGES_OF_JOBS = text(f"""
     -- find_messages_of_jobs --
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
         array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
         array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
-        array_agg(m.client_id ORDER BY m.id) AS client_ids
+        array_agg(m.client_id ORDER BY m.id) AS client_ids,
+        array_agg(m.id) FILTER (WHERE {IS_HELD_BACK}) AS stopped_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
+    LEFT JOIN stops ON stops.number = coalesce(mailings.number, c.number)
     WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
     GROUP BY m.job_id
-""")
+""")  # noqa: S608 - the condition is ours
 
 _OPEN_MESSAGES = text("""
     -- find_open_messages --
@@ -101,12 +104,16 @@ _JOBS_IN_OTHER_ZONES = text("""
 
 
 class MessageInJob(NamedTuple):
-    """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter."""
+    """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter.
+
+    `is_stopped` is True if the number is on the stop list for this kind of message.
+    """
 
     id: int
     number: int | None
     zone: str | None
     client_id: int
+    is_stopped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,12 @@ async def find_messages_of_jobs(
 ) -> dict[int, list[MessageInJob]]:
     """Return the open messages of each job by ascending id."""
     rows = await connection.execute(_MESSAGES_OF_JOBS, {"job_ids": list(job_ids)})
-    return {row.job_id: list(map(MessageInJob, row.ids, row.numbers, row.zones, row.client_ids)) for row in rows}
+    found = {}
+    for row in rows:
+        stopped = frozenset(row.stopped_ids or ())
+        columns = zip(row.ids, row.numbers, row.zones, row.client_ids, strict=True)
+        found[row.job_id] = [MessageInJob(*values, values[0] in stopped) for values in columns]
+    return found
 
 
 async def find_open_messages(connection: AsyncConnection, ids: Collection[int]) -> dict[int, ReportedMessage]:

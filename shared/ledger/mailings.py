@@ -14,15 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.origin import Origin
 from shared.statuses import MailingState
+from shared.stop_list import MailingKind
 from shared.windows import Window
 
 _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, request_id,
-            traceparent)
-        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate,
-            :request_id, :traceparent)
+        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, name,
+            kind, request_id, traceparent)
+        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate, :name,
+            CAST(:kind AS mailing_kind), :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -32,7 +33,8 @@ _CHANGE_MAILING = text("""
     -- change_mailing --
     UPDATE mailings SET
         starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
-        window_from = :window_from, window_until = :window_until, rate = :rate
+        window_from = :window_from, window_until = :window_until, rate = :rate, name = :name,
+        kind = CAST(:kind AS mailing_kind)
     WHERE id = :id
 """)
 
@@ -82,6 +84,8 @@ class MailingColumns:
     filter: Mapping[str, list[int] | list[str]]
     window: Window | None
     rate: float | None
+    name: str | None
+    kind: MailingKind
 
 
 async def create_mailing(connection: AsyncConnection, columns: MailingColumns, origin: Origin) -> int:
@@ -141,4 +145,6 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "window_from": None if window is None else window.start,
         "window_until": None if window is None else window.end,
         "rate": columns.rate,
+        "name": columns.name,
+        "kind": columns.kind.value,
     }

@@ -192,13 +192,14 @@ async def cancel_messages(
     connection: AsyncConnection,
     jobs: Mapping[int, LockedJob],
     ids: Iterable[int],
+    reason: Reason,
     moves: StatusMoves,
     now: datetime,
 ) -> None:
-    """Cancel open messages of the locked jobs because their clients were deleted; add to `moves`."""
+    """Cancel open messages of the locked jobs for the reason; add to `moves`."""
     now_ms = int(now.timestamp() * 1000)
     settlements = [
-        MessageSettlement(message_id, MessageStatus.CANCELED, Reason.CLIENT, now_ms, None) for message_id in ids
+        MessageSettlement(message_id, MessageStatus.CANCELED, reason, now_ms, None) for message_id in ids
     ]
     settled = await settle_messages(connection, settlements)
     for row in settled:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.origin import Origin
+from shared.stop_list import MailingKind
 
 NO_CLIENT = 0  # the client_id of a message to a number that no client has
 
@@ -19,8 +20,9 @@ _CREATE_SINGLE_MESSAGE = text("""
     -- create_single_message --
     WITH mailing AS (
         INSERT INTO mailings (created_at, starts_at, started_at, expanded_at, expired_at, text, filter, express,
-            number, state, audience_until, request_id, traceparent)
-        VALUES (:now, :now, :now, :now, :expired_at, :text, '{}', true, :number, 'running', 0, :request_id,
+            kind, number, state, audience_until, request_id, traceparent)
+        VALUES (:now, :now, :now, :now, :expired_at, :text, '{}', true,
+            CAST(:kind AS mailing_kind), :number, 'running', 0, :request_id,
             :traceparent)
         RETURNING id
     ), counted AS (
@@ -43,6 +45,7 @@ class NewSingleMessage:
     number: int | None
     text: str
     expired_at: datetime
+    kind: MailingKind
     origin: Origin
 
 
@@ -61,6 +64,7 @@ async def create_single_message(
         "now": now,
         "expired_at": message.expired_at,
         "text": message.text,
+        "kind": message.kind.value,
         "number": message.number,
         "client_id": message.client_id,
         "request_id": message.origin.request_id,

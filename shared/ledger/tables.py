@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.statuses import JobState, MailingState, MessageStatus, Reason
+from shared.stop_list import MailingKind, StopScope
 
 COUNTERS_ADD_UP = f"{' + '.join(MessageStatus)} = total"
 COUNTERS_NOT_NEGATIVE = f"least({', '.join(MessageStatus)}) >= 0"
@@ -84,6 +85,7 @@ class Mailing(Table):
             "(window_from IS NULL) = (window_until IS NULL) AND window_from <> window_until", name="window_form"
         ),
         CheckConstraint("rate > 0", name="rate_positive"),
+        CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="name_length"),
         Index("mailings_scheduled", "starts_at", postgresql_where=text("state = 'scheduled'")),
         Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
@@ -104,6 +106,10 @@ class Mailing(Table):
     window_from: Mapped[time | None] = mapped_column(Time)
     window_until: Mapped[time | None] = mapped_column(Time)
     rate: Mapped[float | None] = mapped_column(Double)  # messages per second, over all senders
+    name: Mapped[str | None]
+    kind: Mapped[MailingKind] = mapped_column(
+        enum_column(MailingKind, "mailing_kind"), server_default=MailingKind.MARKETING
+    )
     # Made for one message that was sent on its own; not shown among the mailings.
     express: Mapped[bool] = mapped_column(Boolean, server_default="false")
     number: Mapped[int | None]  # of that message, to somebody who is no client
@@ -126,6 +132,22 @@ class Mailing(Table):
     retried_to: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str | None]
     traceparent: Mapped[str | None]  # W3C trace context of the request that created it; NULL if it is not traced
+
+
+class Stop(Table):
+    """A number that must not be written to. See shared.stop_list."""
+
+    __tablename__ = "stops"
+    __table_args__ = (CheckConstraint("number BETWEEN 70000000000 AND 79999999999", name="number_form"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    scope: Mapped[StopScope] = mapped_column(
+        enum_column(StopScope, "stop_scope"), server_default=StopScope.MARKETING
+    )
+    since: Mapped[datetime] = mapped_column(server_default=func.now())
+    source: Mapped[str] = mapped_column(server_default="")
+    note: Mapped[str] = mapped_column(server_default="")
 
 
 class Counters(Table):

@@ -20,7 +20,7 @@ def _before_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def send(api: httpx.AsyncClient, operation: str, body: object = None) -> httpx.Response:
     method, path = operation.split()
-    path = path.format(client_id=1, mailing_id=1, message_id=1, user_id=1, token_id=1)
+    path = path.format(client_id=1, mailing_id=1, message_id=1, user_id=1, token_id=1, stop_id=1)
     if isinstance(body, str):
         return await api.request(method, path, content=body.encode(), headers=CSV)
     return await api.request(method, path, json=body)

@@ -70,6 +70,8 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
         "id": 1,
         "window": None,
         "rate": None,
+        "name": None,
+        "kind": "marketing",
         "state": "scheduled",
         "paused": False,
         "started_at": None,

@@ -33,6 +33,7 @@ OWNERS = {
     "tokens": {"tokens"},
     "users": {"users"},
     "webhooks": {"webhooks"},
+    "stops": {"stop_list"},
     "staging": {"clients"},  # a temporary table of each import
 }
 # Statements that write several tables at once: the module, its tables, and the reason.

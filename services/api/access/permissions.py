@@ -49,6 +49,15 @@ _TABLE: Final = (
     ("POST", "/api/message/", "message.send", _OPERATOR),
     ("GET", "/api/message/{message_id}/", "message.show", _VIEWER),
     ("GET", "/api/attempt/", "attempt.list", _VIEWER),
+    # Stop list
+    ("GET", "/api/stop/", "stop.list", _VIEWER),
+    ("POST", "/api/stop/", "stop.create", _OPERATOR),
+    ("POST", "/api/stop/import/", "stop.import", _OPERATOR),
+    ("GET", "/api/stop/export/", "stop.export", _ADMIN),
+    ("GET", "/api/stop/{stop_id}/", "stop.show", _VIEWER),
+    ("PUT", "/api/stop/{stop_id}/", "stop.change", _OPERATOR),
+    ("PATCH", "/api/stop/{stop_id}/", "stop.change", _OPERATOR),
+    ("DELETE", "/api/stop/{stop_id}/", "stop.delete", _OPERATOR),
     # Statistics
     ("GET", "/api/statistics/", "statistics.show", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/progress/", "mailing.progress", _VIEWER),

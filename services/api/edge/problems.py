@@ -20,6 +20,7 @@ from services.api.edge.refusals import (
     NumberTaken,
     Refusal,
     StateForbids,
+    StopExists,
     TooManyLogins,
     WrongCredentials,
 )
@@ -31,6 +32,7 @@ INVALID = "urn:mailing:problem:invalid"
 TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     NotFound: (HTTPStatus.NOT_FOUND, "urn:mailing:problem:not-found"),
     NumberTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:number-taken"),
+    StopExists: (HTTPStatus.CONFLICT, "urn:mailing:problem:stop-exists"),
     StateForbids: (HTTPStatus.CONFLICT, "urn:mailing:problem:state-forbids"),
     KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),

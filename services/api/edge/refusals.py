@@ -23,6 +23,13 @@ class NumberTaken(Refusal):
         super().__init__("Another client has this number.")
 
 
+class StopExists(Refusal):
+    """Raised when the number is on the stop list already."""
+
+    def __init__(self) -> None:
+        super().__init__("This number is on the stop list already. Change its entry instead.")
+
+
 class StateForbids(Refusal):
     """Raised when the mailing's state does not allow the change."""
 

@@ -27,7 +27,18 @@ from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
 from shared.webhook_events import WebhookEvent
 
-_AUDITED_FIELDS = {"starts_at", "expired_at", "text", "filter", "window", "rate", "state", "paused"}
+_AUDITED_FIELDS = {
+    "starts_at",
+    "expired_at",
+    "text",
+    "filter",
+    "window",
+    "rate",
+    "name",
+    "kind",
+    "state",
+    "paused",
+}
 
 
 async def create(connection: AsyncConnection, new: MailingIn, origin: Origin) -> MailingOut:
@@ -136,4 +147,6 @@ def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> Ma
         filter=normalised,
         window=None if source.window is None else source.window.as_window(),
         rate=source.rate,
+        name=source.name,
+        kind=source.kind,
     )

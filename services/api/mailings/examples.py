@@ -11,6 +11,8 @@ _NEW_MAILING: Json = {
     "filter": {"tag": ["#AzbukaVkusa"], "zone": ["Asia/Omsk", "Europe/Moscow"]},
     "window": {"from": "09:00", "until": "21:00"},
     "rate": 50.0,
+    "name": "Orders ready",
+    "kind": "service",
 }
 _BODIES: Json = {
     "All fields": _NEW_MAILING,
@@ -26,6 +28,7 @@ _PREVIEW: Json = {
     "by_zone": {"Asia/Omsk": 1, "Europe/Moscow": 1},
     "by_code": {"905": 1, "906": 1},
     "unknown_zones": 0,
+    "stopped": 0,
     "late": 0,
     "finish": "2030-01-31T10:00:00.041026Z",
     "rate": 50.0,

@@ -5,7 +5,7 @@ from collections import Counter
 
 from services.api.edge.transactions import Database
 from services.api.mailings import rules
-from services.api.mailings.audience_queries import count_audience
+from services.api.mailings.audience_queries import count_audience, count_stopped
 from services.api.mailings.forecast import forecast
 from services.api.mailings.schemas import MailingIn, Preview
 from shared.contracts import utc_now
@@ -16,6 +16,7 @@ async def preview(database: Database, new: MailingIn, provider_rate: float | Non
     now = utc_now()
     rules.check_times(new.starts_at, new.expired_at, now)
     groups, sample = await database.statement(count_audience, new.filter)
+    stopped = await database.statement(count_stopped, new.filter, new.kind)
     by_zone, by_code = Counter[str](), Counter[int]()
     for group in groups:
         by_zone[group.zone] += group.clients
@@ -30,6 +31,7 @@ async def preview(database: Database, new: MailingIn, provider_rate: float | Non
         by_zone=by_zone,
         by_code=by_code,
         unknown_zones=expected.unknown_zones,
+        stopped=stopped,
         late=expected.late,
         finish=expected.finish,
         rate=rate,

@@ -14,7 +14,8 @@ from shared.ledger.counters import COUNTERS
 _SELECT_WITH = """
     -- {name} --
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
-        m.window_until, m.rate, m.state, m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
+        m.window_until, m.rate, m.name, m.kind, m.state, m.paused_at IS NOT NULL AS paused, m.started_at,
+        m.finished_at,
         {counters}
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
     WHERE NOT m.express AND m.state <> 'deleted'

@@ -23,7 +23,8 @@ class MessageOut(BaseModel):
     reason: Reason | None = Field(
         description="The reason for a final status that can have several. Expired: `window` (the client's local"
         " window did not open in time), `zone` (the client's time zone is unknown), `end` (`expired_at` came"
-        " first). Canceled: `cancel` (the mailing was canceled), `client` (the client was deleted). Failed or"
+        " first). Canceled: `cancel` (the mailing was canceled), `client` (the client was deleted), `stopped` (the"
+        " number is on the stop list). Failed or"
         " uncertain: `answer` (the provider's answer; see the attempts), `silence` (the sender sent no report)."
     )
     created_at: datetime = Field(description="The start of its mailing, when the audience was fixed.")

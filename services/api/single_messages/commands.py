@@ -24,7 +24,7 @@ async def create(connection: AsyncConnection, new: MessageIn, origin: Origin) ->
     expired_at = new.expired_at or now + LIFETIME
     rules.check_end(expired_at, now)
     recipient = await find_recipient(connection, new)
-    message = NewSingleMessage(recipient.client_id, new.number, new.text, expired_at, origin)
+    message = NewSingleMessage(recipient.client_id, new.number, new.text, expired_at, new.kind, origin)
     created = await create_single_message(connection, message, now)
     await put_event(connection, EventKind.MAILING_CREATED, created.mailing_id, origin)
     shown = {"client_id": recipient.client_id, "number": recipient.number, "expired_at": expired_at}

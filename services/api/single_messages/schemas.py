@@ -6,6 +6,7 @@ from services.api.edge.ids import Id
 from services.api.edge.instants import Instant
 from services.api.edge.numbers import Number
 from services.api.edge.texts import MessageText
+from shared.stop_list import MailingKind
 
 
 class MessageIn(BaseModel):
@@ -18,6 +19,12 @@ class MessageIn(BaseModel):
     text: MessageText
     expired_at: Instant | None = Field(
         default=None, description="Nothing is sent at or after this time. The default is 24 hours from now."
+    )
+
+    kind: MailingKind = Field(
+        default=MailingKind.SERVICE,
+        description="A marketing message is not sent to a number on the stop list. A service message is not sent"
+        " to a number that is stopped for `all`.",
     )
 
     @model_validator(mode="after")
