@@ -86,7 +86,7 @@ def resource_created(**ids: int) -> None:
 
 def database_unavailable(error: Exception) -> None:
     """A request was refused because PostgreSQL did not answer."""
-    log.warning("database_unavailable", waiting_for="PostgreSQL", error=str(error))
+    log.warning("database_unavailable", waiting_for="PostgreSQL", error=getattr(error, "reason", str(error)))
 
 
 @contextmanager

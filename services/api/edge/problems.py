@@ -53,8 +53,9 @@ _DESCRIPTIONS = {
     HTTPStatus.CONFLICT: "The present state does not allow the request; `detail` says why.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; `detail` says how large it may be.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is invalid; `errors` names the wrong fields.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, or all connections to it are in use. Try"
-    " again after `Retry-After` seconds.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, all connections to it are in use, or it"
+    " cannot store the change now, for example because its disk is full; `detail` says which. Try again after"
+    " `Retry-After` seconds.",
 }
 _RETRY_AFTER_HEADER = {
     "Retry-After": {
@@ -150,7 +151,7 @@ def fault() -> Response:
 
 
 def unavailable(error: Exception) -> Response:
-    """Return 503 because PostgreSQL did not answer."""
+    """Return 503 because PostgreSQL did not answer, or cannot do the work now."""
     observer.database_unavailable(error)
     headers = {"Retry-After": str(RETRY_AFTER)}
     detail = f"{error}; try again in {RETRY_AFTER} seconds."
