@@ -22,7 +22,7 @@ from services.api.edge.transactions import Database
 from services.api.settings import ApiSettings
 from services.api.stop_list.routes import IMPORT as STOP_LIST_IMPORT
 from shared.broker.publisher import Publisher
-from shared.database.engine import open_engine
+from shared.database.engine import Timeouts, open_engine
 from shared.http_server import Server, serve_until
 from shared.telemetry.metrics import measure_process
 
@@ -39,14 +39,16 @@ def create_app(settings: ApiSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         name = f"api@{settings.host_name}"
         url, patience = settings.database_url, settings.api_patience
-        # The server gives up a statement just after we do.
-        timeout = patience + timedelta(seconds=1)
-        statements = open_engine(
-            url, name, connections=settings.api_connections, statement_timeout=timeout, autocommit=True
-        )
-        transactions = open_engine(url, name, connections=settings.api_connections, statement_timeout=timeout)
+        # The server gives up a statement just after we do. If this process is frozen, its locks are free soon.
+        timeouts = Timeouts(statement=patience + timedelta(seconds=1), idle=timedelta(seconds=3))
+        connections = settings.api_connections
+        statements = open_engine(url, name, connections=connections, timeouts=timeouts, autocommit=True)
+        transactions = open_engine(url, name, connections=connections, timeouts=timeouts)
         transfers = open_engine(
-            url, f"{name} transfers", connections=settings.api_transfers, statement_timeout=STATEMENT_TIMEOUT
+            url,
+            f"{name} transfers",
+            connections=settings.api_transfers,
+            timeouts=Timeouts(statement=STATEMENT_TIMEOUT),
         )
         publisher = Publisher(settings.broker_url, f"{name} publisher")
         outbox_filled = asyncio.Event()

@@ -13,6 +13,7 @@ from services.planner.observer import PlannerObserver
 from services.planner.queries import find_due_mailings, find_mailings_to_retry, find_next_start
 from services.planner.recording import record
 from services.planner.release import release
+from services.planner.release_watch import ReleaseWatch
 from services.planner.retrying import retry_batch
 from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
@@ -39,6 +40,7 @@ class PlannerLoops:
         self._engine = engine
         self._publisher = publisher
         self._observer = observer
+        self._release_watch = ReleaseWatch(engine, observer)
         self._senders_seen_at = float("-inf")
         self.wake_expansion = asyncio.Event()
         self.wake_release = asyncio.Event()
@@ -78,6 +80,10 @@ class PlannerLoops:
         released = await release(
             self._engine, self._publisher, self._settings, now=utc_now(), observer=self._observer
         )
+        if released is None:
+            await self._release_watch.lock_denied()
+            return RELEASE_POLL
+        self._release_watch.lock_obtained()
         if released:
             await asyncio.sleep(RELEASE_PAUSE)
             return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import timedelta
 
 from aio_pika.abc import AbstractChannel
 
@@ -13,18 +14,23 @@ from services.planner.settings import PlannerSettings
 from services.planner.survey import Surveyor
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
-from shared.database.engine import open_engine
+from shared.database.engine import Timeouts, open_engine
 from shared.database.transactions import ping
 from shared.errors import MailingError
 from shared.lifecycle import repeat, run_loops
 from shared.telemetry.health_server import serve_health
+
+# If this planner is frozen, its locks and the queue of reports go to another one within some seconds. All its
+# transactions are short, and it repeats those that PostgreSQL ends.
+TIMEOUTS = Timeouts(lock=timedelta(seconds=2), idle=timedelta(seconds=2))
+HEARTBEAT = 2  # seconds; RabbitMQ gives up a consumer that is silent for two to three of them
 
 
 async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> None:
     """Run a planner until `stopping` is set."""
     name = f"planner@{settings.host_name}"
     observer = PlannerObserver(settings.message_sample())
-    engine = open_engine(settings.database_url, name)
+    engine = open_engine(settings.database_url, name, timeouts=TIMEOUTS)
     publisher = Publisher(settings.broker_url, f"{name} publisher")
     surveyor = Surveyor(engine, observer)
     loops = PlannerLoops(settings, engine, publisher, observer)
@@ -32,7 +38,7 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
     stops = StopsResponder(engine, publisher, settings.lease + settings.lease_margin, observer)
 
     async def consume(queue: str, session: Session) -> None:
-        await run_sessions(settings.broker_url, f"{name} {queue}", session, stopping)
+        await run_sessions(settings.broker_url, f"{name} {queue}", session, stopping, heartbeat=HEARTBEAT)
 
     async def take_events(channel: AbstractChannel) -> None:
         await consume_events(channel, loops.on_event, publisher, stopping)

@@ -16,6 +16,9 @@ MESSAGES_EXPANDED = Counter("mailing_messages_expanded_total", "Messages created
 JOBS_RELEASED = Counter("mailing_jobs_released_total", "Jobs released to the senders")
 MESSAGES_RELEASED = Counter("mailing_messages_released_total", "Messages in these jobs")
 JOBS_PUT_BACK = Counter("mailing_jobs_put_back_total", "Jobs that RabbitMQ did not take, planned again")
+RELEASES_TAKEN_OVER = Counter(
+    "mailing_releases_taken_over_total", "Times that this planner took over from one that kept the release's lock"
+)
 LEASES_EXPIRED = Counter("mailing_leases_expired_total", "Jobs that no sender reported on within the lease")
 MESSAGES_AGAIN = Counter("mailing_messages_again_total", "Messages that came back to be tried again")
 SLOTS = Counter("mailing_rate_limit_slots_total", "Slots given to messages under a rate limit")

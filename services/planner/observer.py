@@ -20,9 +20,11 @@ from services.planner.metrics import (
     MESSAGES_EXPANDED,
     MESSAGES_RELEASED,
     RECORD_DURATION,
+    RELEASES_TAKEN_OVER,
     SLOTS,
 )
 from services.planner.recorded import RecordedReports
+from services.planner.release_queries import LockHolder
 from services.planner.spans import (
     ReleaseSpans,
     end_release_spans,
@@ -92,6 +94,15 @@ class PlannerObserver:
         log.info("mailing_purged", mailing_id=mailing_id)
 
     # Release
+
+    def release_blocked(self, holder: LockHolder) -> None:
+        """Another planner keeps the lock of the release, so nothing is released."""
+        log.warning("release_blocked", planner=holder.name, session=holder.state, seconds=round(holder.seconds, 1))
+
+    def release_taken_over(self, holder: LockHolder, seconds: float) -> None:
+        """This planner has the lock that another one kept."""
+        RELEASES_TAKEN_OVER.inc()
+        log.warning("release_taken_over", planner=holder.name, after_seconds=round(seconds, 1))
 
     def jobs_released(self, jobs: list[Job], began_at: datetime) -> tuple[list[Job], ReleaseSpans]:
         """Jobs are released and will be published now. Return them with their trace context, and their spans."""

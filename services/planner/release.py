@@ -51,15 +51,17 @@ async def release(
     *,
     now: datetime,
     observer: PlannerObserver = DEFAULT_OBSERVER,
-) -> int:
+) -> int | None:
     """Release due jobs up to the senders' free capacity; return how many were published.
+
+    Return None if another planner has the lock of the release.
 
     Raises:
         DatabaseUnavailable: nothing was published; jobs may be released until their lease ends.
     """
     async with transaction(engine) as connection:
         if not await try_release_lock(connection):
-            return 0
+            return None
         provider = await _provider_limit(connection, settings.provider_rate)
         ready = await find_ready_mailings(connection, now, _max_singles(provider, now))
         if not ready:

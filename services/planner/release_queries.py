@@ -16,6 +16,17 @@ _TRY_LOCK = text("""
     SELECT pg_try_advisory_xact_lock(:key)
 """)
 
+# An advisory lock with a key of 64 bits shows the key's halves. PostgreSQL shows a role its own sessions.
+_LOCK_HOLDER = text("""
+    -- find_release_lock_holder --
+    SELECT application_name, state,
+        CAST(extract(epoch FROM clock_timestamp() - xact_start) AS double precision) AS seconds
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND classid = 0 AND objid = CAST(:key AS oid) AND objsubid = 1 AND granted
+      AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND xact_start IS NOT NULL
+""")
+
 # `recent` counts those whose lease shows that they were released a short time ago.
 _OUTSTANDING = text("""
     -- find_outstanding --
@@ -61,6 +72,14 @@ class ReadyMailing:
         return Rank.SHARED if self.rate is None else Rank.LIMITED
 
 
+class LockHolder(NamedTuple):
+    """Planner that has the lock of the release, the state of its session, and the age of its transaction."""
+
+    name: str
+    state: str
+    seconds: float
+
+
 class Outstanding(NamedTuple):
     """Open messages of a mailing that are with the senders, and those of them that were released recently."""
 
@@ -72,6 +91,12 @@ async def try_release_lock(connection: AsyncConnection) -> bool:
     """Take the lock of the release for this transaction; False if another planner has it."""
     locked: bool = (await connection.execute(_TRY_LOCK, {"key": RELEASE_LOCK})).scalar_one()
     return locked
+
+
+async def find_release_lock_holder(connection: AsyncConnection) -> LockHolder | None:
+    """Return the planner that has the lock of the release; None if nobody has it."""
+    row = (await connection.execute(_LOCK_HOLDER, {"key": RELEASE_LOCK})).first()
+    return None if row is None else LockHolder(row.application_name, row.state, row.seconds)
 
 
 async def find_outstanding(connection: AsyncConnection, lease_after: datetime) -> dict[int, Outstanding]:

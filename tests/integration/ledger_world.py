@@ -199,7 +199,8 @@ class World:
     async def release(self, fates: Iterable[Fate] = ()) -> int:
         """One turn; `fates` are those of the jobs that are published, by turns."""
         self.wire.fates, self.wire.handed_out = [*fates] or [Fate.ARRIVES], []
-        released = await release(self._engine, cast("Publisher", self.wire), self._settings, now=self._clock.now)
+        publisher = cast("Publisher", self.wire)
+        released = await release(self._engine, publisher, self._settings, now=self._clock.now) or 0
         if self.wire.handed_out:
             await self._check_handed_out(self.wire.handed_out)
         return released
