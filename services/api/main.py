@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from services.api.access.authentication import Authenticator
 from services.api.access.middleware import AccessMiddleware
+from services.api.access.oidc.wiring import opened_provider
 from services.api.application import create_application
 from services.api.clients.routes import IMPORT
 from services.api.edge import observer
@@ -53,13 +55,22 @@ def create_app(settings: ApiSettings) -> FastAPI:
         publisher = Publisher(settings.broker_url, f"{name} publisher")
         outbox_filled = asyncio.Event()
         app.state.database = Database(statements, transactions, patience, outbox_filled)
-        app.state.authenticator = Authenticator()
+        app.state.session_terms = settings.session_terms()
+        app.state.access = settings.access
+        if settings.access == "open":
+            observer.access_opened(settings.api_host)
         app.state.transfers = transfers
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
         app.state.webhook_allow = settings.webhook_allow
         try:
-            async with measure_process("api"), relaying(transactions, publisher, outbox_filled):
+            async with (
+                measure_process("api"),
+                opened_provider(settings.oidc_rules()) as provider,
+                relaying(transactions, publisher, outbox_filled),
+            ):
+                app.state.identity_provider = provider
+                app.state.authenticator = Authenticator(provider)
                 yield
         finally:
             await publisher.close()
@@ -68,6 +79,14 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     app = create_application(lifespan)
     app.add_middleware(AccessMiddleware, rules=settings.access_rules())
+    if settings.api_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(settings.api_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
     pause = settings.api_read_timeout
     app.add_middleware(
         EdgeMiddleware,
@@ -92,6 +111,10 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.proxies(),
+        ssl_certfile=settings.api_tls_certificate,
+        ssl_keyfile=settings.api_tls_key,
         timeout_graceful_shutdown=int(settings.api_grace.total_seconds()),
     )
     try:

@@ -37,12 +37,14 @@ from shared.ledger.mailing_progress import delete_mailing, finish_mailings, lock
 from shared.ledger.messages import SettledJob, purge_messages, settle_jobs
 from shared.ledger.paces import delete_pace_of_mailing
 from shared.ledger.progress import delete_progress_of_mailing, fold_progress
+from shared.ledger.spent_nonces import delete_old_nonces
 from shared.ledger.tokens import delete_old_tokens
 from shared.statuses import JobState, MessageStatus, Reason
 from shared.webhook_events import WebhookEvent
 
 SESSIONS_KEPT = timedelta(days=7)  # after their end
 FAILED_LOGINS_KEPT = timedelta(days=1)  # the longest delay is much shorter
+NONCES_KEPT = timedelta(hours=1)  # an ID token is too old to sign in with long before
 AUDIT_KEPT = timedelta(days=366)
 MAX_JOBS = 100
 MAX_ROWS = 10_000
@@ -184,6 +186,7 @@ async def forget(this: ReapRound) -> bool:
             await delete_old_entries(connection, this.now - AUDIT_KEPT, MAX_ROWS),
         )
         await delete_old_failures(connection, this.now - FAILED_LOGINS_KEPT)
+        await delete_old_nonces(connection, this.now - NONCES_KEPT)
     return MAX_ROWS in removed
 
 

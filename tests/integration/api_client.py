@@ -1,7 +1,7 @@
 """Access to the API for tests: the application without a network, and a network that fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal, NamedTuple, TypeVar
@@ -28,14 +28,18 @@ async def api_on(
     *,
     patience: timedelta = timedelta(seconds=6),
     access: Literal["tokens", "open"] = "tokens",
+    changes: Mapping[str, object] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of an API of its own, with an admin's token; without a database, access must be open."""
     app = create_app(
-        ApiSettings(
-            database_url=SecretStr(database_url),
-            broker_url=SecretStr(broker_url),
-            api_patience=patience,
-            access=access,
+        ApiSettings.model_validate(
+            {
+                "database_url": SecretStr(database_url),
+                "broker_url": SecretStr(broker_url),
+                "api_patience": patience,
+                "access": access,
+                **(changes or {}),
+            }
         )
     )
     headers = bearer(await create_api_token(database_url)) if access == "tokens" else {}

@@ -104,7 +104,12 @@ async def test_a_database_that_comes_back_is_used_again(database_url: str, clean
         await wire.connect()
         answer = await api.get("/api/client/1/")
         assert (answer.status_code, answer.json()) == (200, client)
-        assert (await api.get("/readyz")).json() == {"status": "ok", "database": "ok", "broker": "unavailable"}
+        assert (await api.get("/readyz")).json() == {
+            "status": "ok",
+            "database": "ok",
+            "access": "tokens",
+            "broker": "unavailable",
+        }
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ OWNERS = {
     "outbox": {"outbox"},
     "paces": {"paces"},
     "progress": {"progress"},
+    "spent_nonces": {"spent_nonces"},
     "tokens": {"tokens"},
     "users": {"users"},
     "webhooks": {"webhooks"},

@@ -66,6 +66,10 @@ _NEW_USER: Json = {
 EXAMPLES: Examples = {
     "POST /api/session/": Example(_SESSION, _CREDENTIALS),
     "POST /api/session/link/": Example(_SESSION, {"From a link": {"link": "mailing_<38 letters and digits>"}}),
+    "POST /api/session/oidc/": Example(
+        _SESSION,
+        {"From a provider": {"id_token": "<header>.<claims>.<signature>", "nonce": "n-0S6_WzA2Mj-8hQ4xKz"}},
+    ),
     "GET /api/me/": Example({"actor": "anna", "role": "operator", "user": _USER}),
     "PATCH /api/me/": Example(_USER, {"Another language": {"language": "ru"}}),
     "GET /api/user/": Example(page_of(_USER)),

@@ -65,6 +65,7 @@ _TABLE: Final = (
     # Access
     ("POST", "/api/session/", "session.create", None),
     ("POST", "/api/session/link/", "session.create", None),
+    ("POST", "/api/session/oidc/", "session.create", None),
     ("DELETE", "/api/session/", "session.end", _VIEWER),
     ("DELETE", "/api/session/all/", "session.end_all", _VIEWER),
     ("GET", "/api/me/", "user.me", _VIEWER),

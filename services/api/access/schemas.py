@@ -1,6 +1,6 @@
 """Bodies of requests and answers about sessions, users, tokens and the audit."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -38,6 +38,15 @@ class LinkToken(_Body):
     """Token of a one-time link."""
 
     link: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class IdToken(_Body):
+    """ID token of the identity provider, and the nonce that the login began with."""
+
+    id_token: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+    nonce: Annotated[str, StringConstraints(min_length=16, max_length=256)] = Field(
+        description="The random text that was sent to the provider as `nonce`. It can be used once."
+    )
 
 
 class UserOut(BaseModel):
@@ -174,7 +183,3 @@ class AuditPage(BaseModel):
 
     items: list[AuditEntryOut]
     next: Next
-
-
-SESSION_LIFETIME = timedelta(hours=12)
-SESSION_IDLE = timedelta(hours=1)

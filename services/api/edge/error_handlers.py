@@ -20,6 +20,7 @@ from services.api.edge.refusals import (
     TooManyLogins,
 )
 from shared.errors import DatabaseUnavailable
+from shared.issuer import IssuerUnavailable
 
 _MAX_ERRORS = 20  # in one answer: a list of a thousand wrong values gets errors for the first of them only
 # Replacements for pydantic's messages that a caller may not understand.
@@ -39,6 +40,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     app.add_exception_handler(Refusal, _answer_refusal)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseUnavailable, _answer_unavailable)
+    app.add_exception_handler(IssuerUnavailable, _answer_unavailable)
     app.add_exception_handler(HTTPException, answer_plain)
 
 

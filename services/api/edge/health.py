@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from services.api.edge.dependencies import DatabaseDep, PublisherDep
@@ -23,6 +23,9 @@ class Readiness(BaseModel):
 
     status: Literal["ok"] = "ok"
     database: Literal["ok"] = "ok"
+    access: Literal["tokens", "open"] = Field(
+        description="`open`: every caller may do everything, because MAILING_ACCESS says so."
+    )
     broker: Literal["ok", "unavailable"] = Field(
         description="Requests are accepted while RabbitMQ is unavailable; events are kept until it is back."
     )
@@ -37,7 +40,8 @@ async def healthz() -> Health:
 
 @router.get("/readyz", summary="Check that requests can be answered", responses=documented())
 @router.get("/readyz/", include_in_schema=False)
-async def readyz(database: DatabaseDep, publisher: PublisherDep) -> Readiness:
+async def readyz(request: Request, database: DatabaseDep, publisher: PublisherDep) -> Readiness:
     """Answer 200 while the database answers, and 503 otherwise."""
     await database.ping()
-    return Readiness(broker="ok" if publisher.connected_for() > timedelta(0) else "unavailable")
+    broker: Literal["ok", "unavailable"] = "ok" if publisher.connected_for() > timedelta(0) else "unavailable"
+    return Readiness(broker=broker, access=request.app.state.access)

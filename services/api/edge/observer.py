@@ -89,6 +89,16 @@ def database_unavailable(error: Exception) -> None:
     log.warning("database_unavailable", waiting_for="PostgreSQL", error=getattr(error, "reason", str(error)))
 
 
+def access_opened(host: str) -> None:
+    """The API starts without asking for tokens."""
+    log.warning("access_opened", host=host, setting="MAILING_ACCESS=open", effect="every caller may do everything")
+
+
+def issuer_unavailable(error: Exception) -> None:
+    """A login was refused because the identity provider did not answer."""
+    log.warning("identity_provider_unavailable", error=str(error))
+
+
 @contextmanager
 def observe_unread_request(event: str) -> Iterator[str]:
     """Log that a request never reached the application, and give it an id."""

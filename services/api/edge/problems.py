@@ -10,11 +10,13 @@ from starlette.responses import Response
 
 from services.api.edge import observer
 from services.api.edge.refusals import (
+    IdentityRefused,
     Invalid,
     KeyInFlight,
     KeyReused,
     LastAdmin,
     LoginTaken,
+    NoIdentityProvider,
     NotFound,
     NoUser,
     NumberTaken,
@@ -24,6 +26,7 @@ from services.api.edge.refusals import (
     TooManyLogins,
     WrongCredentials,
 )
+from shared.issuer import IssuerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
@@ -38,6 +41,8 @@ TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, INVALID),
     WrongCredentials: (HTTPStatus.UNAUTHORIZED, "urn:mailing:problem:wrong-credentials"),
+    IdentityRefused: (HTTPStatus.UNAUTHORIZED, "urn:mailing:problem:identity-refused"),
+    NoIdentityProvider: (HTTPStatus.CONFLICT, "urn:mailing:problem:no-identity-provider"),
     TooManyLogins: (HTTPStatus.TOO_MANY_REQUESTS, "urn:mailing:problem:too-many-logins"),
     LoginTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:login-taken"),
     LastAdmin: (HTTPStatus.CONFLICT, "urn:mailing:problem:last-admin"),
@@ -151,10 +156,15 @@ def fault() -> Response:
 
 
 def unavailable(error: Exception) -> Response:
-    """Return 503 because PostgreSQL did not answer, or cannot do the work now."""
-    observer.database_unavailable(error)
+    """Return 503 because PostgreSQL or the identity provider did not answer, or cannot do the work now."""
+    cause = str(error)
+    if isinstance(error, IssuerUnavailable):
+        observer.issuer_unavailable(error)
+        cause = "The identity provider does not answer"
+    else:
+        observer.database_unavailable(error)
     headers = {"Retry-After": str(RETRY_AFTER)}
-    detail = f"{error}; try again in {RETRY_AFTER} seconds."
+    detail = f"{cause}; try again in {RETRY_AFTER} seconds."
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 

@@ -64,6 +64,17 @@ class WrongCredentials(Refusal):
         super().__init__("Login or password is wrong, or the link was used or is too old.")
 
 
+class IdentityRefused(Refusal):
+    """Raised when an identity provider's token does not prove who signs in, or that person may not sign in."""
+
+
+class NoIdentityProvider(Refusal):
+    """Raised when no identity provider is configured."""
+
+    def __init__(self) -> None:
+        super().__init__("No identity provider is configured: MAILING_OIDC_ISSUER is not set.")
+
+
 class TooManyLogins(Refusal):
     """Raised when a login comes too early after failures."""
 
