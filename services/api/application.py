@@ -6,6 +6,8 @@ from starlette.types import StatelessLifespan
 from services.api.access.examples import EXAMPLES as ACCESS
 from services.api.access.permissions import required_role
 from services.api.access.routes import router as access
+from services.api.alerts.examples import EXAMPLES as ALERTS
+from services.api.alerts.routes import router as alerts
 from services.api.attempts.examples import EXAMPLES as ATTEMPTS
 from services.api.attempts.routes import router as attempts
 from services.api.clients.examples import EXAMPLES as CLIENTS
@@ -36,6 +38,7 @@ ROUTERS = (
     statistics,
     webhooks,
     stop_list,
+    alerts,
     access,
     health.router,
     metrics_page.router,
@@ -51,6 +54,7 @@ EXAMPLES: Examples = {
     **STATISTICS,
     **WEBHOOKS,
     **STOP_LIST,
+    **ALERTS,
 }
 
 _DESCRIPTION = """

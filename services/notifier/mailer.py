@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifier.alerts.rendering import render_notice
 from services.notifier.mail.messages import Content, Envelope, compose, report_id
 from services.notifier.mail.smtp import MailNotSent, MailRefused, SmtpServer, send_mail
 from services.notifier.observer import NotifierObserver
-from services.notifier.queries import find_last_reported_day
+from services.notifier.queries import find_alert, find_last_reported_day
 from services.notifier.report.days import due_days, last_due_day
 from services.notifier.report.queries import read_report
 from services.notifier.report.rendering import ReportStyle, render_report
@@ -110,12 +111,17 @@ class Mailer:
 
     async def _render(self, mail: ClaimedMail) -> Content | None:
         """Render the mail; None if there is nothing to say."""
-        assert mail.day is not None, "a mail is a report"
+        style = style_of(self._settings)
+        if mail.day is None:
+            async with transaction(self._engine) as connection:
+                alert = await find_alert(connection, mail.alert_id or 0)
+            zone = self._settings.report_zone
+            return None if alert is None else render_notice(alert, mail.phase or "", mail.language, zone, style)
         async with transaction(self._engine) as connection:
             facts = await read_report(connection, mail.day, self._settings.zone())
         if facts.is_empty and not self._settings.report_empty_days:
             return None
-        return render_report(facts, mail.language, style_of(self._settings))
+        return render_report(facts, mail.language, style)
 
     async def _record_failure(self, mail: ClaimedMail, error: Exception, *, is_final: bool) -> None:
         now = utc_now()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from aio_pika.abc import AbstractChannel
 
+from services.notifier.alerts.watcher import Watcher
 from services.notifier.forgetting import forget
 from services.notifier.mailer import Mailer
 from services.notifier.observer import NotifierObserver
@@ -13,6 +14,7 @@ from services.notifier.settings import NotifierSettings
 from services.notifier.webhooks.dispatcher import LANES, Dispatcher
 from services.notifier.webhooks.posting import Poster
 from services.notifier.webhooks.wakes import consume_wakes
+from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
 from shared.contracts import utc_now
 from shared.database.engine import open_engine
@@ -37,6 +39,9 @@ async def run_notifier(
         mailer = Mailer(settings, server, engine, observer, clock)
         loops.append(repeat("reports", mailer.schedule_reports, stopping))
         loops.append(repeat("mails", mailer.send, stopping))
+    publisher = Publisher(settings.broker_url, f"{name} publisher")
+    watcher = Watcher(settings, engine, publisher, observer)
+    loops.append(repeat("alerts", watcher.step, stopping))
     timeout = settings.webhook_timeout.total_seconds()
     poster = Poster(settings.webhook_allow, timeout, LANES)
     dispatcher = Dispatcher(engine, poster, timeout, observer)
@@ -48,7 +53,7 @@ async def run_notifier(
     loops.append(run_sessions(settings.broker_url, f"{name} wakes", take_wakes, stopping))
 
     async def check_readiness() -> dict[str, bool]:
-        return {"database": await _succeeds(ping(engine))}
+        return {"database": await _succeeds(ping(engine)), "broker": await _succeeds(publisher.ping())}
 
     observer.notifier_started(settings.host_name, sends_mail=server is not None)
     try:
@@ -57,6 +62,7 @@ async def run_notifier(
     finally:
         await dispatcher.close(CLOSING_TIME)
         await poster.close()
+        await publisher.close()
         await engine.dispose()
         observer.notifier_stopped()
 

@@ -4,8 +4,9 @@ from datetime import date
 
 import structlog
 
-from services.notifier.metrics import DELIVERIES, DELIVERY_DURATION, MAILS
+from services.notifier.metrics import DELIVERIES, DELIVERY_DURATION, MAILS, OPEN_ALERTS
 from shared.database.failures import is_unavailable
+from shared.ledger.alerts import AlertRow
 from shared.ledger.deliveries import ClaimedLane, DeliveryTry, OpenDelivery
 from shared.ledger.mails import ClaimedMail
 
@@ -24,6 +25,17 @@ class NotifierObserver:
     def notifier_stopped(self) -> None:
         """The notifier has ended all its work."""
         log.info("notifier_stopped")
+
+    # Alerts
+
+    def alert_notified(self, alert: AlertRow, phase: str) -> None:
+        """People and programs are notified of a phase of an alert."""
+        write = log.info if phase == "ended" else log.warning
+        write(f"alert_{phase}", alert_id=alert.id, kind=alert.kind, subject=alert.subject, facts=alert.facts)
+
+    def alerts_observed(self, open_alerts: int) -> None:
+        """The system was observed."""
+        OPEN_ALERTS.set(open_alerts)
 
     # Webhooks. A URL may hold a secret, so the log has the id of the webhook only.
 

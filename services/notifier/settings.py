@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 
 from services.notifier.mail.addresses import Recipient, check_address, parse_recipients
 from services.notifier.mail.smtp import SmtpSecurity, SmtpServer
+from shared.alert_rules import FAILED_SHARE
 from shared.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -102,6 +103,22 @@ class ReportSettings(MailSettings):
 class NotifierSettings(ReportSettings, WebhookSettings, DatabaseSettings, BrokerSettings, MetricsSettings):
     """Settings of the notifier. docs/reference.md describes them."""
 
+    alert_to: Recipients = Field(
+        (), description="addresses for alerts, with commas; `anna@example.org:ru` sets a language"
+    )
+    alert_late_share: float = Field(
+        0.01, ge=0, le=1, description="share of a mailing that may stay unsent before it counts as late"
+    )
+    alert_failed_share: float = Field(
+        FAILED_SHARE, ge=0, le=1, description="share of the messages that may fail within ten minutes"
+    )
+    alert_paused_for: Duration = Field(
+        timedelta(hours=1), ge=timedelta(0), description="longest time for which a mailing may be paused"
+    )
+    alert_clock_off: Duration = Field(
+        timedelta(seconds=1), gt=timedelta(0), description="largest difference to PostgreSQL's clock"
+    )
+    alert_database_size: int | None = Field(None, ge=1, description="bytes at which the database counts as large")
     webhook_timeout: Duration = Field(
         timedelta(seconds=15),
         ge=timedelta(milliseconds=100),

@@ -77,6 +77,8 @@ _TABLE: Final = (
     ("POST", "/api/user/", "user.create", _ADMIN),
     ("PATCH", "/api/user/{user_id}/", "user.change", _ADMIN),
     ("GET", "/api/audit/", "audit.list", _ADMIN),
+    # Alerts
+    ("GET", "/api/alert/", "alert.list", _VIEWER),
     # Webhooks
     ("GET", "/api/webhook/", "webhook.list", _ADMIN),
     ("POST", "/api/webhook/", "webhook.create", _ADMIN),
