@@ -58,6 +58,35 @@ async def autocommitted(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+@asynccontextmanager
+async def dedicated_connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a connection for several transactions, each by `transaction_on`, and close it at the end of the block.
+
+    Its temporary tables and advisory locks end with it, so they are never seen by another user of the pool.
+
+    Raises:
+        DatabaseUnavailable: the server is away, or all connections are in use.
+    """
+    with _translate_errors():
+        async with engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                await connection.invalidate()
+
+
+@asynccontextmanager
+async def transaction_on(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Open a transaction on a dedicated connection, and commit it at the end of the block.
+
+    Raises:
+        DatabaseUnavailable, TransactionConflict: as `transaction` does.
+    """
+    with _translate_errors():
+        async with connection.begin():
+            yield
+
+
 @contextmanager
 def _translate_errors() -> Iterator[None]:
     try:

@@ -59,11 +59,12 @@ async def eventually(look: Callable[[], Awaitable[Found | None]], patience: floa
     return found
 
 
-async def waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
+async def waits_for_a_lock(watch: psycopg.AsyncConnection, kind: str = "%") -> object:
     """Return a row if a request waits for another's lock. `watch` must not be in a transaction."""
     found = await watch.execute(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
-        " AND wait_event_type = 'Lock'"
+        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%%' AND datname = current_database()"
+        " AND wait_event_type = 'Lock' AND wait_event LIKE %s",
+        (kind,),
     )
     return await found.fetchone()
 

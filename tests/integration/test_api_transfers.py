@@ -4,13 +4,18 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import ClientDisconnect
+from structlog.testing import LogCapture
 
+from services.api.clients.imports import BATCH
 from services.planner.settings import PlannerSettings
+from tests.integration.api_client import eventually, waits_for_a_lock
 from tests.integration.ledger import add_clients, add_mailing, expand_all, query
 
 MOSCOW = "Europe/Moscow"
@@ -140,6 +145,76 @@ async def test_two_imports_at_once_both_come_through(api: httpx.AsyncClient) -> 
     one, other = await asyncio.gather(upload(api, file_of(*ahead)), upload(api, file_of(*back)))
     assert {one["added"], other["added"]} == {0, 2_000}
     assert {one["changed"], other["changed"]} == {0, 2_000}
+
+
+@asynccontextmanager
+async def last_client_locked(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Lock the client with the highest number, at whom an import of `MANY` stops when most of it is merged."""
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as other,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watch,
+    ):
+        await other.execute("SELECT FROM clients ORDER BY number DESC LIMIT 1 FOR UPDATE")
+        yield watch
+
+
+MANY = [(79050000000 + n, "#new", MOSCOW) for n in range(2 * BATCH + 1)]
+
+
+async def test_while_an_import_is_merged_its_clients_can_be_changed(
+    api: httpx.AsyncClient, database_url: str
+) -> None:
+    await upload(api, file_of(*((number, "#old", zone) for number, _, zone in MANY)))
+    async with last_client_locked(database_url) as watch:
+        importing = asyncio.create_task(upload(api, file_of(*MANY)))
+        await eventually(lambda: waits_for_a_lock(watch))
+        for n in range(10):
+            changed = await api.patch(f"/api/client/{1 + n * 400}/", json={"tag": "#mine"})
+            assert changed.status_code == 200
+    assert (await importing)["changed"] == len(MANY)
+    assert len((await api.get("/api/client/?tag=%23mine")).json()["items"]) == 10
+
+
+async def test_of_two_overlapping_imports_one_follows_the_other(api: httpx.AsyncClient, database_url: str) -> None:
+    old, later = ([(number, tag, zone) for number, _, zone in MANY] for tag in ("#old", "#later"))
+    await upload(api, file_of(*old))
+    async with last_client_locked(database_url) as watch:
+        first = asyncio.create_task(upload(api, file_of(*MANY)))
+        await eventually(lambda: waits_for_a_lock(watch))
+        other = asyncio.create_task(upload(api, file_of(*later)))
+        await eventually(lambda: waits_for_a_lock(watch, "advisory"))
+    assert [one["changed"] for one in await asyncio.gather(first, other)] == [len(MANY), len(MANY)]
+    for n in range(10):
+        assert (await api.get(f"/api/client/{1 + n * 400}/")).json()["tag"] == "#later"
+
+
+async def test_an_import_whose_database_fails_can_be_repeated(api: httpx.AsyncClient, database_url: str) -> None:
+    await upload(api, file_of(*((number, "#old", zone) for number, _, zone in MANY)))
+    async with last_client_locked(database_url) as watch:
+        importing = asyncio.create_task(api.post("/api/client/import/", content=file_of(*MANY), headers=CSV))
+        await eventually(lambda: waits_for_a_lock(watch))
+        await watch.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        assert (await importing).status_code == 503
+    again = await upload(api, file_of(*MANY))
+    assert (again["changed"], again["unchanged"]) == (1, 2 * BATCH)
+
+
+async def test_the_log_names_each_client_that_an_import_wrote(api: httpx.AsyncClient, lines: LogCapture) -> None:
+    await upload(api, file_of((79050000001, "#a", MOSCOW), (79050000002, "#a", MOSCOW)))
+    await upload(
+        api, file_of((79050000001, "#a", MOSCOW), (79050000002, "#b", MOSCOW), (79050000003, "#a", MOSCOW))
+    )
+    written = [line for line in lines.entries if line["event"] in ("clients_added", "clients_changed")]
+    ids = {one["number"]: one["id"] for one in (await api.get("/api/client/")).json()["items"]}
+    assert [(line["event"], line["client_ids"]) for line in written] == [
+        ("clients_added", [ids[79050000001], ids[79050000002]]),
+        ("clients_added", [ids[79050000003]]),
+        ("clients_changed", [ids[79050000002]]),
+    ]
+    assert all(line["request_id"] for line in written)
 
 
 async def test_one_transfer_too_many_is_refused_with_retry_after_and_delays_nobody_else(

@@ -18,7 +18,7 @@ OWNERS = {
     "alerts": {"alerts"},
     "attempts": {"attempts"},
     "audit": {"audit"},
-    "clients": {"clients"},
+    "clients": {"clients", "client_imports"},  # one by one, and by an import
     "counters": {"counters"},
     "deliveries": {"deliveries"},
     "idempotency_keys": {"idempotency_keys"},
@@ -35,7 +35,7 @@ OWNERS = {
     "users": {"users"},
     "webhooks": {"webhooks"},
     "stops": {"stop_list"},
-    "staging": {"clients"},  # a temporary table of each import
+    "staging": {"client_imports"},  # a temporary table of each import
 }
 # Statements that write several tables at once: the module, its tables, and the reason.
 SEVERAL_TABLES = {

@@ -91,10 +91,10 @@ async def import_csv(request: Request, transfers: TransfersDep, origin: OriginDe
     No field contains a line break.
 
     A row with a number that a client already has changes this client. A wrong row is rejected; the other rows are
-    imported. An upload that breaks off changes nothing.
+    imported. An upload that breaks off changes nothing. A second import waits until the first one is done.
 
-    If the answer was lost, send the same file again: the second time it changes nothing. An `Idempotency-Key` is
-    not needed and is ignored.
+    If the answer was lost or is 503, send the same file again: it changes only what was not imported yet. An
+    `Idempotency-Key` is not needed and is ignored.
     """
     media_type, _, _ = request.headers.get("content-type", "").partition(";")
     if media_type.strip().lower() != "text/csv":

@@ -5,7 +5,7 @@ The code that does the work calls it once for each thing that happened, and logs
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 _VALID_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+_IDS_IN_A_LINE = 1_000  # Docker splits lines of more than 16 KB
 _PROBES = ("/healthz", "/readyz", "/metrics")  # requested by machines, every few seconds
 
 
@@ -82,6 +83,13 @@ def request_authenticated(actor: str) -> None:
 def resource_created(**ids: int) -> None:
     """The request created this, for example `mailing_id=5`. Its log line carries these ids."""
     structlog.contextvars.bind_contextvars(**ids)
+
+
+def clients_imported(added: Sequence[int], changed: Sequence[int]) -> None:
+    """A part of an import is committed. Its lines name the clients, by which `mailing logs` finds them."""
+    for event, ids in (("clients_added", added), ("clients_changed", changed)):
+        for start in range(0, len(ids), _IDS_IN_A_LINE):
+            log.info(event, client_ids=ids[start : start + _IDS_IN_A_LINE])
 
 
 def database_unavailable(error: Exception) -> None:
