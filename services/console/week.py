@@ -17,7 +17,7 @@ MOST_REASONS = 4
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Messages of one day that were sent, and those that were not."""
+    """Messages of one day that were sent, and those that should have been. Canceled ones count as neither."""
 
     day: date
     sent: int
@@ -72,7 +72,7 @@ def week_of(this: Statistics, last: Statistics, days: Sequence[date], zone: Zone
     for day in days:
         period = by_day.get(day)
         sent = period.count(MessageStatus.SENT) if period else 0
-        counted.append(Day(day, sent, period.all - sent if period else 0))
+        counted.append(Day(day, sent, period.handled - sent if period else 0))
     sent_before = sum(period.count(MessageStatus.SENT) for period in last.periods)
     return Week(
         days=counted,
@@ -80,7 +80,7 @@ def week_of(this: Statistics, last: Statistics, days: Sequence[date], zone: Zone
         unsent=sum(day.unsent for day in counted),
         singles=this.single_messages.all,
         sent_before=sent_before,
-        unsent_before=sum(period.all for period in last.periods) - sent_before,
+        unsent_before=sum(period.handled for period in last.periods) - sent_before,
         reasons=[_in_words(reason) for reason in this.reasons[:MOST_REASONS]],
     )
 

@@ -284,6 +284,32 @@ async def test_reading_works_without_javascript(site: Site, browser: Browser, fa
         await expect(plain.locator("h1")).to_have_text("There is no such thing")
 
 
+async def test_somebody_on_the_stop_list_gets_nothing_of_a_mailing_and_the_page_says_so(
+    site: Site, page: Page
+) -> None:
+    await site.add_clients("#stops", 3, 79_026_000_000)
+    await page.goto("/clients/")
+    await page.get_by_role("link", name="Stop list").click()
+    form = page.locator("form", has=page.get_by_role("heading", name="Write to this number no more"))
+    for status in ("is on the list now", "is on the stop list already"):
+        await form.get_by_label("Number").fill("+7 902 600-00-01")
+        await form.get_by_role("button", name="Put it on the list").click()
+        text = "+7 902 600-00-01" if status == "is on the list now" else status
+        await expect(page.locator("main")).to_contain_text(text)
+    await page.goto("/mailings/new/text/?tag=%23stops&text=Sale&end=2035-01-01T10:00")
+    await page.get_by_label("Name").fill("Autumn sale")
+    await page.get_by_role("button", name="Next: the time").click()
+    await expect(page.locator("main")).to_contain_text("1 person is on the stop list and gets nothing.")
+    await page.get_by_role("button", name="4 Check").click()
+    await page.get_by_role("button", name="Send it to 2 people").click()
+    await expect(page.locator("h1")).to_contain_text("Autumn sale")
+    await expect(page.locator("#unsent")).to_contain_text("The number is on the stop list")
+    await page.goto("/clients/stop-list/?number=79026000001")
+    await page.get_by_role("link", name="Remove").click()
+    await page.get_by_role("button", name="Take it off the list").click()
+    await expect(page.locator("tbody tr")).to_have_count(0)
+
+
 async def test_an_operator_sees_the_results_of_all_attempts_and_those_of_the_week(site: Site, page: Page) -> None:
     await site.add_clients("#results", 12, 79_025_000_000)
     await site.sandbox.control.behave("reject", share=0.5, seed=3)

@@ -38,6 +38,7 @@ def pages(things: Things, draft: str = DRAFT) -> Mapping[str, str]:
         "client-edit": f"{client}/edit/",
         "client-delete": f"{client}/delete/",
         "client-new": "/clients/new/",
+        "stop-list": "/clients/stop-list/",
         "import": "/clients/import/",
         "messages": "/messages/",
         "results": "/messages/results/",

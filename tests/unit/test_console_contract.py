@@ -19,6 +19,7 @@ from services.console.rest.answers import (
     Progress,
     Reasons,
     Statistics,
+    Stop,
 )
 
 DOCUMENT: dict[str, Any] = create_application().openapi()
@@ -41,11 +42,17 @@ CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("get", "/api/client/{client_id}/", Client),
     ("patch", "/api/client/{client_id}/", Client),
     ("post", "/api/client/import/", Imported),
+    ("get", "/api/stop/", Page[Stop]),
+    ("post", "/api/stop/", Stop),
+    ("get", "/api/stop/{stop_id}/", Stop),
+    ("post", "/api/stop/import/", Imported),
     ("get", "/api/message/", Page[HistoryItem]),
     ("post", "/api/message/", MessageDetail),
     ("get", "/api/message/{message_id}/", MessageDetail),
 ]
 UNREAD = [
+    ("delete", "/api/stop/{stop_id}/"),
+    ("get", "/api/stop/export/"),
     ("delete", "/api/mailing/{mailing_id}/"),
     ("delete", "/api/client/{client_id}/"),
     ("get", "/api/client/export/"),

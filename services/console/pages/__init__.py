@@ -19,6 +19,7 @@ from services.console.pages import (
     preferences,
     results,
     sign_in,
+    stop_list,
 )
 
 
@@ -33,6 +34,7 @@ def routes() -> list[BaseRoute]:
         *mailing_change.ROUTES,
         *mailing_control.ROUTES,
         *imports.ROUTES,
+        *stop_list.ROUTES,
         *clients.ROUTES,
         *results.ROUTES,
         *messages.ROUTES,

@@ -39,6 +39,17 @@ class Client(_Answer):
     zone: str
 
 
+class Stop(_Answer):
+    """A number that must not be written to."""
+
+    id: int
+    number: int | str  # masked for viewers
+    scope: str
+    since: datetime
+    source: str
+    note: str
+
+
 class Window(_Answer):
     """The local hours in which clients are written to."""
 
@@ -57,11 +68,18 @@ class Mailing(_Answer):
     filter: Mapping[str, Sequence[int | str]]
     window: Window | None
     rate: float | None
+    name: str | None
+    kind: str
     state: str
     paused: bool
     started_at: datetime | None
     finished_at: datetime | None
     messages_status: Mapping[str, int]
+
+    @property
+    def title(self) -> str:
+        """The name, or the text of a mailing without one."""
+        return self.name or self.text
 
     def count(self, status: MessageStatus) -> int:
         """Return the number of messages in the status."""
@@ -230,6 +248,7 @@ class Preview(_Answer):
     by_zone: Mapping[str, int]
     by_code: Mapping[str, int]
     unknown_zones: int
+    stopped: int
     late: int
     finish: datetime | None
     rate: float | None

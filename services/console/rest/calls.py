@@ -23,6 +23,7 @@ from services.console.rest.answers import (
     Reasons,
     Session,
     Statistics,
+    Stop,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
 from shared.statuses import MessageStatus
@@ -128,11 +129,27 @@ class Api:
 
     async def import_clients(self, rows: AsyncIterator[bytes]) -> Imported:
         """Import clients from CSV, passed on as it arrives."""
-        headers = {"Content-Type": "text/csv"}
-        answer = await self._answer(
-            "POST", "/api/client/import/", content=rows, headers=headers, timeout=UPLOAD_TIMEOUT
-        )
-        return Imported.model_validate_json(answer.content)
+        return await self._import("/api/client/import/", rows)
+
+    async def stops(self, query: Query) -> Page[Stop]:
+        """Return numbers of the stop list, newest first."""
+        return await self._get("/api/stop/", Page[Stop], query)
+
+    async def stop(self, stop_id: int) -> Stop:
+        """Return an entry of the stop list."""
+        return await self._get(f"/api/stop/{stop_id}/", Stop)
+
+    async def add_stop(self, body: Json) -> Stop:
+        """Put a number on the stop list."""
+        return await self._send("POST", "/api/stop/", Stop, body)
+
+    async def remove_stop(self, stop_id: int) -> None:
+        """Take a number off the stop list."""
+        await self._answer("DELETE", f"/api/stop/{stop_id}/")
+
+    async def import_stops(self, rows: AsyncIterator[bytes]) -> Imported:
+        """Import numbers into the stop list from CSV, passed on as it arrives."""
+        return await self._import("/api/stop/import/", rows)
 
     async def history(self, *, limit: int, after: int | None = None, **person: str | int) -> Page[HistoryItem]:
         """Return everything that concerned a `client` or a `number`, newest first."""
@@ -182,6 +199,11 @@ class Api:
     async def _get(self, path: str, kind: type[Answer], query: Query | None = None) -> Answer:
         params = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         return _parsed(kind, await self._answer("GET", path, params=params))
+
+    async def _import(self, path: str, rows: AsyncIterator[bytes]) -> Imported:
+        headers = {"Content-Type": "text/csv"}
+        answer = await self._answer("POST", path, content=rows, headers=headers, timeout=UPLOAD_TIMEOUT)
+        return Imported.model_validate_json(answer.content)
 
     async def _send(
         self, method: str, path: str, kind: type[Answer], body: Json | None, key: str | None = None
