@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 class ReturnReason(StrEnum):
     """Reason why a sender returns a message without a POST."""
 
-    SHUTDOWN = "shutdown"  # the sender is stopping
+    SHUTDOWN = "shutdown"  # the sender is stopping, or has lost the connection that the job came over
     STOPPED = "stopped"  # its mailing was paused, canceled or deleted
     LEASE_OVER = "lease_over"  # the job was held past its lease
     CIRCUIT_OPEN = "circuit_open"  # the provider is out
@@ -103,6 +103,9 @@ class Job(_Contract):
     slot_lasts_ms: DurationMs = 0
     # The messages' clients, in the same order, for the logs; 0 for none.
     client_ids: tuple[Id, ...] | None = None
+    # True if the provider must not be asked twice: then no POST begins before the broker has confirmed a report
+    # with a `begun_to` that covers the message.
+    must_note: bool = False
     request_id: str | None = None
     traceparent: Traceparent = None  # of the span that released it
 
@@ -165,6 +168,8 @@ class JobReport(_Contract):
     traceparent: Traceparent = None  # of the span of the job in the sender
     accepted: tuple[Acceptance, ...] = ()
     results: tuple[Result, ...] = ()
+    # The POSTs of the job's messages up to this id may have begun. Of the others, none has.
+    begun_to: Id | None = None
 
 
 class Report(_Contract):

@@ -25,6 +25,7 @@ class Policy:
     backoff_most: timedelta
     redelivery_grace: timedelta
     circuit_pause: timedelta
+    lease_margin: timedelta = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,14 @@ class RetryStep:
     is_failed_try: bool  # makes the next wait longer
 
 
-NextStep = FinalStep | RetryStep
+@dataclass(frozen=True, slots=True)
+class WaitStep:
+    """The message stays in its job until then, because the sender that had it may still report on it."""
+
+    until: datetime
+
+
+NextStep = FinalStep | RetryStep | WaitStep
 
 
 def next_step(
@@ -82,7 +90,7 @@ def next_step(
         case Outcome.UNCERTAIN if not policy.idempotent:
             return FinalStep(MessageStatus.UNCERTAIN, Reason.ANSWER)
         case Outcome.RETURNED if reported.reason is ReturnReason.REDELIVERED and not policy.idempotent:
-            return FinalStep(MessageStatus.UNCERTAIN, Reason.SILENCE)
+            return WaitStep(now + policy.redelivery_grace)
     return _end_with_mailing(message, now) or _retry(message, reported, now, policy, jitter)
 
 

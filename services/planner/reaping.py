@@ -94,10 +94,11 @@ async def reclaim(this: ReapRound, before: datetime) -> None:
         request_ids = await find_overdue_jobs(connection, before, MAX_JOBS)
         jobs = await lock_jobs(connection, request_ids)
         released = [job for job in jobs.values() if job.state is JobState.RELEASED]
-        if this.settings.provider_idempotent:
-            await put_back_jobs(connection, released)
-        else:
-            settled = await settle_jobs(connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now)
+        if not this.settings.provider_idempotent:
+            settled = await settle_jobs(
+                connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now, only_doubtful=True
+            )
+        await put_back_jobs(connection, _without(released, settled))
     this.observer.leases_expired(released, request_ids)
     this.observer.jobs_settled(settled, MessageStatus.UNCERTAIN, Reason.SILENCE)
 
@@ -197,6 +198,13 @@ async def fold(this: ReapRound) -> bool:
     """
     async with transaction(this.engine) as connection:
         return await fold_progress(connection, this.now, MAX_ROWS) == MAX_ROWS
+
+
+def _without(jobs: Sequence[LockedJob], settled: Sequence[SettledJob]) -> list[LockedJob]:
+    """Return the jobs that have open messages left after these were settled."""
+    gone = {job.job_id: len(job.ids) for job in settled}
+    left = [job._replace(open=job.open - gone.get(job.id, 0)) for job in jobs]
+    return [job for job in left if job.open]
 
 
 def _planned(jobs: dict[int, LockedJob]) -> Sequence[LockedJob]:

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from itertools import islice
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -33,7 +34,7 @@ from shared.broker.publisher import Publisher
 from shared.contracts import Job
 from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
-from shared.ledger.jobs import lock_jobs, put_back_jobs
+from shared.ledger.jobs import lock_jobs, mark_delivered, put_back_jobs
 from shared.ledger.paces import PROVIDER, find_provider_pace, keep_paces
 from shared.topology import JOBS
 
@@ -71,6 +72,8 @@ async def release(
         revisions = {mailing.id: mailing.revision for mailing in ready}
         jobs = await claim(connection, shares, revisions, now + settings.lease, now, limits)
         jobs = await _give_slots(connection, jobs, ready, limits, provider, now)
+    if not settings.provider_idempotent:
+        jobs = [job.model_copy(update={"must_note": True}) for job in jobs]
     if not jobs:
         return 0
     jobs, spans = observer.jobs_released(jobs, now)
@@ -78,9 +81,11 @@ async def release(
     published = await asyncio.gather(
         *(_publish(publisher, job, job.mailing_id in singles, observer) for job in jobs)
     )
-    failed = [job for job, is_published in zip(jobs, published, strict=True) if not is_published]
+    failed = [job for job, fate in zip(jobs, published, strict=True) if fate is _Fate.REFUSED]
     if failed:
         await put_back(engine, failed)
+    if not settings.provider_idempotent:
+        await _mark_delivered(engine, jobs, published)
     observer.jobs_published(jobs, failed, spans)
     return len(jobs) - len(failed)
 
@@ -94,6 +99,14 @@ async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:
     async with transaction(engine) as connection:
         locked = await lock_jobs(connection, releases)
         await put_back_jobs(connection, (job for job in locked.values() if job.release == releases[job.id]))
+
+
+async def _mark_delivered(engine: AsyncEngine, jobs: Sequence[Job], fates: Sequence["_Fate"]) -> None:
+    """Store which jobs RabbitMQ has: if nothing more is heard of one, its messages may have been POSTed."""
+    releases = {job.job_id: job.release for job, fate in zip(jobs, fates, strict=True) if fate is _Fate.TAKEN}
+    async with transaction(engine) as connection:
+        await lock_jobs(connection, releases)
+        await mark_delivered(connection, releases)
 
 
 def _max_singles(provider: Limit | None, now: datetime) -> int:
@@ -191,13 +204,22 @@ def _with_slots(job: Job, slots: Iterable[float], lasts: float) -> Job:
     return job.model_copy(update={"slots_ms": slots_ms, "slot_lasts_ms": int(lasts * 1000)})
 
 
-async def _publish(publisher: Publisher, job: Job, is_single: bool, observer: PlannerObserver) -> bool:
-    """Publish the job; False if RabbitMQ certainly did not take it. If that is unknown, its lease decides."""
+class _Fate(Enum):
+    """Fate of a job that was published."""
+
+    TAKEN = auto()
+    UNKNOWN = auto()  # its lease decides
+    REFUSED = auto()
+
+
+async def _publish(publisher: Publisher, job: Job, is_single: bool, observer: PlannerObserver) -> _Fate:
+    """Publish the job, and return what RabbitMQ did with it."""
     try:
         await publisher.publish(JOBS, "express" if is_single else "job", job.model_dump_json().encode())
     except NotPublished as error:
         observer.job_not_published(job, error)
-        return False
+        return _Fate.REFUSED
     except PublishUnknown as error:
         observer.job_publication_unconfirmed(job, error)
-    return True
+        return _Fate.UNKNOWN
+    return _Fate.TAKEN

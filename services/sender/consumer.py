@@ -59,6 +59,7 @@ class JobConsumer:
             self.is_consuming = False
             for held_job in held_jobs:
                 held_job.is_lost = True
+            self._pool.return_lost()
 
     async def _learn_stops(self, channel: AbstractChannel) -> bool:
         """Learn the stops in force over this channel. Return False if it closes before."""
@@ -109,7 +110,8 @@ class JobConsumer:
             self._accept(amqp_message, queue == SENDER_SINGLES, held_jobs)
         except Exception as error:  # noqa: BLE001 - any other job must go to the dead letters
             for held_job in held_jobs:
-                held_job.is_lost |= held_job.amqp_message is amqp_message
+                if held_job.amqp_message is amqp_message:
+                    held_job.is_lost = held_job.is_refused = True
             await refuse(amqp_message, queue, error, self._publisher)
 
     def _accept(self, amqp_message: AbstractIncomingMessage, is_single: bool, held_jobs: set[HeldJob]) -> None:

@@ -10,6 +10,7 @@ from services.sender.delivery import Delivery
 from services.sender.engine import find_route, open_engine, raise_file_limit
 from services.sender.http.endpoint import Endpoint
 from services.sender.metrics import BACKLOG, UNREPORTED
+from services.sender.notes import NoteTaker
 from services.sender.observer import SenderObserver
 from services.sender.providers import load_adapter
 from services.sender.reporting import Reporter
@@ -43,6 +44,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
         workers=settings.sender_concurrency,
         probe_every=settings.breaker_probe_every.total_seconds(),
     )
+    notes = NoteTaker(delivery, publisher, observer, sender=name)
     stops = StopsListener(pool.stop_mailings, publisher, observer, sender=name)
     consumer = JobConsumer(pool, stops, publisher, observer, prefetch=settings.sender_prefetch, stopping=stopping)
 
@@ -55,7 +57,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     consuming = run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
     try:
         async with serve_health("sender", settings, readiness):
-            await run_beside(consuming, pool.run(), reporter.run())
+            await run_beside(consuming, pool.run(), reporter.run(), notes.run())
     finally:
         await reporter.flush()
         await publisher.close()

@@ -60,7 +60,8 @@ _CLAIM_JOBS = text("""
         ) AS due
         WHERE due.before < share.messages
     )
-    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
+    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until,
+        begun_to = NULL, delivered = NULL
     FROM mailings, picked
     WHERE jobs.id = picked.id AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
       AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
@@ -80,6 +81,29 @@ _REMOVE_MESSAGES = text("""
         CAST(:ids AS bigint[]), CAST(:counts AS integer[]), CAST(:senders AS text[])
     ) AS removed(id, count, sender)
     WHERE jobs.id = removed.id
+""")
+
+_NOTE_BEGUN = text("""
+    -- note_begun --
+    UPDATE jobs SET begun_to = greatest(jobs.begun_to, noted.begun_to)
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:releases AS integer[]), CAST(:begun_tos AS bigint[])
+    ) AS noted(id, release, begun_to)
+    WHERE jobs.id = noted.id AND jobs.release = noted.release AND jobs.state = 'released'
+""")
+
+_MARK_DELIVERED = text("""
+    -- mark_delivered --
+    UPDATE jobs SET delivered = true
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:releases AS integer[])) AS given(id, release)
+    WHERE jobs.id = given.id AND jobs.release = given.release AND jobs.state = 'released'
+""")
+
+_RECALL_JOBS = text("""
+    -- recall_jobs --
+    UPDATE jobs SET lease_until = least(jobs.lease_until, given.lease_until), delivered = false
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:lease_untils AS timestamptz[])) AS given(id, lease_until)
+    WHERE jobs.id = given.id AND jobs.state = 'released'
 """)
 
 _PUT_BACK_JOBS = text("""
@@ -138,6 +162,14 @@ class LockedJob(NamedTuple):
     def status_of_open(self) -> MessageStatus:
         """Status that the counters show for its unsettled messages."""
         return MessageStatus.ACTIVE if self.state is JobState.RELEASED else MessageStatus.NEW
+
+
+class BegunMessages(NamedTuple):
+    """Note of a sender: POSTs of the job's messages up to the id `begun_to` may have begun."""
+
+    job_id: int
+    release: int
+    begun_to: int
 
 
 class ReleaseShare(NamedTuple):
@@ -273,6 +305,34 @@ async def remove_messages_from_jobs(
             "now": now,
         },
     )
+
+
+async def note_begun(connection: AsyncConnection, notes: Iterable[BegunMessages]) -> None:
+    """Store which messages of these locked jobs may have been POSTed. A note of an older release is ignored."""
+    highest: dict[tuple[int, int], int] = {}
+    for note in notes:
+        key = note.job_id, note.release
+        highest[key] = max(note.begun_to, highest.get(key, 0))
+    if highest:
+        values = {
+            "ids": [job_id for job_id, _ in highest],
+            "releases": [release for _, release in highest],
+            "begun_tos": list(highest.values()),
+        }
+        await connection.execute(_NOTE_BEGUN, values)
+
+
+async def mark_delivered(connection: AsyncConnection, releases: Mapping[int, int]) -> None:
+    """Store that RabbitMQ has taken these jobs, by id, in these releases. The caller has locked them."""
+    values = {"ids": list(releases), "releases": list(releases.values())}
+    await connection.execute(_MARK_DELIVERED, values)
+
+
+async def recall_jobs(connection: AsyncConnection, lease_untils: Mapping[int, datetime]) -> None:
+    """Let the leases of these locked jobs end at the instant, because RabbitMQ delivered the jobs again."""
+    if lease_untils:
+        values = {"ids": list(lease_untils), "lease_untils": list(lease_untils.values())}
+        await connection.execute(_RECALL_JOBS, values)
 
 
 async def put_back_jobs(connection: AsyncConnection, jobs: Iterable[LockedJob]) -> None:

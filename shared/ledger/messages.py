@@ -50,6 +50,9 @@ _SETTLE_JOBS = text(f"""
         UPDATE messages
         SET status = CAST(:status AS message_status), reason = CAST(:reason AS message_reason), settled_at = :now
         WHERE job_id = ANY(CAST(:job_ids AS bigint[])) AND status = 'new'
+          AND (NOT CAST(:only_doubtful AS boolean) OR (
+              SELECT delivered IS TRUE OR messages.id <= begun_to FROM jobs WHERE jobs.id = job_id
+          ))
         RETURNING id, client_id, mailing_id, job_id
     )
     SELECT mailing_id, job_id, array_agg(settled.id) AS ids, array_agg(client_id) AS client_ids, request_id,
@@ -163,12 +166,19 @@ async def settle_jobs(
     status: MessageStatus,
     reason: Reason,
     now: datetime,
+    *,
+    only_doubtful: bool = False,
 ) -> list[SettledJob]:
-    """Give every open message of the locked jobs the same final status; adapt jobs and counters."""
+    """Give every open message of the locked jobs the same final status; adapt jobs and counters.
+
+    `only_doubtful` leaves those out whose POST has certainly not begun: RabbitMQ may not have taken the job, or
+    has delivered it again, and no sender has noted that the message begins.
+    """
     if not jobs:
         return []
     by_id = {job.id: job for job in jobs}
-    parameters = {"job_ids": sorted(by_id), "status": status, "reason": reason, "now": now}
+    ids = sorted(by_id)
+    parameters = {"job_ids": ids, "status": status, "reason": reason, "now": now, "only_doubtful": only_doubtful}
     rows = (await connection.execute(_SETTLE_JOBS, parameters)).all()
     settled = [SettledJob(row.mailing_id, row.job_id, row.ids, row.client_ids, row.request_id) for row in rows]
     if rows and rows[0].is_wanted:

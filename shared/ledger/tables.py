@@ -214,6 +214,10 @@ class Job(Table):
     lease_until: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
     sender: Mapped[str | None]  # who reported on it last
+    # Only for a provider that is not idempotent: messages up to the id `begun_to` may have been POSTed, as a
+    # sender noted. `delivered` is true if RabbitMQ has taken the job and not delivered it again.
+    begun_to: Mapped[int | None]
+    delivered: Mapped[bool | None]
 
 
 class Message(Table):

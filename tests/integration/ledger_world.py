@@ -240,7 +240,8 @@ class World:
             del self.wire.reports[:count]
         final_before = set(self._audit.finals)
         now, chunk = self._clock.now, self._settings.chunk_size
-        if batch := [one for one in received if isinstance(one, Report)]:
+        notes, self.wire.notes = self.wire.notes, []
+        if batch := [*notes, *(one for one in received if isinstance(one, Report))]:
             await recording.record(self._engine, batch, now=now, policy=self._settings.policy(), chunk=chunk)
         if overdue := [one.before for one in received if isinstance(one, Reclaim)]:
             await reaping.reclaim(self._turn(), max(overdue))
@@ -287,7 +288,9 @@ class World:
     async def start_sender(self) -> None:
         self._names += 1
         stops = await self._stops_in_force()
-        self.wire.senders.append(Sender(f"sender{self._names}", self._clock, self._provider, stops))
+        self.wire.senders.append(
+            Sender(f"sender{self._names}", self._clock, self._provider, stops, self.wire.note)
+        )
 
     async def _stops_in_force(self) -> Stops:
         """As a planner answers a sender that asks."""

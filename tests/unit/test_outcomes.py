@@ -13,6 +13,7 @@ from services.planner.outcomes import (
     Policy,
     ReportedOutcome,
     RetryStep,
+    WaitStep,
     backoff,
     next_step,
 )
@@ -55,7 +56,7 @@ messages = st.builds(
 jitters = st.floats(0, 1, exclude_max=True)
 
 
-def step(message: OpenMessage, word: ReportedOutcome, policy: Policy = POLICY) -> FinalStep | RetryStep:
+def step(message: OpenMessage, word: ReportedOutcome, policy: Policy = POLICY) -> FinalStep | RetryStep | WaitStep:
     return next_step(message, word, now=NOW, policy=policy, jitter=0.0)
 
 
@@ -90,7 +91,7 @@ def test_an_unclear_answer_is_repeated_only_if_that_can_do_no_harm() -> None:
 def test_a_redelivered_job_waits_for_the_reports_of_whoever_had_it() -> None:
     word = ReportedOutcome(Outcome.RETURNED, reason=ReturnReason.REDELIVERED)
     assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=10), is_failed_try=False)
-    assert step(RUNNING, word, ONCE_ONLY) == FinalStep(MessageStatus.UNCERTAIN, Reason.SILENCE)
+    assert step(RUNNING, word, ONCE_ONLY) == WaitStep(NOW + timedelta(seconds=10))
 
 
 @pytest.mark.parametrize("reason", [ReturnReason.SHUTDOWN, ReturnReason.STOPPED, ReturnReason.LEASE_OVER])
