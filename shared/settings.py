@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.host_names import LOOPBACK_NAMES, split_names
 from shared.telemetry.log import Level, MessageSample
 
 
@@ -148,7 +149,15 @@ class OidcSettings(LogSettings):
         return self
 
 
-class HttpSettings(LogSettings):
+class HostSettings(LogSettings):
+    """Host names of API and console."""
+
+    hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(split_names)] = Field(
+        LOOPBACK_NAMES, description="names under which API and console are reached, with commas; `*` for any name"
+    )
+
+
+class HttpSettings(HostSettings):
     """Proxies in front of a service that browsers and programs call."""
 
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(split)] = Field(

@@ -115,6 +115,30 @@ def _backends(overlay: Overlay) -> Iterator[tuple[str, str, str | int]]:
                 yield title(ingress), service["name"], service["port"].get("name", service["port"].get("number"))
 
 
+def known_hosts(overlay: Overlay) -> Iterator[str]:
+    """Require that API and console know the host names that lead to them; others are answered 421."""
+    known = {
+        name
+        for manifest in overlay.of_kind("ConfigMap")
+        for name in manifest.get("data", {}).get("MAILING_HOSTS", "").split(",")
+    }
+    for way, name in _host_names(overlay):
+        if name not in known:
+            yield f"{way}: MAILING_HOSTS does not name {name}"
+    if "api" not in known:
+        yield "MAILING_HOSTS does not name the Service api, which the console calls"
+
+
+def _host_names(overlay: Overlay) -> Iterator[tuple[str, str]]:
+    for route in overlay.of_kind("HTTPRoute"):
+        for name in route["spec"].get("hostnames", []):
+            yield title(route), name
+    for ingress in overlay.of_kind("Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            if "host" in rule:
+                yield title(ingress), rule["host"]
+
+
 def disruption_budgets(overlay: Overlay) -> Iterator[str]:
     """Require a PodDisruptionBudget for every Deployment, and that it allows a node to be drained."""
     budgets = overlay.of_kind("PodDisruptionBudget")
@@ -178,6 +202,7 @@ OVERLAY_RULES = (
     known_secrets,
     service_targets,
     route_targets,
+    known_hosts,
     disruption_budgets,
     network_policies,
     autoscaling,

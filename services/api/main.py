@@ -17,7 +17,7 @@ from services.api.clients.routes import IMPORT
 from services.api.edge import observer
 from services.api.edge.body_limits import BodyLimits
 from services.api.edge.copying import STATEMENT_TIMEOUT
-from services.api.edge.http_protocol import protocol_with_timeout
+from services.api.edge.http_protocol import protocol_with_timeouts
 from services.api.edge.middleware import EdgeMiddleware
 from services.api.edge.outbox_relay import relaying
 from services.api.edge.transactions import Database
@@ -90,6 +90,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     pause = settings.api_read_timeout
     app.add_middleware(
         EdgeMiddleware,
+        hosts=settings.hosts,
         limits=BodyLimits(settings.api_body_limit, settings.api_read_timeout, pause),
         upload_limits={
             IMPORT: BodyLimits(settings.api_upload_limit, settings.api_upload_timeout, pause),
@@ -105,7 +106,7 @@ async def run_api(settings: ApiSettings, stopping: asyncio.Event) -> None:
         create_app(settings),
         host=settings.api_host,
         port=settings.api_port,
-        http=protocol_with_timeout(settings.api_read_timeout),
+        http=protocol_with_timeouts(settings.api_read_timeout, settings.api_write_timeout),
         lifespan="on",
         access_log=False,
         log_config=None,

@@ -52,6 +52,11 @@ class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings, OidcSettings
         timedelta(seconds=10),
         description="longest time in which the head of a request may arrive; the same for its body",
     )
+    api_write_timeout: Duration = Field(
+        timedelta(seconds=30),
+        gt=timedelta(0),
+        description="longest time in which the reader of an answer takes nothing; then the connection is cut",
+    )
     api_grace: Duration = Field(timedelta(seconds=8), description="longest time to finish requests after SIGTERM")
     access: Literal["tokens", "open"] = Field(
         "tokens", description="`open` lets every caller do everything; for trusted networks only"

@@ -37,7 +37,7 @@ def create_app(settings: ConsoleSettings, live: LiveMailings) -> ASGIApp:
     app = Starlette(routes=routes(), lifespan=lifespan)
     app.state.live = live
     problems.install(app)
-    return Edge(app)
+    return Edge(app, settings.hosts)
 
 
 async def run_console(settings: ConsoleSettings, stopping: asyncio.Event) -> None:

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from shared.settings import LogSettings
+from shared.settings import HostSettings
 
 
-class ConsoleSettings(LogSettings):
+class ConsoleSettings(HostSettings):
     """Where the console listens, and the API that it is a client of."""
 
     console_host: str = Field("127.0.0.1", description="address to listen on")

@@ -38,6 +38,7 @@ async def api_on(
                 "broker_url": SecretStr(broker_url),
                 "api_patience": patience,
                 "access": access,
+                "hosts": "api",
                 **(changes or {}),
             }
         )

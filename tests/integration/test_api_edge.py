@@ -187,6 +187,20 @@ async def test_every_answer_limits_what_a_browser_does_with_it(api: httpx.AsyncC
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
+async def test_a_request_under_the_name_of_another_site_is_refused(api: httpx.AsyncClient) -> None:
+    for path in ("/docs/", "/healthz", "/metrics", "/openapi.json"):
+        assert is_problem(await api.get(path, headers={"Host": "evil.example:8000"}), 421)
+        assert (await api.get(path, headers={"Host": "127.0.0.1:8000"})).status_code == 200
+
+
+async def test_a_path_comes_into_the_log_without_control_characters(
+    api: httpx.AsyncClient, lines: LogCapture
+) -> None:
+    await api.get("/api/%1b[2J%0aclient")
+    [line] = [entry for entry in lines.entries if entry["event"] == "request_answered"]
+    assert line["path"] == "/api/·[2J·client/"
+
+
 async def test_swagger_ui_runs_its_own_scripts_only(api: httpx.AsyncClient) -> None:
     page = await api.get("/docs/")
     policy = dict(part.split(maxsplit=1) for part in page.headers["content-security-policy"].split("; "))

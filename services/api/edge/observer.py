@@ -19,7 +19,7 @@ from shared.contracts import EVENT
 from shared.ledger.origin import Origin
 from shared.ledger.outbox import OutboxRow
 from shared.telemetry import tracing
-from shared.telemetry.redaction import without_numbers
+from shared.telemetry.redaction import printable, without_numbers
 from shared.topology import EVENTS
 
 log = structlog.get_logger()
@@ -45,8 +45,8 @@ class ObservedRequest:
 
     @property
     def path(self) -> str:
-        """The path without phone numbers, because a caller may mistake a number for an id."""
-        return without_numbers(self.scope["path"][:200])
+        """The path without phone numbers, because a caller may mistake a number for an id, and printable."""
+        return printable(without_numbers(self.scope["path"][:200]))
 
     @property
     def ids(self) -> dict[str, int]:

@@ -122,6 +122,22 @@ class TooSlow(HTTPException):
         super().__init__(HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"})
 
 
+class HeadTooLarge(HTTPException):
+    """Raised when the head of a request is larger than allowed. The connection ends with the answer."""
+
+    def __init__(self, limit: int) -> None:
+        detail = f"The request's line and headers are larger than {limit} bytes."
+        super().__init__(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail, {"Connection": "close"})
+
+
+class UnknownHost(HTTPException):
+    """Raised when the request names a host that the API is not known as."""
+
+    def __init__(self) -> None:
+        detail = "The API is not known under the host that the request names. MAILING_HOSTS lists its names."
+        super().__init__(HTTPStatus.MISDIRECTED_REQUEST, detail)
+
+
 class Unreadable(HTTPException):
     """Raised when the bytes of a connection are no HTTP request. The connection ends with the answer."""
 
