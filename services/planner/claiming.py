@@ -142,7 +142,7 @@ def _sort_messages(job: ClaimedJob, messages: Sequence[MessageInJob], room: _Roo
     leaving = [(zone, plan_job(job.window, zone, now), ids) for zone, ids in elsewhere.items()]
     leaving.append((job.zone, JobPlan(now, job.send_before), [message.id for message in above]))
     for zone, plan, ids in leaving:
-        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before)
+        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before, job.returns)
         result.leave += [(new_job, ids[start : start + room.chunk]) for start in range(0, len(ids), room.chunk)]
     return result
 

@@ -21,6 +21,9 @@ RELEASES_TAKEN_OVER = Counter(
 )
 LEASES_EXPIRED = Counter("mailing_leases_expired_total", "Jobs that no sender reported on within the lease")
 MESSAGES_AGAIN = Counter("mailing_messages_again_total", "Messages that came back to be tried again")
+MESSAGES_SLOWED = Counter(
+    "mailing_messages_slowed_total", "Messages that came back again and again without a POST, and wait for that"
+)
 SLOTS = Counter("mailing_rate_limit_slots_total", "Slots given to messages under a rate limit")
 PROVIDER_RATE = Gauge(
     "mailing_rate_limit_messages_per_second", "MAILING_PROVIDER_RATE; infinite when there is no limit"

@@ -19,10 +19,12 @@ from services.planner.metrics import (
     MESSAGES_AGAIN,
     MESSAGES_EXPANDED,
     MESSAGES_RELEASED,
+    MESSAGES_SLOWED,
     RECORD_DURATION,
     RELEASES_TAKEN_OVER,
     SLOTS,
 )
+from services.planner.outcomes import FREE_RETURNS
 from services.planner.recorded import RecordedReports
 from services.planner.release_queries import LockHolder
 from services.planner.spans import (
@@ -165,6 +167,7 @@ class PlannerObserver:
         request_ids = {part.mailing_id: part.request_id for report in reports for part in report.jobs}
         for messages in recorded.settled:
             self._log_settled(messages, request_ids)
+        self._report_returns(recorded, request_ids)
         if self._sample.is_active:
             self._log_planned_again(recorded, request_ids)
         trace_reports(reports, began_at)
@@ -235,6 +238,23 @@ class PlannerObserver:
             **fields,
         )
 
+    def _report_returns(self, recorded: RecordedReports, request_ids: RequestIds) -> None:
+        """Report the messages that have come back too often without a POST, and wait for that."""
+        again = Counter[tuple[int, str]]()
+        for group in recorded.planned_again:
+            if group.step.returns > FREE_RETURNS:
+                again[group.mailing_id, group.step.cause] += len(group.ids)
+        for (mailing_id, cause), messages in again.items():
+            MESSAGES_SLOWED.inc(messages)
+            request_id = request_ids.get(mailing_id)
+            log.warning(
+                "messages_return_again",
+                mailing_id=mailing_id,
+                request_id=request_id,
+                cause=cause,
+                messages=messages,
+            )
+
     def _log_planned_again(self, recorded: RecordedReports, request_ids: RequestIds) -> None:
         for group in recorded.planned_again:
             if fields := self._sample.fields(group.ids, group.client_ids):
@@ -242,7 +262,7 @@ class PlannerObserver:
                     "messages_planned_again",
                     mailing_id=group.mailing_id,
                     request_id=request_ids.get(group.mailing_id),
-                    due_at=group.due_at.isoformat(),
+                    due_at=group.step.due_at.isoformat(),
                     **fields,
                 )
 

@@ -168,8 +168,9 @@ def _is_current(part: JobReport, job: LockedJob | None) -> bool:
 
 
 def _open_message(found: ReportedMessage, job: LockedJob | None) -> OpenMessage:
-    closes_at = None if job is None else job.send_before
-    return OpenMessage(found.tries, found.expired_at, found.mailing_state, closes_at)
+    if job is None:
+        return OpenMessage(found.tries, found.expired_at, found.mailing_state)
+    return OpenMessage(found.tries, found.expired_at, found.mailing_state, job.send_before, job.returns)
 
 
 def _sent(accepted: Acceptance) -> MessageSettlement:
@@ -192,7 +193,7 @@ async def _move_to_new_jobs(
     """Move the messages that are tried again into new jobs of up to `chunk` messages."""
     for group, messages in retries.items():
         plan = plan_job(group.window, group.zone, group.step.due_at)
-        job = NewJob(group.mailing_id, group.zone, plan.due_at, plan.send_before)
+        job = NewJob(group.mailing_id, group.zone, plan.due_at, plan.send_before, group.step.returns)
         ids = [message.message_id for message in messages]
         for start in range(0, len(ids), chunk):
             part = ids[start : start + chunk]
@@ -202,7 +203,7 @@ async def _move_to_new_jobs(
 def _planned_again(group: _RetryGroup, messages: Sequence[_RetriedMessage]) -> PlannedAgain:
     return PlannedAgain(
         group.mailing_id,
-        group.step.due_at,
+        group.step,
         [message.message_id for message in messages],
         [message.client_id for message in messages],
     )

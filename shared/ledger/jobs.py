@@ -19,7 +19,7 @@ MAX_JOBS_CLAIMED = 500  # of one mailing at once
 
 _LOCK_JOBS = text("""
     -- lock_jobs --
-    SELECT id, mailing_id, state, release, open, zone, send_before FROM jobs
+    SELECT id, mailing_id, state, release, open, zone, send_before, returns FROM jobs
     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
@@ -33,8 +33,8 @@ _LOCK_PLANNED_JOBS_OF_CLIENT = text("""
 
 _CREATE_JOB = text("""
     -- create_job --
-    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open)
-    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size) RETURNING id
+    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open, returns)
+    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns) RETURNING id
 """)
 
 # Jobs of a mailing with a local window go by the end of their opening; `replan_jobs` is for those whose opening is
@@ -67,7 +67,7 @@ _CLAIM_JOBS = text("""
       AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
               mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
-              mailings.request_id, mailings.traceparent
+              mailings.request_id, mailings.traceparent, jobs.returns
 """)
 
 _REMOVE_MESSAGES = text("""
@@ -145,6 +145,7 @@ class NewJob(NamedTuple):
     zone: str | None
     due_at: datetime
     send_before: datetime | None
+    returns: int = 0  # times that its messages have come back in a row without a POST
 
 
 class LockedJob(NamedTuple):
@@ -157,6 +158,7 @@ class LockedJob(NamedTuple):
     open: int
     zone: str | None
     send_before: datetime | None
+    returns: int
 
     @property
     def status_of_open(self) -> MessageStatus:
@@ -201,6 +203,7 @@ class ClaimedJob(NamedTuple):
     text: str
     request_id: str | None
     traceparent: str | None
+    returns: int
 
     @property
     def as_locked(self) -> LockedJob:
@@ -213,6 +216,7 @@ class ClaimedJob(NamedTuple):
             self.open,
             self.zone,
             self.send_before,
+            self.returns,
         )
 
 
@@ -228,6 +232,7 @@ async def lock_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[i
             open=row.open,
             zone=row.zone,
             send_before=row.send_before,
+            returns=row.returns,
         )
         for row in rows
     }
@@ -277,6 +282,7 @@ async def claim_jobs(
             text=row.text,
             request_id=row.request_id,
             traceparent=row.traceparent,
+            returns=row.returns,
         )
         for row in rows
     ]

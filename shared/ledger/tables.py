@@ -218,6 +218,7 @@ class Job(Table):
     # sender noted. `delivered` is true if RabbitMQ has taken the job and not delivered it again.
     begun_to: Mapped[int | None]
     delivered: Mapped[bool | None]
+    returns: Mapped[int] = mapped_column(Integer, server_default="0")  # in a row without a POST
 
 
 class Message(Table):
