@@ -19,6 +19,7 @@ from services.console.pages import (
     preferences,
     results,
     sign_in,
+    sign_in_oidc,
     stop_list,
 )
 
@@ -40,6 +41,7 @@ def routes() -> list[BaseRoute]:
         *messages.ROUTES,
         *help_page.ROUTES,
         *preferences.ROUTES,
+        *sign_in_oidc.ROUTES,
         *sign_in.ROUTES,
         *health.ROUTES,
         Route("/static/{version}/{name:path}", assets.serve),

@@ -52,6 +52,7 @@ class Api:
     http: httpx.AsyncClient
     token: str | None = None
     request_id: str | None = None
+    address: str | None = None  # of the person, which the API audits
 
     async def mailings(self, *, limit: int, after: int | None = None) -> Page[Mailing]:
         """Return mailings, newest first."""
@@ -171,6 +172,10 @@ class Api:
         """Return a new session for the token of a one-time link."""
         return await self._send("POST", "/api/session/link/", Session, {"link": link})
 
+    async def sign_in_by_id_token(self, id_token: str, nonce: str) -> Session:
+        """Return a new session for an ID token of the identity provider."""
+        return await self._send("POST", "/api/session/oidc/", Session, {"id_token": id_token, "nonce": nonce})
+
     async def sign_out(self) -> None:
         """End the session of the person."""
         await self._answer("DELETE", "/api/session/")
@@ -242,6 +247,8 @@ class Api:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.request_id:
             headers["X-Request-ID"] = self.request_id
+        if self.address:
+            headers["X-Forwarded-For"] = self.address
         return headers
 
 
