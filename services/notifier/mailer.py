@@ -29,7 +29,7 @@ from shared.ledger.mails import (
     record_sent_mail,
 )
 
-SCHEDULE_POLL = 10.0  # seconds
+SCHEDULE_POLL = 5.0  # seconds
 MAIL_POLL = 1.0
 FIRST_PAUSE = timedelta(seconds=30)  # before a mail is tried again
 LONGEST_PAUSE = timedelta(minutes=30)

@@ -18,6 +18,7 @@ REASONS = {
     "end": N_("the mailing’s end came first"),
     "cancel": N_("the mailing was canceled"),
     "client": N_("the client was deleted"),
+    "stopped": N_("the number is on the stop list"),
     "answer": N_("the provider’s answer"),
     "silence": N_("a sender held the message and sent no report"),
 }

@@ -12,6 +12,7 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notifier import words
 from services.notifier.mail.addresses import Recipient, parse_recipients
 from services.notifier.mail.messages import Content, Envelope, compose, report_id
 from services.notifier.mailer import GIVEN_UP_AFTER, LONGEST_PAUSE, pause_before_retry
@@ -26,7 +27,7 @@ from services.notifier.report.model import (
     compare,
 )
 from services.notifier.report.rendering import LOCALES, ReportStyle, render_report
-from shared.statuses import MessageStatus
+from shared.statuses import FINAL_STATUSES, MessageStatus, Reason
 from shared.zones import find_zone, known_zones
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -169,6 +170,11 @@ def test_every_text_of_a_mail_is_translated() -> None:
     for message in catalog:
         forms = message.string if isinstance(message.string, tuple) else (message.string,)
         assert all(forms), message.id
+
+
+def test_every_status_and_reason_has_words() -> None:
+    assert words.STATUSES.keys() == FINAL_STATUSES
+    assert words.REASONS.keys() == {"none", *Reason}
 
 
 def test_recipients_have_languages_of_their_own() -> None:
