@@ -95,6 +95,25 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
 UNKNOWN_REASON = Explanation(N_("For another reason"), "")
 
 
+# Alerts of the notifier: a title for each kind, with `subject` as a placeholder.
+ALERTS: Mapping[str, str] = {
+    "provider_out": N_("The provider is out. Sending continues by itself."),
+    "senders_gone": N_("No sender runs, so nothing is sent."),
+    "mailing_late": N_("Mailing %(subject)s will not finish before its end."),
+    "mailing_paused": N_("Mailing %(subject)s has been paused for long."),
+    "messages_fail": N_("Too many messages fail."),
+    "dead_letters": N_("The queue %(subject)s has messages that no service could handle."),
+    "clock_off": N_("The clocks of two servers differ."),
+    "webhook_off": N_("Webhook %(subject)s is switched off, because it failed."),
+    "database_large": N_("The database is nearly as large as it may be."),
+}
+
+
+def alert_title(kind: str) -> str:
+    """Return the title of an alert; its kind if a later release made it."""
+    return ALERTS.get(kind, kind)
+
+
 def state_of(mailing: Mailing) -> Word:
     """Return the word for a mailing's state. A paused mailing shows that, whatever its state."""
     name = "paused" if mailing.paused and mailing.state in {"scheduled", "running"} else mailing.state

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -154,6 +155,22 @@ async def test_who_will_be_late_is_said_first(site: Site, page: Page) -> None:
     await page.get_by_role("button", name="Save the changes").click()
     await expect(page.locator("#facts")).to_contain_text("Finished")
     assert await _count(site, mailing_id, "sent") == 300
+
+
+async def test_an_alert_that_has_not_ended_is_on_the_overview(site: Site, page: Page, database_url: str) -> None:
+    statement = (
+        "INSERT INTO alerts (kind, subject, severity, facts, began_at, notified_at)"
+        " VALUES (%s, 'planner.events', 'ticket', '{}', now(), now())"
+    )
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute(statement, ["dead_letters"])
+        database.execute(statement, ["a kind of a later release"])
+        try:
+            await page.goto("/")
+            await expect(page.get_by_text("The queue planner.events has messages")).to_be_visible()
+            await expect(page.get_by_text("a kind of a later release")).to_be_visible()
+        finally:
+            database.execute("DELETE FROM alerts")
 
 
 async def test_a_form_keeps_what_was_typed_and_shows_the_services_words_at_the_field(

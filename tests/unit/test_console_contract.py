@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from services.api.application import create_application
 from services.console.rest.answers import (
+    Alert,
     AttemptPage,
     Client,
     HistoryItem,
@@ -37,6 +38,7 @@ CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("get", "/api/mailing/{mailing_id}/progress/", Progress),
     ("get", "/api/statistics/", Statistics),
     ("get", "/api/attempt/", AttemptPage),
+    ("get", "/api/alert/", Page[Alert]),
     ("get", "/api/client/", Page[Client]),
     ("post", "/api/client/", Client),
     ("get", "/api/client/{client_id}/", Client),

@@ -22,6 +22,17 @@ class Page(_Answer, Generic[Item]):
     next: int | None
 
 
+class Alert(_Answer):
+    """A condition that somebody should look at. `subject` is the id or the queue that it is about."""
+
+    id: int
+    kind: str
+    subject: str
+    severity: str
+    facts: Mapping[str, object]
+    began_at: datetime
+
+
 class Session(_Answer):
     """A new session of a person."""
 

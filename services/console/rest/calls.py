@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from services.console.rest.answers import (
+    Alert,
     AttemptPage,
     Client,
     HistoryItem,
@@ -87,6 +88,10 @@ class Api:
     async def attempts(self, query: Query) -> AttemptPage:
         """Return attempts across mailings, newest first."""
         return await self._get("/api/attempt/", AttemptPage, query)
+
+    async def open_alerts(self) -> Page[Alert]:
+        """Return the alerts that have not ended, newest first."""
+        return await self._get("/api/alert/", Page[Alert], {"open": "true", "limit": 20})
 
     async def preview(self, body: Json) -> Preview:
         """Return the audience and the forecast of a mailing that does not exist yet."""
