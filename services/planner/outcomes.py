@@ -146,6 +146,12 @@ def pause_after_returns(returns: int) -> timedelta:
     return min(doubled, _LONGEST_PAUSE)
 
 
+def due_after_return(returns: int, now: datetime) -> datetime | None:
+    """Return when a job is due that has come back so often without a POST; None if it need not wait."""
+    pause = pause_after_returns(returns)
+    return now + pause if pause else None
+
+
 def backoff(tries: int, policy: Policy, jitter: float) -> timedelta:
     """Return the wait after `tries` earlier retries. It doubles up to its maximum; jitter adds up to a fifth."""
     doubled: timedelta = policy.backoff_first * 2 ** min(tries, _MAX_DOUBLINGS)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
+from services.planner.outcomes import due_after_return
 from services.planner.planning import JobPlan, plan_job, why_expired
 from services.planner.queries import (
     find_canceled_jobs,
@@ -98,7 +99,8 @@ async def reclaim(this: ReapRound, before: datetime) -> None:
             settled = await settle_jobs(
                 connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now, only_doubtful=True
             )
-        await put_back_jobs(connection, _without(released, settled))
+        untouched = _without(released, settled)
+        await put_back_jobs(connection, untouched, lambda job: due_after_return(job.returns + 1, this.now))
     this.observer.leases_expired(released, request_ids)
     this.observer.jobs_settled(settled, MessageStatus.UNCERTAIN, Reason.SILENCE)
 

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.planner.claiming import claim
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
+from services.planner.outcomes import due_after_return
 from services.planner.pacing import Demand, Limit, timetable
 from services.planner.release_queries import (
     ReadyMailing,
@@ -83,14 +84,14 @@ async def release(
     )
     failed = [job for job, fate in zip(jobs, published, strict=True) if fate is _Fate.REFUSED]
     if failed:
-        await put_back(engine, failed)
+        await put_back(engine, failed, now)
     if not settings.provider_idempotent:
         await _mark_delivered(engine, jobs, published)
     observer.jobs_published(jobs, failed, spans)
     return len(jobs) - len(failed)
 
 
-async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:
+async def put_back(engine: AsyncEngine, jobs: Sequence[Job], now: datetime) -> None:
     """Make released jobs planned again, because no sender has them.
 
     A job whose lease ended meanwhile may be out in a later release; that one stays as it is.
@@ -98,7 +99,8 @@ async def put_back(engine: AsyncEngine, jobs: Sequence[Job]) -> None:
     releases = {job.job_id: job.release for job in jobs}
     async with transaction(engine) as connection:
         locked = await lock_jobs(connection, releases)
-        await put_back_jobs(connection, (job for job in locked.values() if job.release == releases[job.id]))
+        current = [job for job in locked.values() if job.release == releases[job.id]]
+        await put_back_jobs(connection, current, lambda job: due_after_return(job.returns + 1, now))
 
 
 async def _mark_delivered(engine: AsyncEngine, jobs: Sequence[Job], fates: Sequence["_Fate"]) -> None:

@@ -4,7 +4,7 @@ The functions run inside the caller's transaction. Every transaction locks jobs 
 counters.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -108,7 +108,10 @@ _RECALL_JOBS = text("""
 
 _PUT_BACK_JOBS = text("""
     -- put_back_jobs --
-    UPDATE jobs SET state = 'planned', lease_until = NULL WHERE id = ANY(CAST(:ids AS bigint[]))
+    UPDATE jobs
+    SET state = 'planned', lease_until = NULL, returns = returns + 1, due_at = greatest(jobs.due_at, given.due_at)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[])) AS given(id, due_at)
+    WHERE jobs.id = given.id
 """)
 
 _REPLAN_JOBS = text("""
@@ -341,13 +344,19 @@ async def recall_jobs(connection: AsyncConnection, lease_untils: Mapping[int, da
         await connection.execute(_RECALL_JOBS, values)
 
 
-async def put_back_jobs(connection: AsyncConnection, jobs: Iterable[LockedJob]) -> None:
-    """Make the released ones of these locked jobs planned again, and move the counters."""
-    released = [job for job in jobs if job.state is JobState.RELEASED]
+async def put_back_jobs(
+    connection: AsyncConnection, jobs: Iterable[LockedJob], due_at: Callable[[LockedJob], datetime | None]
+) -> None:
+    """Make the released ones of these locked jobs planned again, and move the counters.
+
+    They are not due before `due_at`, if it returns an instant.
+    """
+    released = sorted(job for job in jobs if job.state is JobState.RELEASED)
     moves = StatusMoves()
     for job in released:
         moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, job.open)
-    await connection.execute(_PUT_BACK_JOBS, {"ids": sorted(job.id for job in released)})
+    values = {"ids": [job.id for job in released], "due_ats": [due_at(job) for job in released]}
+    await connection.execute(_PUT_BACK_JOBS, values)
     await moves.apply(connection)
 
 

@@ -216,7 +216,7 @@ class World:
     async def go_on_publishing(self, job: Job, fate: Fate) -> None:
         self.stalled.remove(job)
         if fate is Fate.REFUSED:
-            await put_back(self._engine, [job])
+            await put_back(self._engine, [job], self._clock.now)
         elif fate is not Fate.LOST:
             self.wire.queue(job)
 

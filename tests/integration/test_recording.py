@@ -201,7 +201,7 @@ async def test_a_report_of_an_older_release_cannot_touch_the_new_one(
     mailing = await add_mailing(engine)
     await expand_all(engine, mailing, settings)
     (job,) = await claim(engine, mailing, 10)
-    await put_back(engine, [job])
+    await put_back(engine, [job], utc_now())
     (again,) = await claim(engine, mailing, 10)
     assert (again.job_id, again.release) == (job.job_id, 2)
     late = (result(m.id, Outcome.DEFERRED) for m in job.messages)

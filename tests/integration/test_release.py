@@ -94,7 +94,7 @@ async def test_a_text_that_is_changed_is_that_of_all_that_is_released_from_then_
     now = utc_now()
     before = await take_jobs(broker_url, await release(engine, publisher, settings, now=now) or 0)
     (await api.patch(f"/api/mailing/{mailing}/", json={"text": "changed"})).raise_for_status()
-    await put_back(engine, before[:1])
+    await put_back(engine, before[:1], now)
     after = await take_jobs(broker_url, await release(engine, publisher, settings, now=now + 2 * COUNTS_FOR) or 0)
     assert {job.text for job in before} == {"hello"}
     assert {job.text for job in after} == {"changed"}

@@ -154,7 +154,7 @@ async def test_a_job_that_was_planned_by_a_window_that_has_changed_goes_by_the_n
     await execute(engine, "UPDATE mailings SET window_until = '16:00'")  # as if the job were made beside it
     (job,) = await claim(engine, mailing, NOON)
     assert job.send_before == at(13)
-    await put_back(engine, [job])
+    await put_back(engine, [job], NOON)
     await execute(engine, "UPDATE mailings SET window_from = '22:00', window_until = '23:00'")
     assert await claim(engine, mailing, NOON) == []
     assert (MOSCOW, at(19), at(20)) in await plans(engine)
