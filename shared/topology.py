@@ -29,6 +29,7 @@ PLANNER_REPORTS = "planner.reports"
 PLANNER_QUESTIONS = "planner.questions"
 NOTIFIER_WAKES = "notifier.wakes"
 SENDER_JOBS = "sender.jobs"
+SENDER_SLOTS = "sender.slots"
 SENDER_SINGLES = "sender.express"  # an old name: single messages were once called express
 
 EXCHANGE_TYPES = {
@@ -75,6 +76,9 @@ class Queue:
 QUEUES = (
     Queue(PLANNER_EVENTS, EVENTS, "mailing.*"),
     Queue(SENDER_JOBS, JOBS, "job"),
+    # Jobs under a rate limit have a queue of their own, because a sender holds many of them while they wait for
+    # their slots.
+    Queue(SENDER_SLOTS, JOBS, "slot"),
     # Single messages have a queue of their own, so that they wait behind no mailing.
     Queue(SENDER_SINGLES, JOBS, "express"),
     # Reports are recorded in order, by one planner at a time. A planner holds many of them. If it dies, each

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.planner.capacity import Shares
 from services.planner.pacing import Limit
 from services.planner.planning import JobPlan, plan_job
 from services.planner.queries import MessageInJob, find_messages_of_jobs
@@ -36,7 +37,7 @@ class _Sorted:
 
 async def claim(
     connection: AsyncConnection,
-    shares: Mapping[int, int],
+    shares: Shares,
     revisions: Mapping[int, int],
     lease_until: datetime,
     now: datetime,
@@ -53,13 +54,19 @@ async def claim(
     of their own that wait.
     """
     to_claim = [
-        ReleaseShare(mailing_id, share, revisions[mailing_id], _first_slot(limits.get(mailing_id), now))
-        for mailing_id, share in shares.items()
+        ReleaseShare(
+            mailing_id,
+            share,
+            revisions[mailing_id],
+            _first_slot(limits.get(mailing_id), now),
+            mailing_id in shares.unlimited,
+        )
+        for mailing_id, share in shares.messages.items()
         if share > 0
     ]
     if not to_claim:
         return []
-    claimed = await claim_jobs(connection, to_claim, lease_until, now)
+    claimed = await claim_jobs(connection, to_claim, shares.room, lease_until, now)
     moves = StatusMoves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)

@@ -16,6 +16,9 @@ MESSAGES_EXPANDED = Counter("mailing_messages_expanded_total", "Messages created
 JOBS_RELEASED = Counter("mailing_jobs_released_total", "Jobs released to the senders")
 MESSAGES_RELEASED = Counter("mailing_messages_released_total", "Messages in these jobs")
 JOBS_PUT_BACK = Counter("mailing_jobs_put_back_total", "Jobs that RabbitMQ did not take, planned again")
+RELEASE_DELAY = Gauge(
+    "mailing_release_delay_seconds", "Time that a round of the release takes; slots reach this much further ahead"
+)
 RELEASES_TAKEN_OVER = Counter(
     "mailing_releases_taken_over_total", "Times that this planner took over from one that kept the release's lock"
 )

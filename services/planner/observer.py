@@ -21,6 +21,7 @@ from services.planner.metrics import (
     MESSAGES_RELEASED,
     MESSAGES_SLOWED,
     RECORD_DURATION,
+    RELEASE_DELAY,
     RELEASES_TAKEN_OVER,
     SLOTS,
 )
@@ -131,6 +132,10 @@ class PlannerObserver:
     def job_publication_unconfirmed(self, job: Job, error: Exception) -> None:
         """It is not known whether RabbitMQ took the job. Its lease decides."""
         log.warning("job_publication_unconfirmed", **_job_ids(job), error=str(error))
+
+    def round_measured(self, seconds: float) -> None:
+        """Releasing takes so long: slots under a rate limit reach this much further ahead."""
+        RELEASE_DELAY.set(seconds)
 
     def leases_expired(self, jobs: Iterable[LockedJob], request_ids: RequestIds) -> None:
         """No sender reported on these jobs within their lease."""

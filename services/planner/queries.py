@@ -15,15 +15,14 @@ from shared.statuses import MailingState
 from shared.stop_list import IS_HELD_BACK
 from shared.windows import Window
 
-# Mailings that have not begun come first: their first batch is small.
 _DUE_MAILINGS = text("""
     -- find_due_mailings --
-    SELECT id, 1 AS rank FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
+    SELECT id, true AS is_new FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
     UNION ALL
-    SELECT id, 2 AS rank FROM mailings
+    SELECT id, false AS is_new FROM mailings
     WHERE state IN ('running', 'canceled') AND finished_at IS NULL
       AND started_at IS NOT NULL AND expanded_at IS NULL
-    ORDER BY rank, id
+    ORDER BY id
 """)
 
 _NEXT_START = text("""
@@ -103,6 +102,13 @@ _JOBS_IN_OTHER_ZONES = text("""
 """)
 
 
+class DueMailings(NamedTuple):
+    """Mailings that have something to expand. The first batch of those that start is small, so they go first."""
+
+    starting: list[int]
+    started: list[int]
+
+
 class MessageInJob(NamedTuple):
     """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter.
 
@@ -142,9 +148,10 @@ class MissedJob(NamedTuple):
     request_id: str | None
 
 
-async def find_due_mailings(connection: AsyncConnection, now: datetime) -> list[int]:
+async def find_due_mailings(connection: AsyncConnection, now: datetime) -> DueMailings:
     """Return the mailings whose time has come and that are not fully expanded."""
-    return list((await connection.execute(_DUE_MAILINGS, {"now": now})).scalars())
+    rows = (await connection.execute(_DUE_MAILINGS, {"now": now})).all()
+    return DueMailings([row.id for row in rows if row.is_new], [row.id for row in rows if not row.is_new])
 
 
 async def find_next_start(connection: AsyncConnection) -> datetime | None:

@@ -37,6 +37,9 @@ _CREATE_JOB = text("""
     VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns) RETURNING id
 """)
 
+# The shares that count together get no more than `room`: the first job of each of these mailings, those that have
+# been due for longest first, then the second ones. Otherwise a share of a few messages would bring a whole job of
+# each mailing.
 # Jobs of a mailing with a local window go by the end of their opening; `replan_jobs` is for those whose opening is
 # over. Under a rate limit, a job that closes before the first slot is not claimed. A mailing whose revision
 # differs from the share's was stopped or changed after the shares were made. There is no SKIP LOCKED: another
@@ -44,21 +47,26 @@ _CREATE_JOB = text("""
 _CLAIM_JOBS = text("""
     -- claim_jobs --
     WITH picked AS MATERIALIZED (
-        SELECT due.id, share.revision
-        FROM unnest(
-            CAST(:mailing_ids AS bigint[]), CAST(:messages AS bigint[]), CAST(:revisions AS integer[]),
-            CAST(:first_slots AS timestamptz[])
-        ) AS share(mailing_id, messages, revision, first_slot)
-        CROSS JOIN LATERAL (
-            SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
-            FROM (
-                SELECT id, open, send_before, due_at FROM jobs
-                WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
-                  AND (send_before IS NULL OR send_before > share.first_slot)
-                ORDER BY send_before, due_at, id LIMIT :max_jobs
-            ) AS first
-        ) AS due
-        WHERE due.before < share.messages
+        SELECT id, revision FROM (
+            SELECT due.id, share.revision, share.counts,
+                sum(CASE WHEN share.counts THEN due.open END)
+                    OVER (ORDER BY due.before, due.due_at, due.id) - due.open AS before
+            FROM unnest(
+                CAST(:mailing_ids AS bigint[]), CAST(:messages AS bigint[]), CAST(:revisions AS integer[]),
+                CAST(:first_slots AS timestamptz[]), CAST(:counts AS boolean[])
+            ) AS share(mailing_id, messages, revision, first_slot, counts)
+            CROSS JOIN LATERAL (
+                SELECT id, open, due_at, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
+                FROM (
+                    SELECT id, open, send_before, due_at FROM jobs
+                    WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
+                      AND (send_before IS NULL OR send_before > share.first_slot)
+                    ORDER BY send_before, due_at, id LIMIT :max_jobs
+                ) AS first
+            ) AS due
+            WHERE due.before < share.messages
+        ) AS shares
+        WHERE NOT counts OR before < :room
     )
     UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until,
         begun_to = NULL, delivered = NULL
@@ -181,13 +189,14 @@ class ReleaseShare(NamedTuple):
     """Number of messages of one mailing that may be released now.
 
     `revision` is the mailing's revision when the share was made. `first_slot` is the first instant of its rate
-    limit that is free, or now.
+    limit that is free, or now. `counts` says that the share is a part of the room that all such shares have.
     """
 
     mailing_id: int
     messages: int
     revision: int
     first_slot: datetime
+    counts: bool
 
 
 class ClaimedJob(NamedTuple):
@@ -255,9 +264,12 @@ async def create_job(connection: AsyncConnection, job: NewJob, size: int) -> int
 
 
 async def claim_jobs(
-    connection: AsyncConnection, shares: Sequence[ReleaseShare], lease_until: datetime, now: datetime
+    connection: AsyncConnection, shares: Sequence[ReleaseShare], room: int, lease_until: datetime, now: datetime
 ) -> list[ClaimedJob]:
-    """Mark due jobs as released, up to each mailing's share. The caller moves the counters."""
+    """Mark due jobs as released, up to each mailing's share and to the common room. The caller moves the counters.
+
+    The last job may exceed its share or the room.
+    """
     rows = await connection.execute(
         _CLAIM_JOBS,
         {
@@ -265,6 +277,8 @@ async def claim_jobs(
             "messages": [share.messages for share in shares],
             "revisions": [share.revision for share in shares],
             "first_slots": [share.first_slot for share in shares],
+            "counts": [share.counts for share in shares],
+            "room": room,
             "lease_until": lease_until,
             "now": now,
             "max_jobs": MAX_JOBS_CLAIMED,

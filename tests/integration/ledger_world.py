@@ -182,7 +182,8 @@ class World:
     async def expand_once(self) -> bool:
         """A batch of every mailing that is due; whether there was anything to do."""
         async with transaction(self._engine) as connection:
-            due = await find_due_mailings(connection, self._clock.now)
+            found = await find_due_mailings(connection, self._clock.now)
+            due = [*found.starting, *found.started]
         for mailing_id in due:
             if mailing_id not in self._audit.audiences:
                 await self.look()

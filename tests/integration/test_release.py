@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.api.single_messages import commands as single_messages
 from services.api.single_messages.schemas import MessageIn
 from services.planner.pacing import AHEAD, LEAD
-from services.planner.release import COUNTS_FOR, put_back, release
+from services.planner.release import put_back, release
+from services.planner.release_shares import COUNTS_FOR
 from services.planner.settings import PlannerSettings
 from shared.broker.connection import close, connect
 from shared.broker.publisher import Publisher
