@@ -95,6 +95,19 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
 UNKNOWN_REASON = Explanation(N_("For another reason"), "")
 
 
+# Events that a webhook can be subscribed to.
+WEBHOOK_EVENTS: Mapping[str, str] = {
+    "mailing.started": N_("A mailing starts"),
+    "mailing.paused": N_("A mailing is paused"),
+    "mailing.resumed": N_("A mailing is resumed"),
+    "mailing.canceled": N_("A mailing is canceled"),
+    "mailing.late": N_("A mailing will be late"),
+    "mailing.finished": N_("A mailing has ended"),
+    "message.settled": N_("Messages have a final status"),
+    "alert.began": N_("An alert begins"),
+    "alert.continues": N_("An alert goes on"),
+    "alert.ended": N_("An alert is over"),
+}
 # Alerts of the notifier: a title for each kind, with `subject` as a placeholder.
 ALERTS: Mapping[str, str] = {
     "provider_out": N_("The provider is out. Sending continues by itself."),

@@ -44,6 +44,7 @@ def pages(things: Things, draft: str = DRAFT) -> Mapping[str, str]:
         "results": "/messages/results/",
         "history": f"/messages/?number={things.number}",
         "message": f"/messages/{things.message_id}/",
+        "webhooks": "/webhooks/",
         "help": "/help/",
         "sign-in": "/sign-in/",
         "sign-in-link": "/sign-in/link/one-time",

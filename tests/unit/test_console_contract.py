@@ -7,20 +7,25 @@ from pydantic import BaseModel
 
 from services.api.application import create_application
 from services.console.rest.answers import (
+    AddedDelivery,
     Alert,
     AttemptPage,
     Client,
+    Delivery,
     HistoryItem,
     Imported,
     Mailing,
     Message,
     MessageDetail,
+    NewWebhook,
     Page,
     Preview,
     Progress,
     Reasons,
+    RotatedSecret,
     Statistics,
     Stop,
+    Webhook,
 )
 
 DOCUMENT: dict[str, Any] = create_application().openapi()
@@ -39,6 +44,14 @@ CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("get", "/api/statistics/", Statistics),
     ("get", "/api/attempt/", AttemptPage),
     ("get", "/api/alert/", Page[Alert]),
+    ("get", "/api/webhook/", Page[Webhook]),
+    ("post", "/api/webhook/", NewWebhook),
+    ("get", "/api/webhook/{webhook_id}/", Webhook),
+    ("patch", "/api/webhook/{webhook_id}/", Webhook),
+    ("post", "/api/webhook/{webhook_id}/secret/", RotatedSecret),
+    ("post", "/api/webhook/{webhook_id}/test/", AddedDelivery),
+    ("get", "/api/webhook/{webhook_id}/deliveries/", Page[Delivery]),
+    ("post", "/api/webhook/{webhook_id}/deliveries/{delivery_id}/again/", AddedDelivery),
     ("get", "/api/client/", Page[Client]),
     ("post", "/api/client/", Client),
     ("get", "/api/client/{client_id}/", Client),
@@ -57,6 +70,7 @@ UNREAD = [
     ("get", "/api/stop/export/"),
     ("delete", "/api/mailing/{mailing_id}/"),
     ("delete", "/api/client/{client_id}/"),
+    ("delete", "/api/webhook/{webhook_id}/"),
     ("get", "/api/client/export/"),
     ("get", "/api/mailing/{mailing_id}/messages/export/"),
 ]

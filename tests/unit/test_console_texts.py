@@ -26,6 +26,7 @@ UNTRANSLATED = {
     "№",
     "number,tag,zone",
     "/docs/",
+    "https://example.org/hook",
     "number,scope,source,note",
 }
 PLACEHOLDER = re.compile(r"%\(\w+\)s")

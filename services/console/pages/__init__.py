@@ -21,6 +21,7 @@ from services.console.pages import (
     sign_in,
     sign_in_oidc,
     stop_list,
+    webhooks,
 )
 
 
@@ -39,6 +40,7 @@ def routes() -> list[BaseRoute]:
         *clients.ROUTES,
         *results.ROUTES,
         *messages.ROUTES,
+        *webhooks.ROUTES,
         *help_page.ROUTES,
         *preferences.ROUTES,
         *sign_in_oidc.ROUTES,

@@ -33,6 +33,51 @@ class Alert(_Answer):
     began_at: datetime
 
 
+class Webhook(_Answer):
+    """An address of a program that events are sent to."""
+
+    id: int
+    name: str
+    url: str
+    events: Sequence[str]
+    messages: str
+    enabled: bool
+    failing_since: datetime | None
+    disabled_because: str | None
+
+
+class NewWebhook(Webhook):
+    """A new webhook with its secret."""
+
+    secret: str
+
+
+class RotatedSecret(_Answer):
+    """A new secret; the previous one signs, too, until the instant."""
+
+    secret: str
+    previous_until: datetime
+
+
+class Delivery(_Answer):
+    """An event for a webhook, and the outcome of its last POST."""
+
+    id: int
+    kind: str
+    mailing_id: int | None
+    created_at: datetime
+    tries: int
+    status: int | None
+    error: str | None
+    delivered_at: datetime | None
+
+
+class AddedDelivery(_Answer):
+    """A delivery that was added on request."""
+
+    delivery_id: int
+
+
 class Session(_Answer):
     """A new session of a person."""
 

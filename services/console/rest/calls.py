@@ -9,22 +9,27 @@ import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from services.console.rest.answers import (
+    AddedDelivery,
     Alert,
     AttemptPage,
     Client,
+    Delivery,
     HistoryItem,
     Imported,
     Mailing,
     Message,
     MessageDetail,
+    NewWebhook,
     Page,
     Preview,
     Problem,
     Progress,
     Reasons,
+    RotatedSecret,
     Session,
     Statistics,
     Stop,
+    Webhook,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
 from shared.statuses import MessageStatus
@@ -92,6 +97,44 @@ class Api:
     async def open_alerts(self) -> Page[Alert]:
         """Return the alerts that have not ended, newest first."""
         return await self._get("/api/alert/", Page[Alert], {"open": "true", "limit": 20})
+
+    async def webhooks(self) -> Page[Webhook]:
+        """Return the webhooks, by id."""
+        return await self._get("/api/webhook/", Page[Webhook], {"limit": 200})
+
+    async def webhook(self, webhook_id: int) -> Webhook:
+        """Return a webhook."""
+        return await self._get(f"/api/webhook/{webhook_id}/", Webhook)
+
+    async def create_webhook(self, body: Json) -> NewWebhook:
+        """Create a webhook."""
+        return await self._send("POST", "/api/webhook/", NewWebhook, body)
+
+    async def change_webhook(self, webhook_id: int, body: Json) -> Webhook:
+        """Change the given fields of a webhook."""
+        return await self._send("PATCH", f"/api/webhook/{webhook_id}/", Webhook, body)
+
+    async def rotate_webhook(self, webhook_id: int) -> RotatedSecret:
+        """Give a webhook a new secret."""
+        return await self._send("POST", f"/api/webhook/{webhook_id}/secret/", RotatedSecret, None)
+
+    async def test_webhook(self, webhook_id: int) -> AddedDelivery:
+        """Send a test to a webhook."""
+        return await self._send("POST", f"/api/webhook/{webhook_id}/test/", AddedDelivery, None)
+
+    async def deliveries(self, webhook_id: int, *, limit: int, after: str | None = None) -> Page[Delivery]:
+        """Return the events of a webhook, newest first."""
+        query = {"limit": limit, "after": after}
+        return await self._get(f"/api/webhook/{webhook_id}/deliveries/", Page[Delivery], query)
+
+    async def send_delivery_again(self, webhook_id: int, delivery_id: int) -> AddedDelivery:
+        """Send an event once more."""
+        path = f"/api/webhook/{webhook_id}/deliveries/{delivery_id}/again/"
+        return await self._send("POST", path, AddedDelivery, None)
+
+    async def delete_webhook(self, webhook_id: int) -> None:
+        """Delete a webhook with its events."""
+        await self._answer("DELETE", f"/api/webhook/{webhook_id}/")
 
     async def preview(self, body: Json) -> Preview:
         """Return the audience and the forecast of a mailing that does not exist yet."""
