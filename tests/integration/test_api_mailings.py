@@ -72,6 +72,7 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
         "rate": None,
         "name": None,
         "kind": "marketing",
+        "parts": 1,
         "state": "scheduled",
         "paused": False,
         "started_at": None,

@@ -47,6 +47,7 @@ def mailing(
         rate=rate,
         name=None,
         kind=MailingKind.MARKETING,
+        parts=1,
         state=state,
         paused=False,
         started_at=None,

@@ -10,6 +10,7 @@ from services.api.edge.copying import copy_out
 from services.api.edge.refusals import NotFound
 from services.api.mailings.schemas import MailingOut, MailingPage
 from shared.ledger.counters import COUNTERS
+from shared.sms_parts import parts
 
 _SELECT_WITH = """
     -- {name} --
@@ -76,5 +77,10 @@ def export_messages(engine: AsyncEngine, mailing_id: int) -> AsyncIterator[bytes
 def _mailing(row: RowMapping) -> MailingOut:
     window = {"from": row["window_from"], "until": row["window_until"]}
     return MailingOut.model_validate(
-        {**row, "window": None if row["window_from"] is None else window, "messages_status": dict(row)}
+        {
+            **row,
+            "window": None if row["window_from"] is None else window,
+            "parts": parts(row["text"]).count,
+            "messages_status": dict(row),
+        }
     )

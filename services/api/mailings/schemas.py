@@ -73,6 +73,7 @@ class MailingOut(BaseModel):
     )
     name: str | None = Field(description="A name for people. Null if it has none.")
     kind: MailingKind
+    parts: int = Field(description="The number of SMS parts of the text, by which providers charge.")
     state: MailingState
     paused: bool
     started_at: datetime | None = Field(description="When the audience was fixed and sending began.")
@@ -93,6 +94,17 @@ class MailingPage(BaseModel):
     next: Next
 
 
+class TextParts(BaseModel):
+    """The SMS parts of a text."""
+
+    count: int
+    encoding: Literal["GSM-7", "UCS-2"] = Field(
+        description="A text of the GSM alphabet has 160 characters in one part, or 153 in each of several. Any"
+        " other text has 70 or 67."
+    )
+    units: int = Field(description="The length in septets or in UTF-16 code units. `€` and `[` take two septets.")
+
+
 class Preview(BaseModel):
     """A forecast of a mailing, if it were created now."""
 
@@ -106,6 +118,7 @@ class Preview(BaseModel):
     stopped: int = Field(
         description="The number of recipients who would get nothing, because their numbers are on the stop list."
     )
+    text_parts: TextParts
     late: int = Field(description="The number of other recipients who could not be reached before `expired_at`.")
     finish: datetime | None = Field(
         description="When the last message would be sent. Null if no message would be sent, or not within a year."

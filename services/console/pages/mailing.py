@@ -16,10 +16,10 @@ from services.console.rendering import render, render_text
 from services.console.rest.answers import Mailing, Progress
 from services.console.rest.calls import Api
 from services.console.session import api_for
-from services.console.sms_parts import parts
 from services.console.unsent import unsent_groups
 from services.console.words import is_over
 from shared.contracts import utc_now
+from shared.sms_parts import parts
 from shared.statuses import MessageStatus
 
 PAGE = 50
