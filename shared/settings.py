@@ -33,8 +33,8 @@ def _seconds(value: object) -> object:
         return value
     try:
         return timedelta(seconds=float(value))
-    except ValueError:
-        return value
+    except (ValueError, OverflowError):
+        raise ValueError(f"must be a number of seconds, such as 5 or 0.25, and not {value[:40]!r}") from None
 
 
 LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
@@ -87,6 +87,10 @@ class LogSettings(BaseSettings):
     def message_sample(self) -> MessageSample:
         """Return the sample of messages for which each step is logged."""
         return MessageSample(self.log_level, self.log_sample)
+
+    def address(self) -> tuple[str, int]:
+        """Return where the service listens; port 0 if it does not matter."""
+        return "", 0
 
 
 class DatabaseSettings(LogSettings):
@@ -176,6 +180,10 @@ class MetricsSettings(LogSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="for /metrics, /healthz and /readyz; 0: none, as several run on one host"
     )
+
+    def address(self) -> tuple[str, int]:
+        """Return where the service serves its metrics."""
+        return self.metrics_host, self.metrics_port
 
 
 class ProviderSettings(LogSettings):

@@ -117,6 +117,10 @@ class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings, OidcSettings
             )
         return self
 
+    def address(self) -> tuple[str, int]:
+        """Return where the API listens."""
+        return self.api_host, self.api_port
+
     def access_rules(self) -> AccessRules:
         """Return the settings that the guard of the API needs."""
         return AccessRules(self.access == "open", self.metrics_allow, self.api_origins)

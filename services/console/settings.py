@@ -27,3 +27,7 @@ class ConsoleSettings(OidcSettings, HttpSettings, HostSettings):
     def base_url(self) -> str | None:
         """Return the console's own address without a slash at its end; None if it follows from each request."""
         return None if self.console_url is None else str(self.console_url).rstrip("/")
+
+    def address(self) -> tuple[str, int]:
+        """Return where the console listens."""
+        return self.console_host, self.console_port

@@ -18,8 +18,8 @@ from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
 from shared.contracts import utc_now
 from shared.database.engine import open_engine
-from shared.database.transactions import ping
 from shared.errors import MailingError
+from shared.ledger.migrations import check_schema
 from shared.lifecycle import repeat, run_loops
 from shared.telemetry.health_server import serve_health
 
@@ -53,7 +53,7 @@ async def run_notifier(
     loops.append(run_sessions(settings.broker_url, f"{name} wakes", take_wakes, stopping))
 
     async def check_readiness() -> dict[str, bool]:
-        return {"database": await _succeeds(ping(engine)), "broker": await _succeeds(publisher.ping())}
+        return {"database": await _succeeds(check_schema(engine)), "broker": await _succeeds(publisher.ping())}
 
     observer.notifier_started(settings.host_name, sends_mail=server is not None)
     try:

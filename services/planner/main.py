@@ -15,8 +15,8 @@ from services.planner.survey import Surveyor
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
 from shared.database.engine import Timeouts, open_engine
-from shared.database.transactions import ping
 from shared.errors import MailingError
+from shared.ledger.migrations import check_schema
 from shared.lifecycle import repeat, run_loops
 from shared.telemetry.health_server import serve_health
 
@@ -50,7 +50,7 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
         await reports.consume(channel, stopping)
 
     async def check_readiness() -> dict[str, bool]:
-        return {"database": await _succeeds(ping(engine)), "broker": await _succeeds(publisher.ping())}
+        return {"database": await _succeeds(check_schema(engine)), "broker": await _succeeds(publisher.ping())}
 
     async def survey_ledger() -> None:
         LEDGER.survey = await surveyor.survey()

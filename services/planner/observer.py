@@ -90,6 +90,7 @@ class PlannerObserver:
                 mailing_id=mailing.id,
                 request_id=mailing.request_id,
                 state=mailing.state,
+                **mailing.counts,
             )
 
     def mailing_purged(self, mailing_id: int) -> None:

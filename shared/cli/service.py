@@ -11,6 +11,7 @@ import structlog
 
 from shared import __version__
 from shared.cli.known_settings import unknown_settings
+from shared.http_server import refuse_taken_port
 from shared.lifecycle import run
 from shared.settings import LogSettings, Settings, SettingsError, load, variable
 from shared.telemetry.log import configure
@@ -34,6 +35,7 @@ def run_service(
     for problem in unknown_settings():
         log.warning("setting_ignored", problem=problem)
     try:
+        refuse_taken_port(*settings.address())
         with export_traces(service, settings):
             run(lambda stopping: main(settings, stopping))
     except SettingsError as error:  # one that shows only when the settings are used

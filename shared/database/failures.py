@@ -44,6 +44,12 @@ def is_conflict(error: BaseException) -> bool:
     return _sqlstate(error) in {"40P01", "40001", "55P03", "25P03"}
 
 
+def is_outdated_schema(error: BaseException) -> bool:
+    """Return True if the statement names a table, a column or a type that the database does not have."""
+    missing = {"42P01", "42703", "42704"}
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in missing
+
+
 def driver_reason(error: DBAPIError | psycopg.Error) -> str:
     """Return the driver's reason in one line, without its hints, and without SQLAlchemy's statement and link."""
     lines = str(error.orig if isinstance(error, DBAPIError) else error).splitlines()

@@ -8,9 +8,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.database.failures import is_conflict, is_unavailable, unavailable_reason, why_unable
-from shared.errors import DatabaseUnavailable, TransactionConflict
+from shared.database.failures import (
+    is_conflict,
+    is_outdated_schema,
+    is_unavailable,
+    unavailable_reason,
+    why_unable,
+)
+from shared.errors import DatabaseUnavailable, SchemaOutdated, TransactionConflict
 
+OUTDATED = "The database has not the schema of this version: run `mailing migrate`"
 _AFTER_COMMIT = "after_commit"
 
 
@@ -97,6 +104,8 @@ def _translate_errors() -> Iterator[None]:
         if isinstance(error, PoolTimeout):
             raise DatabaseUnavailable("All connections to PostgreSQL are in use") from error
         # First, because an end after idling with locks also ends the connection.
+        if is_outdated_schema(error):
+            raise SchemaOutdated(OUTDATED, f"{OUTDATED}: {unavailable_reason(error)}") from error
         if is_conflict(error):
             raise TransactionConflict("PostgreSQL rolled the transaction back in favour of another") from error
         if is_unavailable(error):

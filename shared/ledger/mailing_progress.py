@@ -72,7 +72,7 @@ _FINISH_MAILINGS = text("""
       AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state, mailings.request_id
+    RETURNING mailings.id, mailings.state, mailings.request_id, to_jsonb(counters) - 'mailing_id' AS counts
 """)
 
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
@@ -139,6 +139,7 @@ class FinishedMailing(NamedTuple):
     id: int
     state: MailingState
     request_id: str | None
+    counts: dict[str, int]  # messages in all (`total`), and by status
 
 
 async def lock_mailings_to_expand(
@@ -211,7 +212,7 @@ async def record_retry(
 async def finish_mailings(connection: AsyncConnection, now: datetime) -> list[FinishedMailing]:
     """End every expanded mailing that has no open message and no requested retry."""
     rows = await connection.execute(_FINISH_MAILINGS, {"now": now})
-    return [FinishedMailing(row.id, MailingState(row.state), row.request_id) for row in rows]
+    return [FinishedMailing(row.id, MailingState(row.state), row.request_id, row.counts) for row in rows]
 
 
 async def lock_mailing_to_purge(connection: AsyncConnection, stopped_before: datetime) -> int | None:

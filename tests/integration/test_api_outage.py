@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractQueue
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import LogCapture
 
 from shared.broker.connection import close, connect
 from shared.contracts import EVENT, STOPS
@@ -29,6 +30,7 @@ from tests.integration.api_client import (
     wire_to,
 )
 from tests.integration.ledger import query
+from tests.servers import Servers, own_database
 from tests.urls import with_address
 
 ANNA = {"number": 79057003050, "tag": "#x", "zone": "Europe/Moscow"}
@@ -279,3 +281,19 @@ async def _next(queue: AbstractQueue) -> bytes:
 
 async def _answer_200(api: httpx.AsyncClient, path: str) -> bool | None:
     return (await api.get(path)).status_code == 200 or None
+
+
+async def test_a_database_without_the_schema_is_not_ready_and_the_log_says_what_to_do(
+    servers: Servers, lines: LogCapture
+) -> None:
+    with own_database(servers, "empty") as url:
+        async with api_on(url, NO_BROKER, access="open") as api:
+            for path in ("/readyz", "/api/client/"):
+                answer = await api.get(path)
+                assert is_unavailable(answer)
+                assert "run `mailing migrate`" in answer.json()["detail"]
+            assert (await api.get("/healthz")).status_code == 200
+    assert not [line for line in lines.entries if "exc_info" in line]
+    told = [str(line["error"]) for line in lines.entries if line["event"] == "database_unavailable"]
+    assert told
+    assert all("run `mailing migrate`" in error and "\n" not in error for error in told)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -250,6 +251,23 @@ async def test_settings_that_are_missing_are_named(settings: dict[str, str], com
         _, stderr = await asyncio.wait_for(started.communicate(), 30)
     assert started.returncode == 2
     assert complaint in stderr.decode()
+
+
+async def test_a_taken_port_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        address = {"database_url": f"postgresql://x@{NOWHERE}/x", "broker_url": f"amqp://{NOWHERE}/"}
+        async with process(**address, api_port=str(port), api_grace="soon") as started:
+            _, complaint = await asyncio.wait_for(started.communicate(), 30)
+        assert complaint.decode().splitlines() == [
+            "setting MAILING_API_GRACE: must be a number of seconds, such as 5 or 0.25, and not 'soon'"
+        ]
+        async with process(**address, api_port=str(port)) as started:
+            _, stderr = await asyncio.wait_for(started.communicate(), 30)
+    assert started.returncode == 2
+    [line] = [line for line in stderr.decode().splitlines() if not line.startswith("{")]
+    assert line.startswith(f"cannot listen on 127.0.0.1, port {port}: Address already in use.")
+    assert "Traceback" not in stderr.decode()
 
 
 async def _logged(started: asyncio.subprocess.Process, event: str) -> dict[str, object]:

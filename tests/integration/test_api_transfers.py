@@ -118,6 +118,21 @@ async def test_a_tag_that_one_way_refuses_the_other_refuses_too(api: httpx.Async
     assert (imported["added"], imported["changed"]) == (0, 0)
 
 
+async def test_a_form_with_a_file_is_imported_with_defaults(api: httpx.AsyncClient) -> None:
+    answer = await api.post(
+        "/api/client/import/",
+        params={"tag": " #form ", "zone": MOSCOW},
+        files={"file": ("clients.csv", b"number\n79050000001\n", "application/vnd.ms-excel")},
+    )
+    assert (answer.status_code, answer.json()["added"]) == (200, 1)
+    [client] = (await api.get("/api/client/")).json()["items"]
+    assert (client["tag"], client["zone"]) == ("#form", MOSCOW)
+    for wrong in ({"tag": ""}, {"tag": "a\nb"}, {"zone": "Moscow"}):
+        answer = await api.post("/api/client/import/", params=wrong, content=b"", headers=CSV)
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]] == [*wrong]
+
+
 async def test_a_repeated_import_is_another_one_whatever_its_key_and_changes_nothing(
     api: httpx.AsyncClient,
 ) -> None:
@@ -300,8 +315,8 @@ async def test_a_mailings_messages_are_exported_as_they_are(
     (header, *rows) = csv.reader(io.StringIO(exported.text, newline=""))
     assert header == ["id", "client_id", "number", "status", "reason", "created_at", "settled_at", "tries"]
     assert [row[1:] for row in rows] == [
-        ["1", "79050000000", "sent", "", start, end, "1"],
-        ["2", "79050000001", "failed", "answer", start, end, "2"],
+        ["1", "79050000000", "sent", "", start, end, "2"],
+        ["2", "79050000001", "failed", "answer", start, end, "3"],
         ["3", "79050000002", "new", "", start, "", "0"],
         ["4", "79050000003", "active", "", start, "", "0"],
         ["5", "", "canceled", "client", start, end, "0"],

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.api.clients.csv_lines import LONGEST_LINE, BrokenLine, Line, LineReader, parse_fields
-from services.api.clients.csv_rows import MAX_REJECTIONS, Parser, Rejected, Row
-from services.api.clients.spreadsheets import FORMULA, unprotected
+from services.api.clients.csv_rows import MAX_REJECTIONS, Defaults, Parser, Rejected, Row
 from services.api.edge.refusals import Invalid
+from services.api.edge.spreadsheets import FORMULA, unprotected
 
 MOSCOW = "Europe/Moscow"
 
@@ -111,6 +111,16 @@ def test_all_rejected_rows_are_counted_and_the_first_are_listed() -> None:
     _, parser = parse("number,tag,zone\n" + "x,y,z\n" * (MAX_REJECTIONS + 500))
     assert len(parser.rejected) == MAX_REJECTIONS
     assert parser.rejected_count == MAX_REJECTIONS + 500
+
+
+def test_a_row_without_a_value_gets_the_default_and_the_file_may_lack_the_column() -> None:
+    for content in ("number\n79050000001\n", "zone,number\n,79050000001\n", "number,tag,zone\n79050000001, ,\n"):
+        parser = Parser(Defaults("#default", MOSCOW))
+        assert [*parser.feed(content.encode()), *parser.finish()] == [Row(2, 79050000001, "#default", MOSCOW)]
+    parser = Parser(Defaults(zone=MOSCOW))
+    assert parser.feed(b"tag,number\n#own,79050000001\n") == [Row(2, 79050000001, "#own", MOSCOW)]
+    with pytest.raises(Invalid, match="number, tag"):
+        Parser(Defaults(zone=MOSCOW)).feed(b"number\n")
 
 
 @pytest.mark.parametrize(

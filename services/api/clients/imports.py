@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.api.clients.csv_rows import Parser
+from services.api.clients.csv_rows import Defaults, Parser
 from services.api.clients.schemas import Imported, Rejection
 from services.api.edge import observer
 from services.api.edge.copying import in_large_pieces
@@ -32,12 +32,14 @@ BATCH = 2_000  # clients in a transaction: 30 ms, for which a change of one of t
 _TRIES = 3
 
 
-async def import_clients(engine: AsyncEngine, pieces: AsyncIterator[bytes], origin: Origin) -> Imported:
+async def import_clients(
+    engine: AsyncEngine, pieces: AsyncIterator[bytes], origin: Origin, defaults: Defaults
+) -> Imported:
     """Add the clients whose numbers are new, and change the others; nothing if the file breaks off.
 
     Raises Invalid, DatabaseUnavailable. If PostgreSQL fails during the merge, a part of the clients is merged.
     """
-    parser = Parser()
+    parser = Parser(defaults)
     async with dedicated_connection(engine) as connection:
         staged = await _stage(connection, parser, pieces)
         added, changed = await _Merge(connection, staged, origin).run()

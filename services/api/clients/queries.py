@@ -9,8 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.clients.schemas import ClientOut, ClientPage
-from services.api.clients.spreadsheets import FORMULA
-from services.api.edge.copying import copy_out
+from services.api.edge.copying import copy_out, protected_column
 from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
@@ -27,8 +26,8 @@ _PAGE = """
 
 _EXPORT = SQL("""
     -- export_clients --
-    SELECT number, CASE WHEN tag ~ {formula} THEN '''' || tag ELSE tag END AS tag, zone FROM clients ORDER BY id
-""").format(formula=FORMULA)
+    SELECT number, {tag}, zone FROM clients ORDER BY id
+""").format(tag=protected_column("tag"))
 
 
 class Conditions(TypedDict):

@@ -41,7 +41,7 @@ async def healthz() -> Health:
 @router.get("/readyz", summary="Check that requests can be answered", responses=documented())
 @router.get("/readyz/", include_in_schema=False)
 async def readyz(request: Request, database: DatabaseDep, publisher: PublisherDep) -> Readiness:
-    """Answer 200 while the database answers, and 503 otherwise."""
-    await database.ping()
+    """Answer 200 while the database answers and has the schema of this version, and 503 otherwise."""
+    await database.ensure_ready()
     broker: Literal["ok", "unavailable"] = "ok" if publisher.connected_for() > timedelta(0) else "unavailable"
     return Readiness(broker=broker, access=request.app.state.access)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.api.edge.copying import copy_out
 from services.api.edge.refusals import NotFound
 from services.api.mailings.schemas import MailingOut, MailingPage
+from services.api.messages.queries import DELIVERIES
 from shared.ledger.counters import COUNTERS
 from shared.sms_parts import parts
 
@@ -36,7 +37,7 @@ _EXPORT_MESSAGES = SQL("""
     SELECT m.id, m.client_id, c.number,
         CASE WHEN m.status = 'new' AND j.state = 'released' THEN 'active' ELSE m.status::text END AS status,
         nullif(m.reason, 'none') AS reason,
-        (SELECT started_at FROM mailings WHERE id = {mailing_id}) AS created_at, m.settled_at, m.tries
+        (SELECT started_at FROM mailings WHERE id = {mailing_id}) AS created_at, m.settled_at, {deliveries}
     FROM messages AS m LEFT JOIN jobs AS j ON j.id = m.job_id LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.mailing_id = {mailing_id} ORDER BY m.client_id
 """)
@@ -71,7 +72,7 @@ async def page(connection: AsyncConnection, *, before: int, limit: int) -> Maili
 
 def export_messages(engine: AsyncEngine, mailing_id: int) -> AsyncIterator[bytes]:
     """Yield all messages of a mailing as CSV."""
-    return copy_out(engine, _EXPORT_MESSAGES.format(mailing_id=Literal(mailing_id)))
+    return copy_out(engine, _EXPORT_MESSAGES.format(deliveries=SQL(DELIVERIES), mailing_id=Literal(mailing_id)))
 
 
 def _mailing(row: RowMapping) -> MailingOut:

@@ -29,7 +29,7 @@ class MessageOut(BaseModel):
     )
     created_at: datetime = Field(description="The start of its mailing, when the audience was fixed.")
     settled_at: datetime | None = Field(description="When its status became final.")
-    tries: int = Field(description="The number of deliveries that had to be repeated.")
+    tries: int = Field(description="The number of deliveries to the provider so far.")
 
 
 class MessagePage(BaseModel):

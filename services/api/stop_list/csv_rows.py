@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from services.api.clients.schemas import Rejection
 from services.api.edge.numbers import parse_number
 from services.api.edge.refusals import Invalid
+from services.api.edge.spreadsheets import unprotected
 from services.api.stop_list.schemas import LONGEST_NOTE, LONGEST_SOURCE
 from shared.ledger.stop_list import NewStop
 from shared.stop_list import StopScope
@@ -85,7 +86,7 @@ def _parse_scope(given: str) -> StopScope:
 
 
 def _parse_text(given: str, longest: int) -> str:
-    text = given.strip()
+    text = unprotected(given.strip())
     if len(text) > longest:
         raise ValueError(f"must have at most {longest} characters")
     if "\0" in text:

@@ -6,7 +6,7 @@ from psycopg.sql import SQL
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.api.edge.copying import copy_out
+from services.api.edge.copying import copy_out, protected_column
 from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
@@ -24,7 +24,10 @@ _PAGE = text(f"""
     WHERE id < :before AND (CAST(:number AS bigint) IS NULL OR number = :number) ORDER BY id DESC LIMIT :limit
 """)  # noqa: S608 - the names are ours
 
-_EXPORT = SQL("SELECT number, scope, source, note FROM stops ORDER BY id")
+_EXPORT = SQL("""
+    -- export_stops --
+    SELECT number, scope, {source}, {note} FROM stops ORDER BY id
+""").format(source=protected_column("source"), note=protected_column("note"))
 
 
 async def find(connection: AsyncConnection, stop_id: int) -> StopOut:

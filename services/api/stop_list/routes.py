@@ -12,6 +12,7 @@ from services.api.edge.problems import documented
 from services.api.edge.refusals import NotFound, StopExists
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
+from services.api.edge.uploads import UPLOAD_BODY, csv_upload
 from services.api.stop_list import commands, queries
 from services.api.stop_list.csv_rows import parse_stops
 from services.api.stop_list.schemas import ImportedStops, StopChange, StopIn, StopOut, StopPage
@@ -47,7 +48,7 @@ async def page(
     "/import/",
     summary="Import the stop list from CSV",
     responses=documented(),
-    openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    openapi_extra=UPLOAD_BODY,
 )
 async def import_csv(request: Request, database: DatabaseDep, origin: OriginDep) -> ImportedStops:
     """Add the numbers of a CSV file that are new, and change the others. No number is removed.
@@ -55,7 +56,7 @@ async def import_csv(request: Request, database: DatabaseDep, origin: OriginDep)
     The header names `number`, and any of `scope`, `source` and `note`. An empty scope means `marketing`. A wrong
     row is rejected with its line number, and the others are imported.
     """
-    body = await request.body()
+    body = b"".join([piece async for piece in csv_upload(request)])
     parsed = await asyncio.to_thread(parse_stops, body)
     return await database.transaction(commands.import_stops, parsed, origin)
 
