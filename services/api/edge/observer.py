@@ -19,7 +19,7 @@ from shared.contracts import EVENT
 from shared.ledger.origin import Origin
 from shared.ledger.outbox import OutboxRow
 from shared.telemetry import tracing
-from shared.telemetry.redaction import printable, without_numbers
+from shared.telemetry.redaction import printable, without_numbers, without_tokens
 from shared.topology import EVENTS
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class ObservedRequest:
     @property
     def path(self) -> str:
         """The path without phone numbers, because a caller may mistake a number for an id, and printable."""
-        return printable(without_numbers(self.scope["path"][:200]))
+        return printable(without_numbers(without_tokens(self.scope["path"][:200])))
 
     @property
     def ids(self) -> dict[str, int]:
