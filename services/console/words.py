@@ -41,6 +41,12 @@ STATES: Mapping[str, Word] = {
     "canceled": Word(N_("Canceled"), "canceled", "ban"),
 }
 
+ROLES: Mapping[str, Word] = {
+    "viewer": Word(N_("Viewer"), "waiting", "search", N_("Reads everything; phone numbers are masked")),
+    "operator": Word(N_("Operator"), "active", "edit", N_("Also changes clients and mailings, and sends")),
+    "admin": Word(N_("Admin"), "uncertain", "key", N_("Also manages people and programs, and reads the audit")),
+}
+
 OUTCOMES: Mapping[str, Word] = {
     "accepted": Word(N_("Accepted by the provider"), "sent", "check"),
     "rejected": Word(N_("Refused by the provider"), "failed", "x"),

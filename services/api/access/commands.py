@@ -13,7 +13,7 @@ from shared.access.passwords import hash_password
 from shared.access.roles import Role
 from shared.ledger.audit import Subject, audit
 from shared.ledger.origin import Origin
-from shared.ledger.tokens import revoke_token, revoke_tokens_of_user
+from shared.ledger.tokens import CreatedToken, create_link, revoke_token, revoke_tokens_of_user
 from shared.ledger.users import LoginExists, NewUser, UserRow, change_user, create_user, lock_admins
 
 
@@ -51,6 +51,14 @@ async def change(
         await revoke_tokens_of_user(connection, user_id, now)
     await audit(connection, origin, Subject("user", user_id, _columns(before), _columns(after)))
     return after
+
+
+async def make_link(connection: AsyncConnection, user_id: int, origin: Origin, now: datetime) -> CreatedToken:
+    """Create a one-time link for a user. Raises NotFound, also for a disabled user, whom no link lets in."""
+    user = await find_user(connection, user_id)
+    if user is None or user.disabled_at is not None:
+        raise NotFound("active user", user_id)
+    return await create_link(connection, user.id, user.login, now, origin)
 
 
 async def revoke(connection: AsyncConnection, token_id: int, origin: Origin, now: datetime) -> None:

@@ -75,6 +75,9 @@ EXAMPLES: Examples = {
     "GET /api/user/": Example(page_of(_USER)),
     "POST /api/user/": Example(_USER, _NEW_USER),
     "PATCH /api/user/{user_id}/": Example(_USER, {"Another role": {"role": "operator"}}),
+    "POST /api/user/{user_id}/link/": Example(
+        {"link": "mailing_<38 letters and digits>", "expires_at": "2026-11-25T09:20:00Z"}
+    ),
     "GET /api/token/": Example(page_of(_TOKEN)),
     "POST /api/token/": Example(_NEW_TOKEN, {"For a program": {"name": "shop backend", "role": "operator"}}),
     "GET /api/audit/": Example(page_of(_ENTRY)),

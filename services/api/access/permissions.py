@@ -76,6 +76,7 @@ _TABLE: Final = (
     ("GET", "/api/user/", "user.list", _ADMIN),
     ("POST", "/api/user/", "user.create", _ADMIN),
     ("PATCH", "/api/user/{user_id}/", "user.change", _ADMIN),
+    ("POST", "/api/user/{user_id}/link/", "user.link", _ADMIN),
     ("GET", "/api/audit/", "audit.list", _ADMIN),
     # Alerts
     ("GET", "/api/alert/", "alert.list", _VIEWER),

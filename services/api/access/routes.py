@@ -12,6 +12,7 @@ from services.api.access.schemas import (
     AuditPage,
     Credentials,
     IdToken,
+    LinkOut,
     LinkToken,
     Me,
     MyChange,
@@ -182,6 +183,16 @@ async def change_user(
     changed = await database.transaction(commands.change, user_id, changes, origin, utc_now())
     authenticator.forget_all()
     return _user_out(changed)
+
+
+@router.post(
+    "/user/{user_id}/link/", status_code=201, summary="Create a one-time link", responses=documented(NotFound)
+)
+async def create_link(user_id: UserId, database: DatabaseDep, origin: OriginDep) -> LinkOut:
+    """Create a link that signs the user in once, within 15 minutes. Whoever has it is let in."""
+    created = await database.transaction(commands.make_link, user_id, origin, utc_now())
+    assert created.expires_at is not None, "a link ends"
+    return LinkOut(link=created.secret, expires_at=created.expires_at)
 
 
 @router.get("/token/", summary="List tokens", responses=documented())

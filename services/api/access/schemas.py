@@ -115,6 +115,15 @@ class UserChange(_Body):
     disabled: bool | None = Field(default=None, description="A disabled user is signed out at once.")
 
 
+class LinkOut(BaseModel):
+    """A one-time link. Its token is shown once."""
+
+    link: str = Field(
+        description="Exchange it at `/api/session/link/`, or open `/sign-in/link/<link>` of the console."
+    )
+    expires_at: datetime
+
+
 class UserPage(BaseModel):
     """Users by ascending id."""
 

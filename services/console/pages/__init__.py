@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from services.console import assets
 from services.console.pages import (
+    audit,
     bulk,
     clients,
     health,
@@ -16,7 +17,9 @@ from services.console.pages import (
     messages,
     new_mailing,
     overview,
+    people,
     preferences,
+    programs,
     results,
     sign_in,
     sign_in_oidc,
@@ -45,6 +48,9 @@ def routes() -> list[BaseRoute]:
         *preferences.ROUTES,
         *sign_in_oidc.ROUTES,
         *sign_in.ROUTES,
+        *people.ROUTES,
+        *programs.ROUTES,
+        *audit.ROUTES,
         *health.ROUTES,
         Route("/static/{version}/{name:path}", assets.serve),
     ]

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from services.console.forms import first, local_path, read_form
 from services.console.rendering import render
 from services.console.rest.answers import Session
-from services.console.rest.errors import Refused
+from services.console.rest.errors import Conflict, Refused
 from services.console.session import api_for, forget_token, keep_token
 from services.console.translation import N_
 
@@ -59,6 +59,17 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
+async def sign_out_everywhere(request: Request) -> Response:
+    """End all sessions of the person, also those on other devices."""
+    try:
+        await api_for(request).sign_out_everywhere()
+    except Conflict:  # the token is a program's: it has no other sessions
+        return await sign_out(request)
+    answer = RedirectResponse("/sign-in/", 303)
+    forget_token(answer)
+    return answer
+
+
 def begin_session(request: Request, session: Session, back: str) -> Response:
     """Keep the session in the browser, and show the page that the person came for."""
     answer = RedirectResponse(back, 303)
@@ -89,4 +100,5 @@ ROUTES = [
     Route("/sign-in/link/{link}", show_link, methods=["GET"]),
     Route("/sign-in/link/{link}", use_link, methods=["POST"]),
     Route("/sign-out/", sign_out, methods=["POST"]),
+    Route("/sign-out/everywhere/", sign_out_everywhere, methods=["POST"]),
 ]

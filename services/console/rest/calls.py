@@ -8,6 +8,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from services.console.rest.access_answers import AuditEntry, Link, NewToken, ProgramToken, User
 from services.console.rest.answers import (
     AddedDelivery,
     Alert,
@@ -223,6 +224,49 @@ class Api:
     async def sign_in_by_id_token(self, id_token: str, nonce: str) -> Session:
         """Return a new session for an ID token of the identity provider."""
         return await self._send("POST", "/api/session/oidc/", Session, {"id_token": id_token, "nonce": nonce})
+
+    async def sign_out_everywhere(self) -> None:
+        """End all sessions of the person."""
+        await self._answer("DELETE", "/api/session/all/")
+
+    async def users(self, *, limit: int, after: int | None = None) -> Page[User]:
+        """Return the people who may sign in, by id."""
+        return await self._get("/api/user/", Page[User], {"limit": limit, "after": after})
+
+    async def user(self, user_id: int) -> User:
+        """Return one of them: the API has a list only."""
+        page = await self.users(limit=1, after=user_id - 1 or None)
+        if not page.items or page.items[0].id != user_id:
+            raise NotFound(404, Problem(detail=f"There is no user {user_id}."))
+        return page.items[0]
+
+    async def create_user(self, body: Json) -> User:
+        """Create a user."""
+        return await self._send("POST", "/api/user/", User, body)
+
+    async def change_user(self, user_id: int, body: Json) -> User:
+        """Change the given fields of a user."""
+        return await self._send("PATCH", f"/api/user/{user_id}/", User, body)
+
+    async def create_link(self, user_id: int) -> Link:
+        """Return a new one-time link for a user."""
+        return await self._send("POST", f"/api/user/{user_id}/link/", Link, None)
+
+    async def tokens(self, *, limit: int, after: int | None = None) -> Page[ProgramToken]:
+        """Return the tokens of programs, by id."""
+        return await self._get("/api/token/", Page[ProgramToken], {"limit": limit, "after": after})
+
+    async def create_token(self, body: Json) -> NewToken:
+        """Create a token for a program; the answer shows it once."""
+        return await self._send("POST", "/api/token/", NewToken, body)
+
+    async def revoke_token(self, token_id: int) -> None:
+        """Revoke a token of a program."""
+        await self._answer("DELETE", f"/api/token/{token_id}/")
+
+    async def audit(self, query: Query) -> Page[AuditEntry]:
+        """Return what was done and refused, newest first."""
+        return await self._get("/api/audit/", Page[AuditEntry], query)
 
     async def sign_out(self) -> None:
         """End the session of the person."""
