@@ -97,6 +97,8 @@ class Job(_Contract):
     lease_until: AwareDatetime  # a sender that holds the job past this instant sends nothing more of it
     # Never empty, because a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
+    # Of the ledger that released the job. A ledger that was restored from a backup has another one.
+    epoch: Id | None = None
     # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most
     # `slot_lasts_ms` later. A sender that misses the slot returns the message.
     slots_ms: tuple[InstantMs, ...] | None = None
@@ -128,6 +130,7 @@ class Stops(_Contract):
 
     version: Literal[1] = 1
     revisions: dict[Id, Serial]
+    epoch: Id = 0  # of the ledger; a job of an earlier one must not be sent either
 
 
 class Acceptance(NamedTuple):
@@ -168,6 +171,7 @@ class JobReport(_Contract):
     traceparent: Traceparent = None  # of the span of the job in the sender
     accepted: tuple[Acceptance, ...] = ()
     results: tuple[Result, ...] = ()
+    epoch: Id | None = None  # the job's
     # The POSTs of the job's messages up to this id may have begun. Of the others, none has.
     begun_to: Id | None = None
 

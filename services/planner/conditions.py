@@ -17,6 +17,12 @@ class ReleaseConditions:
     takes_slots: bool = False  # some sender consumes the queue of jobs with slots; those of older releases do not
     delay: float = 0.0  # from the beginning of a round to the last confirmation of RabbitMQ
     job_takes: float = JOB_TAKES
+    epoch: int = 0  # of the ledger at the last release
+    newest_job: int = 0  # in that epoch
+
+    def is_older(self, epoch: int, newest_job: int) -> bool:
+        """Return True if the ledger is older than at the last release: it was restored from a backup."""
+        return epoch < self.epoch or (epoch == self.epoch and newest_job < self.newest_job)
 
     def round_ended(self, seconds: float, publishing: float, jobs: int) -> None:
         """Learn from a round. It believes a higher measurement at once, and lower ones slowly."""

@@ -18,6 +18,7 @@ from shared.contracts import EVENT, RECLAIM, RECLAIM_HEADERS, REPORT, Event, Rec
 from shared.database.failures import is_refusal, is_unavailable
 from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
+from shared.ledger.epochs import find_epoch
 from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, TIMEOUT
 
 Session = Callable[[AbstractChannel], Awaitable[None]]
@@ -80,7 +81,8 @@ class StopsResponder:
     async def _on_question(self, message: AbstractIncomingMessage) -> None:
         try:
             async with transaction(self._engine) as connection:
-                stops = Stops(revisions=await find_stops(connection, utc_now() - self._memory))
+                revisions = await find_stops(connection, utc_now() - self._memory)
+                stops = Stops(revisions=revisions, epoch=(await find_epoch(connection)).number)
             if message.reply_to:
                 await self._publisher.publish("", message.reply_to, stops.model_dump_json().encode())
         except (NotPublished, PublishUnknown) as error:

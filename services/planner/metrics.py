@@ -23,6 +23,13 @@ RELEASES_TAKEN_OVER = Counter(
     "mailing_releases_taken_over_total", "Times that this planner took over from one that kept the release's lock"
 )
 LEASES_EXPIRED = Counter("mailing_leases_expired_total", "Jobs that no sender reported on within the lease")
+MESSAGES_UNREPORTED = Counter(
+    "mailing_messages_unreported_total", "Messages of these jobs; they are sent again, or end as uncertain"
+)
+RESULTS_REFUSED = Counter(
+    "mailing_results_refused_total",
+    "Results of jobs that were released before the ledger was restored",
+)
 MESSAGES_AGAIN = Counter("mailing_messages_again_total", "Messages that came back to be tried again")
 MESSAGES_SLOWED = Counter(
     "mailing_messages_slowed_total", "Messages that came back again and again without a POST, and wait for that"

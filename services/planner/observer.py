@@ -20,9 +20,11 @@ from services.planner.metrics import (
     MESSAGES_EXPANDED,
     MESSAGES_RELEASED,
     MESSAGES_SLOWED,
+    MESSAGES_UNREPORTED,
     RECORD_DURATION,
     RELEASE_DELAY,
     RELEASES_TAKEN_OVER,
+    RESULTS_REFUSED,
     SLOTS,
 )
 from services.planner.outcomes import FREE_RETURNS
@@ -140,6 +142,16 @@ class PlannerObserver:
 
     def leases_expired(self, jobs: Iterable[LockedJob], request_ids: RequestIds) -> None:
         """No sender reported on these jobs within their lease."""
+        jobs = list(jobs)
+        if messages := sum(job.open for job in jobs):
+            MESSAGES_UNREPORTED.inc(messages)
+            log.error(
+                "reports_missing",
+                jobs=len(jobs),
+                messages=messages,
+                cause="planner.reports or a queue of jobs was purged, or senders are cut off or frozen",
+                effect="the messages are sent again, or end as uncertain if the provider must not be asked twice",
+            )
         for job in jobs:
             LEASES_EXPIRED.inc()
             log.warning(
@@ -162,6 +174,15 @@ class PlannerObserver:
             log.warning("zone_unknown", mailing_id=mailing_id, request_id=request_id, zone=zone, held=messages)
 
     # Reports
+
+    def ledger_restored(self) -> None:
+        """The ledger is older than what it released: it was restored from a backup. A new epoch has begun."""
+        log.error("ledger_restored", remedy="see Backup and restore in docs/operation.md")
+
+    def results_of_another_epoch(self, results: int, epoch: int) -> None:
+        """Results were refused, because another epoch of the ledger released their jobs."""
+        RESULTS_REFUSED.inc(results)
+        log.error("results_of_another_epoch", results=results, epoch=epoch)
 
     def reports_recorded(self, reports: Sequence[Report], recorded: RecordedReports, began_at: float) -> None:
         """A batch of reports was recorded, since `began_at`, in seconds since the epoch."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.planner.epochs import keep_present_epoch
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
 from services.planner.outcomes import (
     FinalStep,
@@ -92,8 +93,9 @@ async def record(
     """
     began_at = time.time()
     async with transaction(engine) as connection:
+        jobs = await lock_jobs(connection, {part.job_id for report in reports for part in report.jobs})
+        reports = await keep_present_epoch(connection, reports, jobs, now, observer)
         parts = [part for report in reports for part in report.jobs]
-        jobs = await lock_jobs(connection, {part.job_id for part in parts})
         begun = [BegunMessages(one.job_id, one.release, one.begun_to) for one in parts if one.begun_to is not None]
         await note_begun(connection, begun)
         decisions = await _decide(connection, parts, jobs, now, policy)

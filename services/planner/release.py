@@ -33,8 +33,9 @@ from services.planner.settings import PlannerSettings
 from services.planner.sharing import share_rate
 from shared.broker.publisher import Publisher
 from shared.contracts import Job
-from shared.database.transactions import transaction
+from shared.database.transactions import after_commit, transaction
 from shared.errors import NotPublished, PublishUnknown
+from shared.ledger.epochs import begin_epoch, find_epoch
 from shared.ledger.jobs import lock_jobs, mark_delivered, put_back_jobs
 from shared.ledger.paces import PROVIDER, find_provider_pace, keep_paces
 from shared.topology import JOBS
@@ -66,11 +67,18 @@ async def release(
         ready = await find_ready_mailings(connection, now, _max_singles(provider, now))
         if not ready:
             return 0
+        epoch = await find_epoch(connection)
+        if this.conditions.is_older(*epoch):
+            await begin_epoch(connection, now, "the ledger is older than what was released")
+            after_commit(connection, observer.ledger_restored)
+            return 0
+        this.conditions.epoch, this.conditions.newest_job = epoch
         limits = _mailing_limits(ready, provider, this.first_slot_at)
         shares = await find_shares(connection, ready, limits, this)
         revisions = {mailing.id: mailing.revision for mailing in ready}
         jobs = await claim(connection, shares, revisions, now + settings.lease, now, limits)
         jobs = await _give_slots(connection, jobs, ready, limits, provider, this)
+    jobs = [job.model_copy(update={"epoch": epoch.number}) for job in jobs]
     if not settings.provider_idempotent:
         jobs = [job.model_copy(update={"must_note": True}) for job in jobs]
     if not jobs:

@@ -71,13 +71,13 @@ class NoteTaker:
         return True
 
     def _body(self, handful: list[WaitingMessage]) -> bytes:
-        highest: dict[tuple[int, int, int], int] = {}
+        highest: dict[tuple[int, int, int, int | None], int] = {}
         for waiting in handful:
             job = waiting.held_job.job
-            key = job.job_id, job.release, job.mailing_id
+            key = job.job_id, job.release, job.mailing_id, job.epoch
             highest[key] = max(waiting.message.id, highest.get(key, 0))
         jobs = tuple(
-            JobReport(job_id=job_id, release=release, mailing_id=mailing_id, begun_to=begun_to)
-            for (job_id, release, mailing_id), begun_to in highest.items()
+            JobReport(job_id=job_id, release=release, mailing_id=mailing_id, epoch=epoch, begun_to=begun_to)
+            for (job_id, release, mailing_id, epoch), begun_to in highest.items()
         )
         return Report(sender=self._sender, jobs=jobs).model_dump_json(exclude_defaults=True).encode()

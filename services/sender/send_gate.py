@@ -60,9 +60,9 @@ class SendGate:
 
     # Stops
 
-    def stop_mailings(self, revisions: Mapping[int, int]) -> None:
+    def stop_mailings(self, revisions: Mapping[int, int], epoch: int = 0) -> None:
         """Let no message pass that was released below its mailing's revision."""
-        self._stopped_mailings.add(revisions)
+        self._stopped_mailings.add(revisions, epoch)
 
     def shut_down(self) -> None:
         """Let no message pass any more."""

@@ -21,7 +21,7 @@ class StopsListener:
 
     def __init__(
         self,
-        stop_mailings: Callable[[Mapping[int, int]], None],
+        stop_mailings: Callable[[Mapping[int, int], int], None],
         publisher: Publisher,
         observer: SenderObserver,
         *,
@@ -47,7 +47,7 @@ class StopsListener:
             except ValidationError as error:
                 self._observer.stops_not_parsed(len(amqp_message.body), error)
                 return
-            self._stop_mailings(stops.revisions)
+            self._stop_mailings(stops.revisions, stops.epoch)
             if not amqp_message.exchange:  # published straight to this queue, so it is the answer
                 answered.set()
 

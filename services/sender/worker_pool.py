@@ -59,9 +59,9 @@ class WorkerPool:
         """Report the messages that have not begun, of jobs whose connection is lost."""
         self._delivery.return_lost()
 
-    def stop_mailings(self, revisions: Mapping[int, int]) -> None:
+    def stop_mailings(self, revisions: Mapping[int, int], epoch: int = 0) -> None:
         """POST no message that was released below its mailing's revision."""
-        self._gate.stop_mailings(revisions)
+        self._gate.stop_mailings(revisions, epoch)
 
     # Pauses of this process
 

@@ -48,6 +48,11 @@ async def put_stop(connection: AsyncConnection, mailing_id: int, revision: int) 
     await _put(connection, OutboxRow(CONTROL, "", stops.model_dump_json().encode()))
 
 
+async def put_epoch(connection: AsyncConnection, epoch: int) -> None:
+    """Store for every sender that jobs of earlier epochs may not be sent."""
+    await _put(connection, OutboxRow(CONTROL, "", Stops(revisions={}, epoch=epoch).model_dump_json().encode()))
+
+
 async def put_wake(connection: AsyncConnection) -> None:
     """Store a wake-up for a notifier: there are deliveries to make. A lost one delays them by a moment."""
     await _put(connection, OutboxRow(NOTIFICATIONS, WAKE, b"{}"))

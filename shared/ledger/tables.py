@@ -322,6 +322,16 @@ class Pace(Table):
     left_over: Mapped[list[float] | None] = mapped_column(ARRAY(Double))
 
 
+class Epoch(Table):
+    """One life of the ledger. Each restore from a backup begins another one; see shared.ledger.epochs."""
+
+    __tablename__ = "epochs"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    began_at: Mapped[datetime]
+    reason: Mapped[str]
+
+
 class IdempotencyKey(Table):
     """A request that created something, and the answer it got, for whoever sends it again within KEY_LIFETIME."""
 

@@ -22,7 +22,7 @@ PROGRAMS = (
     "deploy.local",
     "deploy.sandbox",
 )
-COMMANDS = ("migrate", "check", "logs", "dead-letters", "version")
+COMMANDS = ("migrate", "check", "logs", "dead-letters", "restored", "version")
 
 
 def output_of(*words: str | Path, folder: Path = REPOSITORY) -> str:

@@ -21,6 +21,7 @@ OWNERS = {
     "clients": {"clients", "client_imports"},  # one by one, and by an import
     "counters": {"counters"},
     "deliveries": {"deliveries"},
+    "epochs": {"epochs"},
     "idempotency_keys": {"idempotency_keys"},
     "login_failures": {"login_failures"},
     "jobs": {"dealing", "jobs"},  # dealing: a part of the statements of bulk_messages
