@@ -14,6 +14,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from shared.clock import CLOCK
+
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -131,6 +133,14 @@ class Stops(_Contract):
     version: Literal[1] = 1
     revisions: dict[Id, Serial]
     epoch: Id = 0  # of the ledger; a job of an earlier one must not be sent either
+    at_ms: InstantMs | None = None  # the time of the planner that says so; None if an API does
+
+
+class Confirmation(_Contract):
+    """Answer of a sender to stops that came with a `reply_to`: it begins no POST of these mailings any more."""
+
+    version: Literal[1] = 1
+    sender: Annotated[str, Field(max_length=200, pattern=WITHOUT_NUL)]
 
 
 class Acceptance(NamedTuple):
@@ -206,10 +216,11 @@ RECLAIM_HEADERS: Final = {"kind": "reclaim"}
 EVENT = TypeAdapter(Event)
 JOB = TypeAdapter(Job)
 STOPS = TypeAdapter(Stops)
+CONFIRMATION = TypeAdapter(Confirmation)
 REPORT = TypeAdapter(Report)
 RECLAIM = TypeAdapter(Reclaim)
 
 
 def utc_now() -> datetime:
-    """Return the time of the clock that every decision uses. Hosts must keep their clocks in step by NTP."""
-    return datetime.now(UTC)
+    """Return the time of the clock that every decision uses."""
+    return datetime.fromtimestamp(CLOCK.time(), UTC)

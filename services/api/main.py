@@ -24,6 +24,7 @@ from services.api.edge.transactions import Database
 from services.api.settings import ApiSettings
 from services.api.stop_list.routes import IMPORT as STOP_LIST_IMPORT
 from shared.broker.publisher import Publisher
+from shared.database.clock import following_clock
 from shared.database.engine import Timeouts, open_engine
 from shared.http_server import Server, serve_until
 from shared.telemetry.metrics import measure_process
@@ -68,6 +69,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
                 measure_process("api"),
                 opened_provider(settings.oidc_rules()) as provider,
                 relaying(transactions, publisher, outbox_filled),
+                following_clock(transactions),
             ):
                 app.state.identity_provider = provider
                 app.state.authenticator = Authenticator(provider)

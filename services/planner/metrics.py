@@ -22,6 +22,7 @@ RELEASE_DELAY = Gauge(
 RELEASES_TAKEN_OVER = Counter(
     "mailing_releases_taken_over_total", "Times that this planner took over from one that kept the release's lock"
 )
+STOPS_PENDING = Gauge("mailing_stops_pending", "Stopped mailings that some living sender has not confirmed yet")
 LEASES_EXPIRED = Counter("mailing_leases_expired_total", "Jobs that no sender reported on within the lease")
 MESSAGES_UNREPORTED = Counter(
     "mailing_messages_unreported_total", "Messages of these jobs; they are sent again, or end as uncertain"

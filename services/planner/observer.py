@@ -26,6 +26,7 @@ from services.planner.metrics import (
     RELEASES_TAKEN_OVER,
     RESULTS_REFUSED,
     SLOTS,
+    STOPS_PENDING,
 )
 from services.planner.outcomes import FREE_RETURNS
 from services.planner.recorded import RecordedReports
@@ -218,6 +219,10 @@ class PlannerObserver:
         log.warning("recording_delayed", waiting_for="PostgreSQL", reports=reports, reason=describe_error(error))
 
     # Questions of senders
+
+    def stops_pending(self, mailings: int) -> None:
+        """So many mailings were stopped, and some living sender has not confirmed it yet."""
+        STOPS_PENDING.set(mailings)
 
     def stops_not_delivered(self, error: Exception) -> None:
         """A sender did not get the stops that it requested: it is gone, or requests them again."""

@@ -41,6 +41,11 @@ _STOPS = text("""
     SELECT id, revision FROM mailings WHERE stopped_at > :since
 """)
 
+_PENDING_STOPS = text("""
+    -- find_pending_stops --
+    SELECT id, revision FROM mailings WHERE stop_pending_since IS NOT NULL LIMIT 1000
+""")
+
 # Numbers, zones and the stop list are read at the last moment. A deleted client leaves a NULL.
 _MESSAGES_OF_JOBS = text(f"""
     -- find_messages_of_jobs --
@@ -168,6 +173,11 @@ async def find_mailings_to_retry(connection: AsyncConnection) -> list[int]:
 async def find_stops(connection: AsyncConnection, since: datetime) -> dict[int, int]:
     """Return the revisions of the mailings that were stopped after `since`."""
     return {row.id: row.revision for row in await connection.execute(_STOPS, {"since": since})}
+
+
+async def find_pending_stops(connection: AsyncConnection) -> dict[int, int]:
+    """Return the revisions of the stopped mailings of which a sender may still POST messages."""
+    return {row.id: row.revision for row in await connection.execute(_PENDING_STOPS)}
 
 
 async def find_messages_of_jobs(

@@ -5,7 +5,6 @@ The gate is asked immediately before every POST. `services.sender.worker` does t
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 
 from services.sender.adapter import Adapter
@@ -18,6 +17,7 @@ from services.sender.reporting import Reporter
 from services.sender.send_gate import SendGate
 from services.sender.settings import SenderSettings
 from services.sender.verdict import Verdict
+from shared.clock import CLOCK
 from shared.contracts import Acceptance, Attempt, Outcome, Result
 
 FAULT = "fault in the sender, see its log"
@@ -70,7 +70,7 @@ class Delivery:
         gate.beat()
         if gate.is_closed:
             return None
-        now = time.time()
+        now = CLOCK.time()
         while (waiting := self.backlog.get()) is not None:
             obstacle = gate.find_obstacle(waiting, now)
             if obstacle is not None:
@@ -137,7 +137,7 @@ class Delivery:
         """Report a message whose delivery failed by a fault of ours: it may have been POSTed."""
         self._end_one()
         self.observer.delivery_failed(waiting.held_job, waiting.message, error)
-        attempt = Attempt(int(time.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
+        attempt = Attempt(int(CLOCK.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
         result = Result(message_id=waiting.message.id, outcome=Outcome.UNCERTAIN, attempts=(attempt,))
         self._report(waiting, result)
 
@@ -161,7 +161,7 @@ class Delivery:
     def take_unnoted(self, most: int) -> list[WaitingMessage]:
         """Remove and return messages that need a note before they may begin. Report those that may not begin."""
         taken: list[WaitingMessage] = []
-        now = time.time()
+        now = CLOCK.time()
         while len(taken) < most and (waiting := self.backlog.unnoted.get()) is not None:
             obstacle = self.gate.find_obstacle(waiting, now)
             passage = self.gate.passage(waiting.held_job)
@@ -218,7 +218,7 @@ class Delivery:
         if self.gate.is_closed:
             return
         blocked, self._blocked = self._blocked, []
-        now, freed = time.time(), len(self.backlog)
+        now, freed = CLOCK.time(), len(self.backlog)
         probed: set[int] = set()
         for waiting in blocked:
             held_job = waiting.held_job
@@ -248,7 +248,7 @@ class Delivery:
             handle.cancel()
         waiting = [*self._pausing.values(), *self._blocked, *self.end_noting(), *self.backlog.take_all()]
         self._pausing, self._blocked = {}, []
-        now = time.time()
+        now = CLOCK.time()
         for one in waiting:
             obstacle = self.gate.find_obstacle(one, now)
             assert obstacle is not None, "the gate is shut down"

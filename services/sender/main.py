@@ -20,6 +20,7 @@ from services.sender.stops import StopsListener
 from services.sender.worker_pool import WorkerPool
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
+from shared.clock import CLOCK
 from shared.lifecycle import run_beside
 from shared.settings import SettingsError
 from shared.telemetry.health_server import serve_health
@@ -45,11 +46,11 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
         probe_every=settings.breaker_probe_every.total_seconds(),
     )
     notes = NoteTaker(delivery, publisher, observer, sender=name)
-    stops = StopsListener(pool.stop_mailings, publisher, observer, sender=name)
+    stops = StopsListener(pool.stop_mailings, pool.note_beacon, publisher, observer, sender=name)
     consumer = JobConsumer(pool, stops, publisher, observer, prefetch=settings.sender_prefetch, stopping=stopping)
 
     async def readiness() -> dict[str, bool]:
-        return {"broker": consumer.is_consuming}
+        return {"broker": consumer.is_consuming, "clock": not CLOCK.is_host_wrong}
 
     BACKLOG.set_function(pool.count_waiting)
     UNREPORTED.set_function(reporter.count_unpublished)

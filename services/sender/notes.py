@@ -5,12 +5,12 @@ is a small report that the broker confirms. It covers a handful of messages, and
 """
 
 import asyncio
-import time
 
 from services.sender.backlog import WaitingMessage
 from services.sender.delivery import Delivery
 from services.sender.observer import SenderObserver
 from shared.broker.publisher import Publisher
+from shared.clock import CLOCK
 from shared.contracts import JobReport, Report
 from shared.errors import NotPublished, PublishUnknown
 from shared.topology import REPORTS
@@ -63,7 +63,7 @@ class NoteTaker:
         for waiting in handful:
             waiting.held_job.begun_to = max(waiting.held_job.begun_to, waiting.message.id)
         confirmed = self._delivery.end_noting()
-        now = time.time()
+        now = CLOCK.time()
         for waiting in confirmed:
             self._delivery.put_later(waiting, waiting.earliest - now)
         self._delivery.wake(len(confirmed))

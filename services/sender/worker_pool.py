@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from services.sender.backlog import SendLane, WaitingMessage
@@ -11,6 +10,7 @@ from services.sender.held_job import HeldJob
 from services.sender.http.exchange import Engine
 from services.sender.reporting import Reporter
 from services.sender.worker import DeliveryWorker
+from shared.clock import CLOCK
 from shared.contracts import Outcome, Result, ReturnReason
 
 NOTED_AHEAD = 0.1  # seconds before its slot at which a message is noted, if it must be
@@ -63,7 +63,11 @@ class WorkerPool:
         """POST no message that was released below its mailing's revision."""
         self._gate.stop_mailings(revisions, epoch)
 
-    # Pauses of this process
+    def note_beacon(self) -> None:
+        """Take note of a beacon: a planner can reach this sender."""
+        self._gate.note_beacon()
+
+    # Pauses of this process, and silences of the planners
 
     def count_pauses(self) -> int:
         """Return a number to give to `end_pause`."""
@@ -119,7 +123,7 @@ class WorkerPool:
                 slot = slot_ms / 1000
                 latest = slot + held_job.job.slot_lasts_ms / 1000
                 try:
-                    if (wait := slot - lead - time.time()) > 0:
+                    if (wait := slot - lead - CLOCK.time()) > 0:
                         await asyncio.sleep(wait)
                 finally:  # also when it is cancelled: then the gate returns the message
                     self._delivery.backlog.put(WaitingMessage(lane, held_job, message, latest, earliest=slot))

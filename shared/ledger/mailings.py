@@ -45,21 +45,30 @@ _RECALL_MAILING = text("""
 
 _PAUSE_MAILING = text("""
     -- pause_mailing --
-    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1
+    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1,
+        stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
 """)
 
 _RESUME_MAILING = text("""
     -- resume_mailing --
-    UPDATE mailings SET paused_at = NULL WHERE id = :id
+    UPDATE mailings SET paused_at = NULL, stop_pending_since = NULL WHERE id = :id
 """)
 
 # The planner sets `finished_at` when no message of a canceled mailing is open, or no row of a deleted one is left.
 _END_MAILING = text("""
     -- end_mailing --
     UPDATE mailings SET state = CAST(:state AS mailing_state), paused_at = NULL, finished_at = NULL,
-        stopped_at = now(), revision = revision + 1
+        stopped_at = now(), revision = revision + 1,
+        stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
+""")
+
+_CONFIRM_STOPS = text("""
+    -- confirm_stops --
+    UPDATE mailings SET stop_pending_since = NULL
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:revisions AS integer[])) AS confirmed(id, revision)
+    WHERE mailings.id = confirmed.id AND mailings.revision = confirmed.revision
 """)
 
 _REQUEST_RETRY = text("""
@@ -68,7 +77,7 @@ _REQUEST_RETRY = text("""
         retry_statuses = ARRAY(
             SELECT DISTINCT unnest(coalesce(retry_statuses, '{}') || CAST(:statuses AS text[])) ORDER BY 1
         ),
-        retry_ended_by = :now, retried_to = 0, expired_at = :expired_at,
+        retry_ended_by = :now, retried_to = 0, expired_at = :expired_at, stop_pending_since = NULL,
         state = 'running', finished_at = NULL
     WHERE id = :id
 """)
@@ -121,6 +130,15 @@ async def end_mailing(connection: AsyncConnection, mailing_id: int, state: Maili
     """Cancel or delete the mailing, as the new state says; return the new revision."""
     revision: int = (await connection.execute(_END_MAILING, {"id": mailing_id, "state": state})).scalar_one()
     return revision
+
+
+async def confirm_stops(connection: AsyncConnection, revisions: Mapping[int, int]) -> None:
+    """Note that every living sender knows the stops, given by mailing."""
+    ordered = sorted(revisions.items())
+    await connection.execute(
+        _CONFIRM_STOPS,
+        {"ids": [mailing_id for mailing_id, _ in ordered], "revisions": [revision for _, revision in ordered]},
+    )
 
 
 async def request_retry(

@@ -87,6 +87,7 @@ class Mailing(Table):
         CheckConstraint("rate > 0", name="rate_positive"),
         CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="name_length"),
         Index("mailings_scheduled", "starts_at", postgresql_where=text("state = 'scheduled'")),
+        Index("mailings_pending_stops", "id", postgresql_where=text("stop_pending_since IS NOT NULL")),
         Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
         Index("mailings_number", "number", postgresql_where=text("number IS NOT NULL")),
@@ -120,6 +121,7 @@ class Mailing(Table):
     # Raised by every pause, cancel and delete; see shared.contracts.Stops.
     revision: Mapped[int] = mapped_column(Integer, server_default="0")
     stopped_at: Mapped[datetime | None]
+    stop_pending_since: Mapped[datetime | None]  # until every living sender has confirmed the stop
     # The expansion: the audience are the clients up to `audience_until`; up to `expanded_to` it is done.
     started_at: Mapped[datetime | None]
     audience_until: Mapped[int | None]

@@ -1,6 +1,6 @@
 """Registry of the cases, in the order in which they run. A family of cases is a module with a tuple `CASES`."""
 
-from tests.faults import broker, engine, returns
+from tests.faults import broker, clocks, engine, returns, stops
 from tests.faults.ground import Case
 
-CASES: tuple[Case, ...] = (*broker.CASES, *engine.CASES, *returns.CASES)
+CASES: tuple[Case, ...] = (*broker.CASES, *engine.CASES, *clocks.CASES, *returns.CASES, *stops.CASES)

@@ -17,7 +17,7 @@ import psycopg
 from deploy.local.stack import Servers as PrivateServers
 from deploy.sandbox.ledger import Received
 from tests.chaos.proxy import Line
-from tests.e2e.system import Environment, running_system
+from tests.e2e.system import Environment, running_system, until
 from tests.faults.findings import Findings
 from tests.rules.world import World
 from tests.sandbox import Sandbox
@@ -93,6 +93,16 @@ class Case:
     name: str
     run: Run
     is_short: bool = False
+
+
+async def until_consuming(world: World, senders: int) -> None:
+    """Wait until so many senders take jobs."""
+
+    async def consume() -> bool:
+        logs = world.system.logs.glob("*.log")
+        return sum("jobs_requested" in log.read_text() for log in logs) >= senders
+
+    await until(consume, timeout=30, what=f"{senders} senders take jobs")
 
 
 def uncertain_of(world: World, mailing_id: int) -> set[int]:

@@ -50,6 +50,7 @@ def mailing(
         parts=1,
         state=state,
         paused=False,
+        stop=None,
         started_at=None,
         finished_at=None,
         messages_status=MessagesStatus(

@@ -110,9 +110,10 @@ def _add_examples(operation: dict[str, Any], example: Example) -> None:
     bodies: dict[str, Any] = operation.get("requestBody", {}).get("content", {})
     for content in (content for media_type, content in bodies.items() if media_type != FORM):
         content["examples"] = {summary: {"value": body} for summary, body in example.bodies.items()}
-    for status in operation["responses"].keys() & {"200", "201"}:
+    answers = {"200": example.answer, "201": example.answer, "202": example.pending}
+    for status in operation["responses"].keys() & answers:
         for content in operation["responses"][status]["content"].values():
-            content["example"] = example.answer
+            content["example"] = answers[status]
 
 
 def assets() -> StaticFiles:

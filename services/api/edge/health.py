@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.api.edge.dependencies import DatabaseDep, PublisherDep
 from services.api.edge.problems import documented
+from shared.clock import CLOCK
 
 router = APIRouter(tags=["health"])
 
@@ -29,6 +30,9 @@ class Readiness(BaseModel):
     broker: Literal["ok", "unavailable"] = Field(
         description="Requests are accepted while RabbitMQ is unavailable; events are kept until it is back."
     )
+    clock: Literal["ok", "corrected"] = Field(
+        description="`corrected`: the clock of this host is wrong, and the service works by PostgreSQL's."
+    )
 
 
 @router.get("/healthz", summary="Check that the process is alive")
@@ -44,4 +48,5 @@ async def readyz(request: Request, database: DatabaseDep, publisher: PublisherDe
     """Answer 200 while the database answers and has the schema of this version, and 503 otherwise."""
     await database.ensure_ready()
     broker: Literal["ok", "unavailable"] = "ok" if publisher.connected_for() > timedelta(0) else "unavailable"
-    return Readiness(broker=broker, access=request.app.state.access)
+    clock: Literal["ok", "corrected"] = "corrected" if CLOCK.is_host_wrong else "ok"
+    return Readiness(broker=broker, access=request.app.state.access, clock=clock)

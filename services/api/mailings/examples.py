@@ -49,6 +49,7 @@ _SCHEDULED: Json = {
     "parts": 1,
     "state": "scheduled",
     "paused": False,
+    "stop": None,
     "started_at": None,
     "finished_at": None,
     "messages_status": _counts(),
@@ -73,6 +74,9 @@ id,client_id,number,status,reason,created_at,settled_at,tries
 2,2,79060000002,failed,answer,2030-01-31 10:00:00.018301+00,2030-01-31 10:00:00.11937+00,0
 """
 
+_PAUSED: Json = {**_RUNNING, "paused": True, "stop": "applied"}
+_CANCELED: Json = {**_RUNNING, "state": "canceled", "stop": "applied"}
+
 EXAMPLES: Examples = {
     "POST /api/mailing/": Example(_SCHEDULED, _BODIES),
     "GET /api/mailing/": Example(page_of(_FINISHED)),
@@ -82,8 +86,8 @@ EXAMPLES: Examples = {
     "PATCH /api/mailing/{mailing_id}/": Example(_CHANGED, _CHANGES),
     "GET /api/mailing/{mailing_id}/messages/": Example(page_of(SENT, FAILED)),
     "GET /api/mailing/{mailing_id}/messages/export/": Example(_MESSAGES_CSV),
-    "POST /api/mailing/{mailing_id}/pause/": Example({**_RUNNING, "paused": True}),
+    "POST /api/mailing/{mailing_id}/pause/": Example(_PAUSED, pending={**_PAUSED, "stop": "pending"}),
     "POST /api/mailing/{mailing_id}/resume/": Example(_RUNNING),
-    "POST /api/mailing/{mailing_id}/cancel/": Example({**_RUNNING, "state": "canceled"}),
+    "POST /api/mailing/{mailing_id}/cancel/": Example(_CANCELED, pending={**_CANCELED, "stop": "pending"}),
     "POST /api/mailing/{mailing_id}/retry/": Example(_RETRIED, {"Failed and expired messages": _RETRY}),
 }

@@ -18,6 +18,8 @@ _SELECT_WITH = """
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
         m.window_until, m.rate, m.name, m.kind, m.state, m.paused_at IS NOT NULL AS paused, m.started_at,
         m.finished_at,
+        CASE WHEN m.stop_pending_since IS NOT NULL THEN 'pending'
+            WHEN m.paused_at IS NOT NULL OR m.state = 'canceled' THEN 'applied' END AS stop,
         {counters}
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
     WHERE NOT m.express AND m.state <> 'deleted'

@@ -25,6 +25,7 @@ from services.api.mailings.schemas import (
     Preview,
     Retry,
 )
+from services.api.mailings.stopping import confirmed
 from services.api.messages import queries as message_queries
 from services.api.messages.schemas import MessagePage
 from shared.contracts import INT64_MAX
@@ -35,6 +36,9 @@ router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJ
 
 _FIRST_MESSAGES = 100
 _CAN_BE_FORBIDDEN = documented(NotFound, StateForbids)
+_MAY_BE_PENDING = _CAN_BE_FORBIDDEN | {
+    202: {"model": MailingOut, "description": "Stopped, but some sender has not confirmed it yet."}
+}
 
 
 @router.post(
@@ -139,10 +143,14 @@ async def delete(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep
     await database.transaction(commands.delete, mailing_id, origin)
 
 
-@router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_CAN_BE_FORBIDDEN)
-async def pause(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
-    """Stop sending until the mailing is resumed. `expired_at` stays as it is."""
-    return await database.transaction(commands.pause, mailing_id, origin)
+@router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_MAY_BE_PENDING)
+async def pause(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, response: Response) -> MailingOut:
+    """Stop sending until the mailing is resumed. `expired_at` stays as it is.
+
+    The answer comes when every sender has confirmed the stop: `stop` is `applied`. If some sender has not
+    confirmed it within a second, the status is 202 and `stop` is `pending`. The mailing is paused all the same.
+    """
+    return await confirmed(await database.transaction(commands.pause, mailing_id, origin), database, response)
 
 
 @router.post("/{mailing_id:id}/resume/", summary="Resume a mailing", responses=_CAN_BE_FORBIDDEN)
@@ -151,10 +159,15 @@ async def resume(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep
     return await database.transaction(commands.resume, mailing_id, origin)
 
 
-@router.post("/{mailing_id:id}/cancel/", summary="Cancel a mailing", responses=_CAN_BE_FORBIDDEN)
-async def cancel(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
-    """End a mailing for good: nothing more of it is sent. It stays in the list with its statistics."""
-    return await database.transaction(commands.cancel, mailing_id, origin)
+@router.post("/{mailing_id:id}/cancel/", summary="Cancel a mailing", responses=_MAY_BE_PENDING)
+async def cancel(
+    mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, response: Response
+) -> MailingOut:
+    """End a mailing for good: nothing more of it is sent. It stays in the list with its statistics.
+
+    The status is 202 if some sender has not confirmed the stop within a second, as for a pause.
+    """
+    return await confirmed(await database.transaction(commands.cancel, mailing_id, origin), database, response)
 
 
 @router.post("/{mailing_id:id}/retry/", summary="Retry messages that were not sent", responses=_CAN_BE_FORBIDDEN)

@@ -76,6 +76,11 @@ class MailingOut(BaseModel):
     parts: int = Field(description="The number of SMS parts of the text, by which providers charge.")
     state: MailingState
     paused: bool
+    stop: Literal["applied", "pending"] | None = Field(
+        description="Of a paused or canceled mailing: `applied` if nothing more of it is sent, `pending` while a"
+        " sender has not confirmed that. A sender that cannot be reached begins nothing new after a second. Null"
+        " for any other mailing."
+    )
     started_at: datetime | None = Field(description="When the audience was fixed and sending began.")
     finished_at: datetime | None = Field(description="When the last message got a final status.")
     messages_status: MessagesStatus

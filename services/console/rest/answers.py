@@ -128,6 +128,7 @@ class Mailing(_Answer):
     kind: str
     state: str
     paused: bool
+    stop: str | None = None
     started_at: datetime | None
     finished_at: datetime | None
     messages_status: Mapping[str, int]
