@@ -29,7 +29,9 @@ async def send(api: httpx.AsyncClient, operation: str, body: object = None) -> h
 
 @pytest.mark.parametrize("operation", [name for name, shown in EXAMPLES.items() if shown.bodies])
 async def test_every_example_of_a_body_is_accepted(operation: str) -> None:
-    async with api_on(f"postgresql://nobody@{NOWHERE}/nothing", f"amqp://{NOWHERE}/", access="open") as api:
+    provider = {"oidc_issuer": f"http://{NOWHERE}", "oidc_client_id": "console"}
+    url = f"postgresql://nobody@{NOWHERE}/nothing"
+    async with api_on(url, f"amqp://{NOWHERE}/", access="open", changes=provider) as api:
         for body in EXAMPLES[operation].bodies.values():
             answer = await send(api, operation, body)
             # The body is valid, but there is no database; and nobody is signed in.
