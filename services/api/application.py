@@ -20,6 +20,7 @@ from services.api.mailings.routes import router as mailings
 from services.api.messages.examples import EXAMPLES as MESSAGES
 from services.api.messages.routes import router as messages
 from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
+from services.api.single_messages.routes import of_mailing as tests_of_mailings
 from services.api.single_messages.routes import router as single_messages
 from services.api.statistics.examples import EXAMPLES as STATISTICS
 from services.api.statistics.routes import router as statistics
@@ -32,6 +33,7 @@ from shared import __version__
 ROUTERS = (
     clients,
     mailings,
+    tests_of_mailings,
     single_messages,
     messages,
     attempts,

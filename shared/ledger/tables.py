@@ -114,6 +114,7 @@ class Mailing(Table):
     # Made for one message that was sent on its own; not shown among the mailings.
     express: Mapped[bool] = mapped_column(Boolean, server_default="false")
     number: Mapped[int | None]  # of that message, to somebody who is no client
+    test_of: Mapped[int | None]  # the mailing whose text that message shows, as a test
     state: Mapped[MailingState] = mapped_column(
         enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )

@@ -44,6 +44,8 @@ _TABLE: Final = (
     ("POST", "/api/mailing/{mailing_id}/resume/", "mailing.resume", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/cancel/", "mailing.cancel", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/retry/", "mailing.retry", _OPERATOR),
+    ("POST", "/api/mailing/{mailing_id}/duplicate/", "mailing.duplicate", _OPERATOR),
+    ("POST", "/api/mailing/{mailing_id}/test/", "mailing.test", _OPERATOR),
     # Messages
     ("GET", "/api/message/", "message.list", _VIEWER),
     ("POST", "/api/message/", "message.send", _OPERATOR),

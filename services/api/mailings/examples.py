@@ -2,7 +2,13 @@
 
 from services.api.clients.examples import CLIENT, OTHER_CLIENT
 from services.api.edge.examples import Example, Examples, Json, page_of
-from services.api.messages.examples import FAILED, FINISHED_AT, MAILING_FACTS, SENT, STARTED_AT
+from services.api.messages.examples import (
+    FAILED,
+    FINISHED_AT,
+    MAILING_FACTS,
+    SENT,
+    STARTED_AT,
+)
 from shared.statuses import MessageStatus
 
 _LATER = "2030-01-31T20:00:00Z"
@@ -68,6 +74,7 @@ _FINISHED: Json = {
     "messages_status": _counts(sent=1, failed=1),
 }
 _RETRIED: Json = {**_FINISHED, "expired_at": _LATER, "state": "running", "finished_at": None}
+_DUPLICATE: Json = {"starts_at": "2030-02-28T10:00:00Z", "expired_at": "2030-02-28T18:00:00Z"}
 _MESSAGES_CSV = """\
 id,client_id,number,status,reason,created_at,settled_at,tries
 1,1,79057003050,sent,,2030-01-31 10:00:00.018301+00,2030-01-31 10:00:05.25194+00,1
@@ -90,4 +97,7 @@ EXAMPLES: Examples = {
     "POST /api/mailing/{mailing_id}/resume/": Example(_RUNNING),
     "POST /api/mailing/{mailing_id}/cancel/": Example(_CANCELED, pending={**_CANCELED, "stop": "pending"}),
     "POST /api/mailing/{mailing_id}/retry/": Example(_RETRIED, {"Failed and expired messages": _RETRY}),
+    "POST /api/mailing/{mailing_id}/duplicate/": Example(
+        {**_SCHEDULED, "id": 2, **_DUPLICATE}, {"The next month": _DUPLICATE}
+    ),
 }

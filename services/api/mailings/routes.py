@@ -15,8 +15,9 @@ from services.api.edge.problems import documented
 from services.api.edge.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.mailings import commands, previews, queries
+from services.api.mailings import commands, copies, previews, queries
 from services.api.mailings.schemas import (
+    Duplicate,
     MailingChange,
     MailingDetail,
     MailingIn,
@@ -180,3 +181,25 @@ async def retry(mailing_id: MailingId, wanted: Retry, database: DatabaseDep, ori
     If no message has one of the statuses, nothing changes. So calling it twice has the effect of calling it once.
     """
     return await database.transaction(commands.retry, mailing_id, wanted, origin)
+
+
+@router.post(
+    "/{mailing_id:id}/duplicate/",
+    status_code=201,
+    response_model=MailingOut,
+    summary="Duplicate a mailing",
+    responses=documented(NotFound, KeyInFlight, KeyReused),
+)
+async def duplicate(
+    mailing_id: MailingId, wanted: Duplicate, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
+) -> MailingOut | Response:
+    """Create a mailing with the fields of this one, whatever its state, and with new times.
+
+    Other fields in the body replace those of this mailing.
+    """
+    if keyed is not None:
+        answer = await database.transaction(create_once, keyed, copies.duplicate, mailing_id, wanted, origin)
+        return created_response(answer, "mailing")
+    mailing = await database.transaction(copies.duplicate, mailing_id, wanted, origin)
+    observer.resource_created(mailing_id=mailing.id)
+    return mailing

@@ -176,19 +176,30 @@ class MailingIn(BaseModel):
     _ignore_read_only = model_validator(mode="before")(_without_read_only)
 
 
-# A typed dictionary, because its keys are exactly the fields that the caller sent.
-@with_config(ConfigDict(extra="forbid"))
-class MailingFields(TypedDict, total=False):
-    """New values of a mailing's fields. Fields that are left out keep their values."""
-
-    starts_at: Instant
-    expired_at: Instant
+# Typed dictionaries, because their keys are exactly the fields that the caller sent.
+class _FieldsWithoutTimes(TypedDict, total=False):
     text: MessageText
     filter: FilterIn
     window: LocalWindow | None
     rate: Rate | None
     name: Name | None
     kind: Kind
+
+
+@with_config(ConfigDict(extra="forbid"))
+class MailingFields(_FieldsWithoutTimes, total=False):
+    """New values of a mailing's fields. Fields that are left out keep their values."""
+
+    starts_at: Instant
+    expired_at: Instant
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Duplicate(_FieldsWithoutTimes):
+    """The times of a new mailing, and those of its other fields that differ from the mailing it is made from."""
+
+    starts_at: Instant
+    expired_at: Instant
 
 
 MailingChange = Annotated[MailingFields, BeforeValidator(_without_read_only)]

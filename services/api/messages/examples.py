@@ -55,7 +55,7 @@ _DEFERRED: Json = {
     "provider_text": "busy",
     "duration_ms": 38,
 }
-_MESSAGE: Json = {**SENT, "attempts": [_DEFERRED, _accepted("2030-01-31T10:00:05.221940Z")]}
+_MESSAGE: Json = {**SENT, "test_of": None, "attempts": [_DEFERRED, _accepted("2030-01-31T10:00:05.221940Z")]}
 
 # A single message to one of the clients.
 CODE_TEXT = "Your code is 1234"
@@ -71,6 +71,7 @@ NEW_SINGLE_MESSAGE: Json = {
     "created_at": _CREATED_AT,
     "settled_at": None,
     "tries": 0,
+    "test_of": None,
     "attempts": [],
 }
 _SINGLE_MESSAGE_LATER: Json = {

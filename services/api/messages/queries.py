@@ -24,7 +24,7 @@ _COLUMNS = f"""
         nullif(m.client_id, 0) AS client_id, coalesce(mailings.number, client.number) AS number,
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
         nullif(m.reason, 'none') AS reason, mailings.started_at AS created_at,
-        m.settled_at, {DELIVERIES}, m.duration_ms, job.sender
+        mailings.test_of, m.settled_at, {DELIVERIES}, m.duration_ms, job.sender
 """
 _JOINED = """
     JOIN mailings ON mailings.id = m.mailing_id AND mailings.state <> 'deleted'

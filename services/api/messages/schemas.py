@@ -53,6 +53,9 @@ class AttemptOut(BaseModel):
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
 
+    test_of: int | None = Field(
+        description="The mailing whose text the message showed, if it was a test. Statistics do not count tests."
+    )
     attempts: list[AttemptOut]
 
 
