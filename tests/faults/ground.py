@@ -44,6 +44,11 @@ class Ground:
     chance: random.Random
     _cases: int = field(default=0)
 
+    @property
+    def cases(self) -> int:
+        """Number of the present case, from 1 on."""
+        return self._cases
+
     @asynccontextmanager
     async def world(
         self, *, senders: int = 2, planners: int = 1, environment: Environment | None = None
