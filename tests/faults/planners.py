@@ -47,7 +47,7 @@ async def frozen_planner(ground: Ground) -> Findings:
         process = world.system.processes["first"]
         for _ in range(200):
             process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)  # a statement that it has sent already may end the transaction
             if holds_lock(world.database_url, "planner@first"):
                 break
             process.send_signal(signal.SIGCONT)
