@@ -46,7 +46,6 @@ def environment(language: str) -> Environment:
         state_of=words.state_of,
         is_over=words.is_over,
         explanation_of=words.explanation_of,
-        alert_title=words.alert_title,
         query=encoded_query,
         version=__version__,
     )

@@ -26,8 +26,7 @@ def token_of(request: Request) -> str | None:
 
 def api_for(request: Request) -> Api:
     """Return the API for the person of the request."""
-    address = request.client.host if request.client else None
-    return Api(request.app.state.http, token_of(request), request.scope.get("request_id"), address)
+    return Api(request.app.state.http, token_of(request), request.scope.get("request_id"))
 
 
 def keep_token(request: Request, answer: Response, token: str, expires_at: datetime) -> None:

@@ -13,11 +13,10 @@ Json = dict[str, JsonValue]
 
 
 class Example(NamedTuple):
-    """An example of the answer, and examples of the body by their summaries. `pending` is the answer with 202."""
+    """An example of the answer, and examples of the body by their summaries."""
 
     answer: JsonValue
     bodies: Mapping[str, JsonValue] = {}
-    pending: JsonValue = None
 
 
 Examples = Mapping[str, Example]  # by operation, such as `GET /api/client/`

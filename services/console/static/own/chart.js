@@ -51,7 +51,6 @@
 
   const forget = () => { if (plot) { plot.destroy(); plot = null; } };
   element.addEventListener("htmx:sseMessage", (event) => {
-    element.dataset.live = "yes";
     const point = JSON.parse(event.detail.data);
     if (points.length && points[points.length - 1][0] >= point[0]) return;
     points.push(point);

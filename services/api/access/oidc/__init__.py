@@ -1,1 +1,0 @@
-"""OpenID Connect: tokens of an identity provider, verified by the API itself."""

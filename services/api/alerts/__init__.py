@@ -1,1 +1,0 @@
-"""Alerts of the notifier, as the API shows them."""

@@ -1,1 +1,0 @@
-"""Numbers that must not be written to: /api/stop/."""

@@ -1,1 +1,0 @@
-"""Webhooks: addresses of programs that events are POSTed to."""

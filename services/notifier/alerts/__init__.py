@@ -1,1 +1,0 @@
-"""Alerts: conditions of the whole system that people and programs are notified of."""

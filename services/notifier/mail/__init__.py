@@ -1,1 +1,0 @@
-"""E-mail: addresses, messages, and the way to the SMTP server."""

@@ -1,1 +1,0 @@
-"""Daily report: what happened on one day, as an e-mail."""

@@ -1,1 +1,0 @@
-"""Webhooks: events POSTed to programs, in order for each mailing, at least once."""

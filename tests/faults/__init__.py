@@ -1,1 +1,0 @@
-"""Promises of the system while clocks, neighbours and machines misbehave: `python -m tests.faults`."""
