@@ -53,6 +53,14 @@ chaos: $(INSTALLED) ## send a mailing through kills, restarts, cuts and faults, 
 chaos-cluster: $(INSTALLED) ## send a mailing over three RabbitMQ nodes that are killed in turn
 	@$(BIN)/python -m tests.chaos.cluster
 
+.PHONY: faults
+faults: $(INSTALLED) ## hold promises against frozen processes, wrong clocks and lost connections (ARGS='--seed 1')
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: notify
+notify: $(INSTALLED) ## ten days of reports and 10,000 events for webhooks, over notifiers that are killed (ARGS='--seed 1')
+	@$(BIN)/python -m tests.notify $(ARGS)
+
 .PHONY: flat
 flat: $(INSTALLED) ## compare memory and broker load at 10,000 and at a million messages (ARGS='--large 100000')
 	@$(BIN)/python -m tests.chaos.flat $(ARGS)

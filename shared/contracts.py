@@ -14,6 +14,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from shared.clock import CLOCK
+
 INT16_MAX = 2**15 - 1
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -43,7 +45,7 @@ class Outcome(StrEnum):
 class ReturnReason(StrEnum):
     """Reason why a sender returns a message without a POST."""
 
-    SHUTDOWN = "shutdown"  # the sender is stopping
+    SHUTDOWN = "shutdown"  # the sender is stopping, or has lost the connection that the job came over
     STOPPED = "stopped"  # its mailing was paused, canceled or deleted
     LEASE_OVER = "lease_over"  # the job was held past its lease
     CIRCUIT_OPEN = "circuit_open"  # the provider is out
@@ -97,12 +99,17 @@ class Job(_Contract):
     lease_until: AwareDatetime  # a sender that holds the job past this instant sends nothing more of it
     # Never empty, because a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
+    # Of the ledger that released the job. A ledger that was restored from a backup has another one.
+    epoch: Id | None = None
     # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most
     # `slot_lasts_ms` later. A sender that misses the slot returns the message.
     slots_ms: tuple[InstantMs, ...] | None = None
     slot_lasts_ms: DurationMs = 0
     # The messages' clients, in the same order, for the logs; 0 for none.
     client_ids: tuple[Id, ...] | None = None
+    # True if the provider must not be asked twice: then no POST begins before the broker has confirmed a report
+    # with a `begun_to` that covers the message.
+    must_note: bool = False
     request_id: str | None = None
     traceparent: Traceparent = None  # of the span that released it
 
@@ -125,6 +132,15 @@ class Stops(_Contract):
 
     version: Literal[1] = 1
     revisions: dict[Id, Serial]
+    epoch: Id = 0  # of the ledger; a job of an earlier one must not be sent either
+    at_ms: InstantMs | None = None  # the time of the planner that says so; None if an API does
+
+
+class Confirmation(_Contract):
+    """Answer of a sender to stops that came with a `reply_to`: it begins no POST of these mailings any more."""
+
+    version: Literal[1] = 1
+    sender: Annotated[str, Field(max_length=200, pattern=WITHOUT_NUL)]
 
 
 class Acceptance(NamedTuple):
@@ -165,6 +181,9 @@ class JobReport(_Contract):
     traceparent: Traceparent = None  # of the span of the job in the sender
     accepted: tuple[Acceptance, ...] = ()
     results: tuple[Result, ...] = ()
+    epoch: Id | None = None  # the job's
+    # The POSTs of the job's messages up to this id may have begun. Of the others, none has.
+    begun_to: Id | None = None
 
 
 class Report(_Contract):
@@ -197,10 +216,11 @@ RECLAIM_HEADERS: Final = {"kind": "reclaim"}
 EVENT = TypeAdapter(Event)
 JOB = TypeAdapter(Job)
 STOPS = TypeAdapter(Stops)
+CONFIRMATION = TypeAdapter(Confirmation)
 REPORT = TypeAdapter(Report)
 RECLAIM = TypeAdapter(Reclaim)
 
 
 def utc_now() -> datetime:
-    """Return the time of the clock that every decision uses. Hosts must keep their clocks in step by NTP."""
-    return datetime.now(UTC)
+    """Return the time of the clock that every decision uses."""
+    return datetime.fromtimestamp(CLOCK.time(), UTC)

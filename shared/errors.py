@@ -26,3 +26,7 @@ class DatabaseUnavailable(MailingError):
 
 class TransactionConflict(DatabaseUnavailable):
     """Raised when PostgreSQL rolled the transaction back in favour of another. It may succeed if repeated."""
+
+
+class SchemaOutdated(DatabaseUnavailable):
+    """Raised when the database has not the schema of this version: `mailing migrate` has not run."""

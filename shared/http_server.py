@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 
+from shared.settings import SettingsError
+
 log = structlog.get_logger()
 
 
@@ -32,6 +34,22 @@ class Server(uvicorn.Server):
             for listening_socket in server.sockets:
                 host, port, *_ = listening_socket.getsockname()
                 log.info(self._started, host=host, port=port)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise SettingsError if another process listens there. Port 0 is any free one."""
+    if port == 0:
+        return
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                raise SettingsError(
+                    f"cannot listen on {host}, port {port}: {error.strerror}."
+                    " Choose another port, or stop the other process"
+                ) from None
 
 
 async def serve_until(stopping: asyncio.Event, server: Server, on_stop: Callable[[], None] | None = None) -> None:

@@ -101,10 +101,10 @@ async def repeat(
         except Exception as error:  # noqa: BLE001 - the edge of a loop: one bad step must not end the service
             _log_failure(name, error)
             # `wake` does not end this pause. Otherwise every event would try a server that is away.
-            await _wait_for_any(PAUSE_AFTER_FAILURE, stopping)
+            await wait_for_any(stopping, timeout=PAUSE_AFTER_FAILURE)
             continue
         if pause > 0:
-            await _wait_for_any(pause, wake, stopping)
+            await wait_for_any(wake, stopping, timeout=pause)
 
 
 def _log_failure(name: str, error: Exception) -> None:
@@ -118,7 +118,8 @@ def _log_failure(name: str, error: Exception) -> None:
         log.error("step_failed", loop=name, exc_info=error)
 
 
-async def _wait_for_any(timeout: float, *events: asyncio.Event) -> None:
+async def wait_for_any(*events: asyncio.Event, timeout: float | None = None) -> None:
+    """Wait until one of the events is set, at most `timeout` seconds."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         with suppress(asyncio.TimeoutError):

@@ -7,13 +7,23 @@ it down. Durations are given in seconds or as ISO 8601 (`PT5S`).
 import socket
 import sys
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AnyHttpUrl,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.host_names import LOOPBACK_NAMES, split_names
 from shared.telemetry.log import Level, MessageSample
 
 
@@ -23,8 +33,34 @@ def _seconds(value: object) -> object:
         return value
     try:
         return timedelta(seconds=float(value))
-    except ValueError:
+    except (ValueError, OverflowError):
+        raise ValueError(f"must be a number of seconds, such as 5 or 0.25, and not {value[:40]!r}") from None
+
+
+LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+def split(value: object) -> object:
+    """Split a list that is written with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def split_pairs(value: object) -> object:
+    """Split pairs that are written as `name=value`, with commas between them."""
+    if not isinstance(value, str):
         return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not all("=" in part for part in parts):
+        raise ValueError("must look like name=value, with commas between several")
+    return {name.strip(): given.strip() for name, _, given in (part.rpartition("=") for part in parts)}
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine reaches the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
@@ -51,6 +87,10 @@ class LogSettings(BaseSettings):
     def message_sample(self) -> MessageSample:
         """Return the sample of messages for which each step is logged."""
         return MessageSample(self.log_level, self.log_sample)
+
+    def address(self) -> tuple[str, int]:
+        """Return where the service listens; port 0 if it does not matter."""
+        return "", 0
 
 
 class DatabaseSettings(LogSettings):
@@ -91,6 +131,48 @@ class BrokerSettings(LogSettings):
         return url
 
 
+class OidcSettings(LogSettings):
+    """Identity provider (OpenID Connect) by which people sign in."""
+
+    oidc_issuer: str | None = Field(None, description="its address, exactly as its tokens name it (`iss`)")
+    oidc_client_id: str | None = Field(None, description="our name at the provider, for which ID tokens are made")
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_safe(cls, url: str | None) -> str | None:
+        if url is None or url.startswith("https://"):
+            return url
+        if not url.startswith("http://") or not is_loopback(urlsplit(url).hostname or ""):
+            raise ValueError("must begin with https://, because whoever changes its answers gets in")
+        return url
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.oidc_issuer is None) is not (self.oidc_client_id is None):
+            raise ValueError("MAILING_OIDC_ISSUER and MAILING_OIDC_CLIENT_ID are set together, or neither")
+        return self
+
+
+class HostSettings(LogSettings):
+    """Host names of API and console."""
+
+    hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(split_names)] = Field(
+        LOOPBACK_NAMES, description="names under which API and console are reached, with commas; `*` for any name"
+    )
+
+
+class HttpSettings(HostSettings):
+    """Proxies in front of a service that browsers and programs call."""
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(split)] = Field(
+        LOOPBACK, description="networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
+    )
+
+    def proxies(self) -> list[str]:
+        """Return the trusted networks as uvicorn takes them."""
+        return [str(network) for network in self.trusted_proxies]
+
+
 class MetricsSettings(LogSettings):
     """Port for the metrics and health of a service that has no API."""
 
@@ -98,6 +180,10 @@ class MetricsSettings(LogSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="for /metrics, /healthz and /readyz; 0: none, as several run on one host"
     )
+
+    def address(self) -> tuple[str, int]:
+        """Return where the service serves its metrics."""
+        return self.metrics_host, self.metrics_port
 
 
 class ProviderSettings(LogSettings):
@@ -112,6 +198,14 @@ class PacingSettings(LogSettings):
 
     provider_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"
+    )
+
+
+class WebhookSettings(LogSettings):
+    """Addresses that webhooks may be sent to."""
+
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(split)] = Field(
+        (), description="networks that webhooks may be sent to besides public addresses, with commas"
     )
 
 

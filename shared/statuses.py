@@ -20,6 +20,7 @@ class Reason(StrEnum):
     END = "end"  # expired: the mailing's end came first
     CANCEL = "cancel"  # canceled: the mailing was canceled
     CLIENT = "client"  # canceled: the client was deleted
+    STOPPED = "stopped"  # canceled: the number is on the stop list
     ANSWER = "answer"  # failed or uncertain: because of the provider's answer; the attempts show it
     SILENCE = "silence"  # uncertain: a sender held the message and sent no report
 
@@ -62,8 +63,8 @@ class MessageStatus(StrEnum):
     EXPIRED = "expired", "Not sent in time.", (Reason.WINDOW, Reason.ZONE, Reason.END), True, True
     CANCELED = (
         "canceled",
-        "Not sent, because the mailing was canceled or the client deleted.",
-        (Reason.CANCEL, Reason.CLIENT),
+        "Not sent, because the mailing was canceled, the client deleted or the number stopped.",
+        (Reason.CANCEL, Reason.CLIENT, Reason.STOPPED),
     )
     UNCERTAIN = (
         "uncertain",

@@ -19,12 +19,17 @@ JOBS = "messages"
 REPORTS = "reports"
 CONTROL = "mailing.control"
 QUESTIONS = "questions"
+NOTIFICATIONS = "notifications"
 DEAD_LETTERS = "dead-letters"
+
+WAKE = "wake"  # routing key of a wake-up for a notifier
 
 PLANNER_EVENTS = "planner.events"
 PLANNER_REPORTS = "planner.reports"
 PLANNER_QUESTIONS = "planner.questions"
+NOTIFIER_WAKES = "notifier.wakes"
 SENDER_JOBS = "sender.jobs"
+SENDER_SLOTS = "sender.slots"
 SENDER_SINGLES = "sender.express"  # an old name: single messages were once called express
 
 EXCHANGE_TYPES = {
@@ -33,6 +38,7 @@ EXCHANGE_TYPES = {
     REPORTS: ExchangeType.DIRECT,
     CONTROL: ExchangeType.FANOUT,  # every sender receives every stop
     QUESTIONS: ExchangeType.DIRECT,
+    NOTIFICATIONS: ExchangeType.DIRECT,
     DEAD_LETTERS: ExchangeType.DIRECT,
 }
 
@@ -70,6 +76,9 @@ class Queue:
 QUEUES = (
     Queue(PLANNER_EVENTS, EVENTS, "mailing.*"),
     Queue(SENDER_JOBS, JOBS, "job"),
+    # Jobs under a rate limit have a queue of their own, because a sender holds many of them while they wait for
+    # their slots.
+    Queue(SENDER_SLOTS, JOBS, "slot"),
     # Single messages have a queue of their own, so that they wait behind no mailing.
     Queue(SENDER_SINGLES, JOBS, "express"),
     # Reports are recorded in order, by one planner at a time. A planner holds many of them. If it dies, each
@@ -77,6 +86,8 @@ QUEUES = (
     Queue(PLANNER_REPORTS, REPORTS, "report", 100, {"x-single-active-consumer": True}),
     # A sender asks which stops are in force. The answer is useful for seconds only, so old questions expire.
     Queue(PLANNER_QUESTIONS, QUESTIONS, "stops", 20, {"x-message-ttl": 5_000}, dead_letters=False),
+    # A notifier also looks by itself, so a wake-up is useful for seconds only. Without a notifier, they expire.
+    Queue(NOTIFIER_WAKES, NOTIFICATIONS, WAKE, 20, {"x-message-ttl": 5_000}, dead_letters=False),
 )
 
 

@@ -22,8 +22,9 @@ from deploy.local.rabbitmq_programs import (
 from deploy.local.stack import BROKER_VARIABLE, DATABASE_VARIABLE
 from deploy.local.stack import Servers as PrivateServers
 from shared.broker.connection import close, connect
+from shared.ledger import access_tables, notifier_tables  # noqa: F401 - their tables belong to the metadata
 from shared.ledger.tables import Table
-from shared.topology import PLANNER_QUESTIONS, TIMEOUT, dead_queue, declare
+from shared.topology import QUEUES, TIMEOUT, dead_queue, declare
 from tests.urls import with_database
 
 REPOSITORY = Path(__file__).parents[1]
@@ -135,9 +136,10 @@ async def empty_queues(broker_url: str) -> None:
     """Remove what killed processes left in the queues, because it refers to rows that are gone."""
     connection = await connect(SecretStr(broker_url), "tests")
     channel = await connection.channel()
+    with_dead_letters = {queue.name for queue in QUEUES if queue.dead_letters}
     for name, queue in (await declare(channel)).items():
         await queue.purge(timeout=TIMEOUT)
-        if name != PLANNER_QUESTIONS:
+        if name in with_dead_letters:
             dead = await channel.get_queue(dead_queue(name), ensure=False)
             await dead.purge(timeout=TIMEOUT)
     await close(connection)

@@ -49,7 +49,7 @@ def known_config_maps(overlay: Overlay) -> Iterator[str]:
 
 
 def known_secrets(overlay: Overlay) -> Iterator[str]:
-    """Require a source for every key of a Secret that an object refers to."""
+    """Require a source for every key of a Secret that an object refers to, unless it is optional."""
     made = dict(overlay.secrets)
     made |= {f"{one['metadata']['name']}-app": _DATABASE_KEYS for one in overlay.of_kind("Cluster")}
     made |= {f"{one['metadata']['name']}-default-user": _BROKER_KEYS for one in overlay.of_kind("RabbitmqCluster")}
@@ -65,8 +65,10 @@ def _used_secrets(overlay: Overlay) -> Iterator[tuple[str, str, str]]:
     for pod in overlay.pods():
         for volume in pod.spec.get("volumes", []):
             for source in volume.get("projected", {}).get("sources", []):
-                for item in source.get("secret", {}).get("items", []):
-                    yield pod.title, source["secret"]["name"], item["key"]
+                secret = source.get("secret", {})
+                if not secret.get("optional"):
+                    for item in secret.get("items", []):
+                        yield pod.title, secret["name"], item["key"]
         for container in pod.containers():
             for variable in container.get("env", []):
                 if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
@@ -111,6 +113,30 @@ def _backends(overlay: Overlay) -> Iterator[tuple[str, str, str | int]]:
             for path in rule["http"]["paths"]:
                 service = path["backend"]["service"]
                 yield title(ingress), service["name"], service["port"].get("name", service["port"].get("number"))
+
+
+def known_hosts(overlay: Overlay) -> Iterator[str]:
+    """Require that API and console know the host names that lead to them; others are answered 421."""
+    known = {
+        name
+        for manifest in overlay.of_kind("ConfigMap")
+        for name in manifest.get("data", {}).get("MAILING_HOSTS", "").split(",")
+    }
+    for way, name in _host_names(overlay):
+        if name not in known:
+            yield f"{way}: MAILING_HOSTS does not name {name}"
+    if "api" not in known:
+        yield "MAILING_HOSTS does not name the Service api, which the console calls"
+
+
+def _host_names(overlay: Overlay) -> Iterator[tuple[str, str]]:
+    for route in overlay.of_kind("HTTPRoute"):
+        for name in route["spec"].get("hostnames", []):
+            yield title(route), name
+    for ingress in overlay.of_kind("Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            if "host" in rule:
+                yield title(ingress), rule["host"]
 
 
 def disruption_budgets(overlay: Overlay) -> Iterator[str]:
@@ -176,6 +202,7 @@ OVERLAY_RULES = (
     known_secrets,
     service_targets,
     route_targets,
+    known_hosts,
     disruption_budgets,
     network_policies,
     autoscaling,

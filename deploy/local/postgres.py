@@ -35,6 +35,9 @@ SETTINGS = {
     "synchronous_commit": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # The detail of a refused row and the text of a statement may hold phone numbers.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 
 

@@ -1,4 +1,4 @@
-"""The whole system on one machine: API, planner, senders and the sandbox provider."""
+"""The whole system on one machine: API, console, planner, notifier, senders and the sandbox provider."""
 
 import os
 import secrets
@@ -29,7 +29,8 @@ class Plan:
     console_port: int
     provider_port: int
     control_port: int
-    planner_port: int  # for its metrics, as those of the senders
+    planner_port: int  # for its metrics, as those of the notifier and the senders
+    notifier_port: int
     sender_ports: Sequence[int]
     api_log_level: str | None = None  # None: as the environment says
     provider_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
@@ -37,18 +38,18 @@ class Plan:
     @classmethod
     def on_free_ports(cls, senders: int) -> Self:
         """Plan with ports that nobody uses."""
-        api, console, provider, control, planner, *each_sender = free_ports(5 + senders)
-        return cls(api, console, provider, control, planner, each_sender)
+        api, console, provider, control, planner, notifier, *each_sender = free_ports(6 + senders)
+        return cls(api, console, provider, control, planner, notifier, each_sender)
 
     @classmethod
     def on_same_ports(cls, file: Path, senders: int, api_port: int, console_port: int) -> Self:
         """Plan with the ports of the last run where they are free; for a port of 0, the service's as well."""
         names = [
-            *("api", "console", "sandbox", "sandbox-control", "planner"),
+            *("api", "console", "sandbox", "sandbox-control", "planner", "notifier"),
             *(f"sender-{number}" for number in range(1, senders + 1)),
         ]
-        api, console, provider, control, planner, *each_sender = same_ports(file, names)
-        return cls(api_port or api, console_port or console, provider, control, planner, each_sender)
+        api, console, provider, control, planner, notifier, *each_sender = same_ports(file, names)
+        return cls(api_port or api, console_port or console, provider, control, planner, notifier, each_sender)
 
     @property
     def api_url(self) -> str:
@@ -66,7 +67,7 @@ class Plan:
     def metrics_urls(self) -> dict[str, str]:
         """Return the addresses of metrics by the service's name."""
         senders = {f"sender-{number}": port for number, port in enumerate(self.sender_ports, 1)}
-        ports = {"api": self.api_port, "planner": self.planner_port, **senders}
+        ports = {"api": self.api_port, "planner": self.planner_port, "notifier": self.notifier_port, **senders}
         return {name: f"http://{HOST}:{port}/metrics" for name, port in ports.items()}
 
     def services(self, servers: Servers) -> Iterator[Service]:
@@ -89,6 +90,8 @@ class Plan:
         }
         yield Service("console", "services.console", {**common, **console})
         yield Service("planner", "services.planner", {**common, **_metrics_environment(self.planner_port)})
+        notifier = {"MAILING_CONSOLE_URL": self.console_url, **_metrics_environment(self.notifier_port)}
+        yield Service("notifier", "services.notifier", {**common, **notifier})
         provider = {
             "MAILING_PROVIDER_URL": f"http://{HOST}:{self.provider_port}",
             "MAILING_PROVIDER_TOKEN": self.provider_token,

@@ -67,7 +67,7 @@ def main() -> int:
         run(lambda stopping: serve(options, token, stopping))
     except OSError as error:  # of `bound`
         print(f"error: {error}: choose other ports by --port and --control-port", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import orjson
 from fastapi import Body, FastAPI, HTTPException, Path, Query, Response
-from fastapi.responses import RedirectResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import Field
 
 from deploy.sandbox.behaviour import Behaviour
 from deploy.sandbox.ledger import Instant, Page, Received, Seconds, Totals
 from deploy.sandbox.provider import SandboxProvider
+from services.api.edge.docs import ASSETS, assets
 
 DESCRIPTION = """
 The stand-in for the external SMS provider. Its own API, `POST /v1/send/{msgId}`, is on another port.
@@ -52,9 +54,26 @@ class BehaviourInForce:
 
 def control_app(provider: SandboxProvider) -> FastAPI:
     """Build the application that controls a provider."""
-    app = FastAPI(title="Sandbox provider", description=DESCRIPTION, version="1")
+    app = FastAPI(
+        title="Sandbox provider",
+        description=DESCRIPTION,
+        version="1",
+        docs_url=None,  # FastAPI's page loads its files from another host
+        redoc_url=None,
+    )
+    app.mount(ASSETS, assets())
     _add_statistics(app, provider)
     _add_behaviour(app, provider)
+
+    @app.get("/docs", include_in_schema=False)
+    async def _docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon-32x32.png",
+        )
 
     @app.get("/", include_in_schema=False)
     async def _front_page() -> RedirectResponse:

@@ -6,6 +6,8 @@ from starlette.types import StatelessLifespan
 from services.api.access.examples import EXAMPLES as ACCESS
 from services.api.access.permissions import required_role
 from services.api.access.routes import router as access
+from services.api.alerts.examples import EXAMPLES as ALERTS
+from services.api.alerts.routes import router as alerts
 from services.api.attempts.examples import EXAMPLES as ATTEMPTS
 from services.api.attempts.routes import router as attempts
 from services.api.clients.examples import EXAMPLES as CLIENTS
@@ -18,24 +20,44 @@ from services.api.mailings.routes import router as mailings
 from services.api.messages.examples import EXAMPLES as MESSAGES
 from services.api.messages.routes import router as messages
 from services.api.single_messages.examples import EXAMPLES as SINGLE_MESSAGES
+from services.api.single_messages.routes import of_mailing as tests_of_mailings
 from services.api.single_messages.routes import router as single_messages
 from services.api.statistics.examples import EXAMPLES as STATISTICS
 from services.api.statistics.routes import router as statistics
+from services.api.stop_list.examples import EXAMPLES as STOP_LIST
+from services.api.stop_list.routes import router as stop_list
+from services.api.webhooks.examples import EXAMPLES as WEBHOOKS
+from services.api.webhooks.routes import router as webhooks
 from shared import __version__
 
 ROUTERS = (
     clients,
     mailings,
+    tests_of_mailings,
     single_messages,
     messages,
     attempts,
     statistics,
+    webhooks,
+    stop_list,
+    alerts,
     access,
     health.router,
     metrics_page.router,
     docs.router,
 )
-EXAMPLES: Examples = {**ACCESS, **CLIENTS, **MAILINGS, **SINGLE_MESSAGES, **MESSAGES, **ATTEMPTS, **STATISTICS}
+EXAMPLES: Examples = {
+    **ACCESS,
+    **CLIENTS,
+    **MAILINGS,
+    **SINGLE_MESSAGES,
+    **MESSAGES,
+    **ATTEMPTS,
+    **STATISTICS,
+    **WEBHOOKS,
+    **STOP_LIST,
+    **ALERTS,
+}
 
 _DESCRIPTION = """
 Manage clients, send mailings to them, and see the status of every single message.

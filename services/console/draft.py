@@ -21,6 +21,8 @@ class Draft:
     tag: str = ""
     code: str = ""
     zone: str = ""
+    name: str = ""
+    kind: str = ""  # empty: marketing
     text: str = ""
     start: str = ""  # empty: at once
     end: str = ""
@@ -44,6 +46,8 @@ class Draft:
         ends = instant(self.end, zone)
         return {
             "filter": self.filter(),
+            "name": self.name.strip() or None,
+            "kind": self.kind or "marketing",
             "text": self.text.replace("\r\n", "\n"),
             "starts_at": starts.isoformat() if starts else self.start,
             "expired_at": ends.isoformat() if ends else self.end,
@@ -74,6 +78,8 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
     made = replace(
         fresh(zone, now),
         **{name: "\n".join(map(str, mailing.filter.get(name, ()))) for name in ("tag", "code", "zone")},
+        name=mailing.name or "",
+        kind=mailing.kind if mailing.kind != "marketing" else "",
         text=mailing.text,
         begin=mailing.window.begin[:5] if mailing.window else "",
         until=mailing.window.until[:5] if mailing.window else "",

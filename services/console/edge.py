@@ -6,6 +6,7 @@ from (`Sec-Fetch-Site`, else `Origin`); a request without either comes from no b
 
 import re
 import time
+from collections.abc import Set as AbstractSet
 from uuid import uuid4
 
 import structlog
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.host_names import is_known_host
 from shared.same_origin import is_same_origin
 
 log = structlog.get_logger()
@@ -46,8 +48,10 @@ _SECRET = re.compile(r"mailing_[0-9A-Za-z]+")  # the token of a one-time link
 class Edge:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: AbstractSet[str]) -> None:
+        """Serve the application to requests that name one of the hosts."""
         self._app = app
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,6 +76,8 @@ class Edge:
 
         with structlog.contextvars.bound_contextvars(request_id=scope["request_id"]):
             app = self._app if is_same_origin(scope["method"], headers) else _refused
+            if not is_known_host(headers.get("host"), self._hosts):
+                app = _unknown_host
             try:
                 await app(scope, receive, send_safely)
             except Exception:
@@ -90,6 +96,11 @@ def _log_answer(scope: Scope, status: int, took: float) -> None:
         status=status,
         duration_ms=round(took * 1000, 1),
     )
+
+
+async def _unknown_host(scope: Scope, receive: Receive, send: Send) -> None:
+    text = "The console is not known under the host that the request names. MAILING_HOSTS lists its names."
+    await PlainTextResponse(text, 421)(scope, receive, send)
 
 
 async def _refused(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale, dates, numbers, units
@@ -45,6 +45,10 @@ class Formatter:
         skeleton = "yMMMd" if abs(at - self.now) > _LONG_AGO else "MMMEd"
         day = dates.format_skeleton(skeleton, at, tzinfo=self.zone, locale=self.locale)
         return f"{day}, {self.time(at)}"
+
+    def day(self, day: date) -> str:
+        """Return the day of the week and of the month: `Wed 25`."""
+        return dates.format_skeleton("Ed", day, locale=self.locale)
 
     def time(self, at: datetime) -> str:
         """Return the time of day to the minute."""

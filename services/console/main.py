@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from services.console import problems
 from services.console.edge import Edge
 from services.console.live import LiveMailings
+from services.console.oidc import opened_provider
 from services.console.pages import routes
 from services.console.rendering import prepare
 from services.console.rest.calls import open_http
@@ -29,15 +30,17 @@ def create_app(settings: ConsoleSettings, live: LiveMailings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await asyncio.to_thread(prepare)
-        async with open_http(settings.api_url.rstrip("/")) as http:
+        async with open_http(settings.api_url.rstrip("/")) as http, opened_provider(settings) as provider:
             app.state.http = http
+            app.state.identity_provider = provider
+            app.state.console_url = settings.base_url()
             app.state.api_url = settings.api_url.rstrip("/")
             yield
 
     app = Starlette(routes=routes(), lifespan=lifespan)
     app.state.live = live
     problems.install(app)
-    return Edge(app)
+    return Edge(app, settings.hosts)
 
 
 async def run_console(settings: ConsoleSettings, stopping: asyncio.Event) -> None:
@@ -53,6 +56,8 @@ async def run_console(settings: ConsoleSettings, stopping: asyncio.Event) -> Non
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=settings.proxies(),
         timeout_graceful_shutdown=GRACE,
     )
     try:

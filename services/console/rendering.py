@@ -46,6 +46,7 @@ def environment(language: str) -> Environment:
         state_of=words.state_of,
         is_over=words.is_over,
         explanation_of=words.explanation_of,
+        alert_title=words.alert_title,
         query=encoded_query,
         version=__version__,
     )

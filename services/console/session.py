@@ -26,7 +26,8 @@ def token_of(request: Request) -> str | None:
 
 def api_for(request: Request) -> Api:
     """Return the API for the person of the request."""
-    return Api(request.app.state.http, token_of(request), request.scope.get("request_id"))
+    address = request.client.host if request.client else None
+    return Api(request.app.state.http, token_of(request), request.scope.get("request_id"), address)
 
 
 def keep_token(request: Request, answer: Response, token: str, expires_at: datetime) -> None:

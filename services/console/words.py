@@ -41,6 +41,12 @@ STATES: Mapping[str, Word] = {
     "canceled": Word(N_("Canceled"), "canceled", "ban"),
 }
 
+ROLES: Mapping[str, Word] = {
+    "viewer": Word(N_("Viewer"), "waiting", "search", N_("Reads everything; phone numbers are masked")),
+    "operator": Word(N_("Operator"), "active", "edit", N_("Also changes clients and mailings, and sends")),
+    "admin": Word(N_("Admin"), "uncertain", "key", N_("Also manages people and programs, and reads the audit")),
+}
+
 OUTCOMES: Mapping[str, Word] = {
     "accepted": Word(N_("Accepted by the provider"), "sent", "check"),
     "rejected": Word(N_("Refused by the provider"), "failed", "x"),
@@ -79,6 +85,10 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
     ("canceled", "client"): Explanation(
         N_("The client was deleted from the directory"), N_("Nothing is left to do.")
     ),
+    ("canceled", "stopped"): Explanation(
+        N_("The number is on the stop list"),
+        N_("They asked not to be written to. Only take them off the list if they say so."),
+    ),
     ("uncertain", "answer"): Explanation(
         N_("The provider gave no clear answer"),
         N_("Some of them may have it. Send it again only if getting it twice does no harm."),
@@ -89,6 +99,38 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
     ),
 }
 UNKNOWN_REASON = Explanation(N_("For another reason"), "")
+
+
+# Events that a webhook can be subscribed to.
+WEBHOOK_EVENTS: Mapping[str, str] = {
+    "mailing.started": N_("A mailing starts"),
+    "mailing.paused": N_("A mailing is paused"),
+    "mailing.resumed": N_("A mailing is resumed"),
+    "mailing.canceled": N_("A mailing is canceled"),
+    "mailing.late": N_("A mailing will be late"),
+    "mailing.finished": N_("A mailing has ended"),
+    "message.settled": N_("Messages have a final status"),
+    "alert.began": N_("An alert begins"),
+    "alert.continues": N_("An alert goes on"),
+    "alert.ended": N_("An alert is over"),
+}
+# Alerts of the notifier: a title for each kind, with `subject` as a placeholder.
+ALERTS: Mapping[str, str] = {
+    "provider_out": N_("The provider is out. Sending continues by itself."),
+    "senders_gone": N_("No sender runs, so nothing is sent."),
+    "mailing_late": N_("Mailing %(subject)s will not finish before its end."),
+    "mailing_paused": N_("Mailing %(subject)s has been paused for long."),
+    "messages_fail": N_("Too many messages fail."),
+    "dead_letters": N_("The queue %(subject)s has messages that no service could handle."),
+    "clock_off": N_("The clocks of two servers differ."),
+    "webhook_off": N_("Webhook %(subject)s is switched off, because it failed."),
+    "database_large": N_("The database is nearly as large as it may be."),
+}
+
+
+def alert_title(kind: str) -> str:
+    """Return the title of an alert; its kind if a later release made it."""
+    return ALERTS.get(kind, kind)
 
 
 def state_of(mailing: Mailing) -> Word:

@@ -1,13 +1,14 @@
 """Claiming: mark due jobs as released, and put together what the senders need to know about them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.planner.capacity import Shares
 from services.planner.pacing import Limit
 from services.planner.planning import JobPlan, plan_job
 from services.planner.queries import MessageInJob, find_messages_of_jobs
@@ -15,7 +16,7 @@ from shared.contracts import Job, JobMessage
 from shared.ledger.counters import StatusMoves
 from shared.ledger.jobs import ClaimedJob, NewJob, ReleaseShare, claim_jobs, remove_messages_from_jobs
 from shared.ledger.messages import cancel_messages, move_to_new_job
-from shared.statuses import MessageStatus
+from shared.statuses import MessageStatus, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class _Sorted:
 
 async def claim(
     connection: AsyncConnection,
-    shares: Mapping[int, int],
+    shares: Shares,
     revisions: Mapping[int, int],
     lease_until: datetime,
     now: datetime,
@@ -46,29 +47,37 @@ async def claim(
 
     `revisions` are those that the mailings had when the `shares` were made.
 
-    Messages that do not belong into their job leave it. Those of deleted clients are canceled. Those of clients in
+    Messages that do not belong into their job leave it. Those of deleted clients, and those to numbers on the
+    stop list, are canceled. Those of clients in
     another zone than the job's, and all if the mailing's window is not open there now, are planned anew. Under a
     rate limit, messages above the limit's chunk, and messages without a slot before the job closes, go into jobs
     of their own that wait.
     """
     to_claim = [
-        ReleaseShare(mailing_id, share, revisions[mailing_id], _first_slot(limits.get(mailing_id), now))
-        for mailing_id, share in shares.items()
+        ReleaseShare(
+            mailing_id,
+            share,
+            revisions[mailing_id],
+            _first_slot(limits.get(mailing_id), now),
+            mailing_id in shares.unlimited,
+        )
+        for mailing_id, share in shares.messages.items()
         if share > 0
     ]
     if not to_claim:
         return []
-    claimed = await claim_jobs(connection, to_claim, lease_until, now)
+    claimed = await claim_jobs(connection, to_claim, shares.room, lease_until, now)
     moves = StatusMoves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
     messages = await find_messages_of_jobs(connection, [job.id for job in claimed])
-    deleted = [message.id for group in messages.values() for message in group if message.number is None]
-    await cancel_messages(connection, {job.id: job.as_locked for job in claimed}, deleted, moves, now)
+    locked = {job.id: job.as_locked for job in claimed}
+    for reason, ids in _kept_back(messages.values()).items():
+        await cancel_messages(connection, locked, ids, reason, moves, now)
     used_slots = Counter[int]()
     jobs: list[Job] = []
     for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
-        present = [message for message in messages.get(job.id, ()) if message.number is not None]
+        present = [message for message in messages.get(job.id, ()) if _why_kept_back(message) is None]
         room = _room_in(job, limits.get(job.mailing_id), used_slots[job.mailing_id], now)
         result = _sort_messages(job, present, room, now)
         await _move_away(connection, job, result, moves, now)
@@ -77,6 +86,22 @@ async def claim(
             jobs.append(_job(job, result.stay, lease_until))
     await moves.apply(connection)
     return jobs
+
+
+def _kept_back(groups: Iterable[Sequence[MessageInJob]]) -> dict[Reason, list[int]]:
+    """Return the ids of the messages that are not sent, by the reason."""
+    ids = defaultdict[Reason, list[int]](list)
+    for group in groups:
+        for message in group:
+            if (reason := _why_kept_back(message)) is not None:
+                ids[reason].append(message.id)
+    return ids
+
+
+def _why_kept_back(message: MessageInJob) -> Reason | None:
+    if message.number is None:
+        return Reason.CLIENT
+    return Reason.STOPPED if message.is_stopped else None
 
 
 def _first_slot(limit: Limit | None, now: datetime) -> datetime:
@@ -124,7 +149,7 @@ def _sort_messages(job: ClaimedJob, messages: Sequence[MessageInJob], room: _Roo
     leaving = [(zone, plan_job(job.window, zone, now), ids) for zone, ids in elsewhere.items()]
     leaving.append((job.zone, JobPlan(now, job.send_before), [message.id for message in above]))
     for zone, plan, ids in leaving:
-        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before)
+        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before, job.returns)
         result.leave += [(new_job, ids[start : start + room.chunk]) for start in range(0, len(ids), room.chunk)]
     return result
 

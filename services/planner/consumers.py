@@ -14,10 +14,12 @@ from services.planner.queries import find_stops
 from shared.broker.dead_letters import refuse
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
+from shared.clock import CLOCK
 from shared.contracts import EVENT, RECLAIM, RECLAIM_HEADERS, REPORT, Event, Reclaim, Report, Stops, utc_now
 from shared.database.failures import is_refusal, is_unavailable
 from shared.database.transactions import transaction
 from shared.errors import NotPublished, PublishUnknown
+from shared.ledger.epochs import find_epoch
 from shared.topology import PLANNER_EVENTS, PLANNER_QUESTIONS, PLANNER_REPORTS, TIMEOUT
 
 Session = Callable[[AbstractChannel], Awaitable[None]]
@@ -80,9 +82,12 @@ class StopsResponder:
     async def _on_question(self, message: AbstractIncomingMessage) -> None:
         try:
             async with transaction(self._engine) as connection:
-                stops = Stops(revisions=await find_stops(connection, utc_now() - self._memory))
+                revisions = await find_stops(connection, utc_now() - self._memory)
+                epoch = (await find_epoch(connection)).number
+            stops = Stops(revisions=revisions, epoch=epoch, at_ms=int(CLOCK.time() * 1000))
             if message.reply_to:
-                await self._publisher.publish("", message.reply_to, stops.model_dump_json().encode())
+                body = stops.model_dump_json().encode()
+                await self._publisher.publish("", message.reply_to, body, correlation_id=message.correlation_id)
         except (NotPublished, PublishUnknown) as error:
             self._observer.stops_not_delivered(error)
         except Exception as error:  # noqa: BLE001 - no dead letter, because the sender asks again in a moment

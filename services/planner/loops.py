@@ -1,24 +1,26 @@
 """Steps of the planner's loops: each does a bounded amount of work and returns the seconds until the next."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner import reaping
+from services.planner.conditions import ReleaseConditions
 from services.planner.consumers import Received
-from services.planner.expansion import expand_batch
+from services.planner.expansion import BatchSizes, expand_batch, expand_batches
 from services.planner.observer import PlannerObserver
 from services.planner.queries import find_due_mailings, find_mailings_to_retry, find_next_start
 from services.planner.recording import record
 from services.planner.release import release
+from services.planner.release_watch import ReleaseWatch
 from services.planner.retrying import retry_batch
 from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
 from shared.contracts import RECLAIM_HEADERS, Event, Reclaim, Report, utc_now
 from shared.database.transactions import transaction
-from shared.topology import REPORTS, SENDER_JOBS
+from shared.topology import REPORTS, SENDER_JOBS, SENDER_SLOTS
 
 MakeJobs = Callable[..., Awaitable[object | None]]  # None: there is nothing to do
 
@@ -26,6 +28,8 @@ SLOW_POLL = 1.0  # seconds: bounds the delay if a wake-up is lost
 RELEASE_POLL = 0.1
 RELEASE_PAUSE = 0.02  # between rounds that released something, so that jobs leave in handfuls
 SENDERS_POLL = 0.5
+STARTED_TOGETHER = 25  # mailings, in one transaction, which holds their rows
+STARTS_AT_ONCE = 3  # transactions
 FOLD_PAUSE = 3600.0
 
 
@@ -39,6 +43,8 @@ class PlannerLoops:
         self._engine = engine
         self._publisher = publisher
         self._observer = observer
+        self._release_watch = ReleaseWatch(engine, observer)
+        self._conditions = ReleaseConditions()
         self._senders_seen_at = float("-inf")
         self.wake_expansion = asyncio.Event()
         self.wake_release = asyncio.Event()
@@ -54,9 +60,9 @@ class PlannerLoops:
         async with transaction(self._engine) as connection:
             due = await find_due_mailings(connection, utc_now())
             to_retry = await find_mailings_to_retry(connection)
-        batches: list[tuple[MakeJobs, int]] = [(expand_batch, mailing_id) for mailing_id in due]
+        has_worked = await self._start(due.starting)
+        batches: list[tuple[MakeJobs, int]] = [(expand_batch, mailing_id) for mailing_id in due.started]
         batches += [(retry_batch, mailing_id) for mailing_id in to_retry]
-        has_worked = False
         for make_jobs, mailing_id in batches:
             made = await make_jobs(
                 self._engine,
@@ -71,13 +77,39 @@ class PlannerLoops:
                 self.wake_release.set()
         return 0 if has_worked else await self._until_next_start()
 
+    async def _start(self, mailing_ids: Sequence[int]) -> bool:
+        """Expand the first batch of each mailing: some in each transaction, and some transactions at a time."""
+        sizes = BatchSizes(self._settings.chunk_size, self._settings.expand_batch)
+        groups = [
+            mailing_ids[first : first + STARTED_TOGETHER] for first in range(0, len(mailing_ids), STARTED_TOGETHER)
+        ]
+
+        async def start(group: Sequence[int]) -> bool:
+            started = await expand_batches(self._engine, group, sizes, now=utc_now(), observer=self._observer)
+            self.wake_release.set()
+            return bool(started)
+
+        has_worked = False
+        for first in range(0, len(groups), STARTS_AT_ONCE):
+            has_worked |= any(await asyncio.gather(*map(start, groups[first : first + STARTS_AT_ONCE])))
+        return has_worked
+
     async def release(self) -> float:
         """Release due jobs up to the senders' free capacity, if any sender runs."""
         if not await self._has_senders():
             return SENDERS_POLL
         released = await release(
-            self._engine, self._publisher, self._settings, now=utc_now(), observer=self._observer
+            self._engine,
+            self._publisher,
+            self._settings,
+            now=utc_now(),
+            observer=self._observer,
+            conditions=self._conditions,
         )
+        if released is None:
+            await self._release_watch.lock_denied()
+            return RELEASE_POLL
+        self._release_watch.lock_obtained()
         if released:
             await asyncio.sleep(RELEASE_PAUSE)
             return 0
@@ -137,7 +169,9 @@ class PlannerLoops:
         now = asyncio.get_running_loop().time()
         if now - self._senders_seen_at < SENDERS_POLL:
             return True
-        if await self._publisher.count_consumers(SENDER_JOBS) == 0:
+        self._conditions.senders = await self._publisher.count_consumers(SENDER_JOBS)
+        if self._conditions.senders == 0:
             return False
+        self._conditions.takes_slots = await self._publisher.count_consumers(SENDER_SLOTS) > 0
         self._senders_seen_at = now
         return True

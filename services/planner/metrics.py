@@ -16,8 +16,25 @@ MESSAGES_EXPANDED = Counter("mailing_messages_expanded_total", "Messages created
 JOBS_RELEASED = Counter("mailing_jobs_released_total", "Jobs released to the senders")
 MESSAGES_RELEASED = Counter("mailing_messages_released_total", "Messages in these jobs")
 JOBS_PUT_BACK = Counter("mailing_jobs_put_back_total", "Jobs that RabbitMQ did not take, planned again")
+RELEASE_DELAY = Gauge(
+    "mailing_release_delay_seconds", "Time that a round of the release takes; slots reach this much further ahead"
+)
+RELEASES_TAKEN_OVER = Counter(
+    "mailing_releases_taken_over_total", "Times that this planner took over from one that kept the release's lock"
+)
+STOPS_PENDING = Gauge("mailing_stops_pending", "Stopped mailings that some living sender has not confirmed yet")
 LEASES_EXPIRED = Counter("mailing_leases_expired_total", "Jobs that no sender reported on within the lease")
+MESSAGES_UNREPORTED = Counter(
+    "mailing_messages_unreported_total", "Messages of these jobs; they are sent again, or end as uncertain"
+)
+RESULTS_REFUSED = Counter(
+    "mailing_results_refused_total",
+    "Results of jobs that were released before the ledger was restored",
+)
 MESSAGES_AGAIN = Counter("mailing_messages_again_total", "Messages that came back to be tried again")
+MESSAGES_SLOWED = Counter(
+    "mailing_messages_slowed_total", "Messages that came back again and again without a POST, and wait for that"
+)
 SLOTS = Counter("mailing_rate_limit_slots_total", "Slots given to messages under a rate limit")
 PROVIDER_RATE = Gauge(
     "mailing_rate_limit_messages_per_second", "MAILING_PROVIDER_RATE; infinite when there is no limit"

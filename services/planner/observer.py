@@ -19,10 +19,18 @@ from services.planner.metrics import (
     MESSAGES_AGAIN,
     MESSAGES_EXPANDED,
     MESSAGES_RELEASED,
+    MESSAGES_SLOWED,
+    MESSAGES_UNREPORTED,
     RECORD_DURATION,
+    RELEASE_DELAY,
+    RELEASES_TAKEN_OVER,
+    RESULTS_REFUSED,
     SLOTS,
+    STOPS_PENDING,
 )
+from services.planner.outcomes import FREE_RETURNS
 from services.planner.recorded import RecordedReports
+from services.planner.release_queries import LockHolder
 from services.planner.spans import (
     ReleaseSpans,
     end_release_spans,
@@ -85,6 +93,7 @@ class PlannerObserver:
                 mailing_id=mailing.id,
                 request_id=mailing.request_id,
                 state=mailing.state,
+                **mailing.counts,
             )
 
     def mailing_purged(self, mailing_id: int) -> None:
@@ -92,6 +101,15 @@ class PlannerObserver:
         log.info("mailing_purged", mailing_id=mailing_id)
 
     # Release
+
+    def release_blocked(self, holder: LockHolder) -> None:
+        """Another planner keeps the lock of the release, so nothing is released."""
+        log.warning("release_blocked", planner=holder.name, session=holder.state, seconds=round(holder.seconds, 1))
+
+    def release_taken_over(self, holder: LockHolder, seconds: float) -> None:
+        """This planner has the lock that another one kept."""
+        RELEASES_TAKEN_OVER.inc()
+        log.warning("release_taken_over", planner=holder.name, after_seconds=round(seconds, 1))
 
     def jobs_released(self, jobs: list[Job], began_at: datetime) -> tuple[list[Job], ReleaseSpans]:
         """Jobs are released and will be published now. Return them with their trace context, and their spans."""
@@ -119,8 +137,22 @@ class PlannerObserver:
         """It is not known whether RabbitMQ took the job. Its lease decides."""
         log.warning("job_publication_unconfirmed", **_job_ids(job), error=str(error))
 
+    def round_measured(self, seconds: float) -> None:
+        """Releasing takes so long: slots under a rate limit reach this much further ahead."""
+        RELEASE_DELAY.set(seconds)
+
     def leases_expired(self, jobs: Iterable[LockedJob], request_ids: RequestIds) -> None:
         """No sender reported on these jobs within their lease."""
+        jobs = list(jobs)
+        if messages := sum(job.open for job in jobs):
+            MESSAGES_UNREPORTED.inc(messages)
+            log.error(
+                "reports_missing",
+                jobs=len(jobs),
+                messages=messages,
+                cause="planner.reports or a queue of jobs was purged, or senders are cut off or frozen",
+                effect="the messages are sent again, or end as uncertain if the provider must not be asked twice",
+            )
         for job in jobs:
             LEASES_EXPIRED.inc()
             log.warning(
@@ -144,6 +176,15 @@ class PlannerObserver:
 
     # Reports
 
+    def ledger_restored(self) -> None:
+        """The ledger is older than what it released: it was restored from a backup. A new epoch has begun."""
+        log.error("ledger_restored", remedy="see Backup and restore in docs/operation.md")
+
+    def results_of_another_epoch(self, results: int, epoch: int) -> None:
+        """Results were refused, because another epoch of the ledger released their jobs."""
+        RESULTS_REFUSED.inc(results)
+        log.error("results_of_another_epoch", results=results, epoch=epoch)
+
     def reports_recorded(self, reports: Sequence[Report], recorded: RecordedReports, began_at: float) -> None:
         """A batch of reports was recorded, since `began_at`, in seconds since the epoch."""
         RECORD_DURATION.observe(time.time() - began_at)
@@ -154,6 +195,7 @@ class PlannerObserver:
         request_ids = {part.mailing_id: part.request_id for report in reports for part in report.jobs}
         for messages in recorded.settled:
             self._log_settled(messages, request_ids)
+        self._report_returns(recorded, request_ids)
         if self._sample.is_active:
             self._log_planned_again(recorded, request_ids)
         trace_reports(reports, began_at)
@@ -177,6 +219,10 @@ class PlannerObserver:
         log.warning("recording_delayed", waiting_for="PostgreSQL", reports=reports, reason=describe_error(error))
 
     # Questions of senders
+
+    def stops_pending(self, mailings: int) -> None:
+        """So many mailings were stopped, and some living sender has not confirmed it yet."""
+        STOPS_PENDING.set(mailings)
 
     def stops_not_delivered(self, error: Exception) -> None:
         """A sender did not get the stops that it requested: it is gone, or requests them again."""
@@ -224,6 +270,23 @@ class PlannerObserver:
             **fields,
         )
 
+    def _report_returns(self, recorded: RecordedReports, request_ids: RequestIds) -> None:
+        """Report the messages that have come back too often without a POST, and wait for that."""
+        again = Counter[tuple[int, str]]()
+        for group in recorded.planned_again:
+            if group.step.returns > FREE_RETURNS:
+                again[group.mailing_id, group.step.cause] += len(group.ids)
+        for (mailing_id, cause), messages in again.items():
+            MESSAGES_SLOWED.inc(messages)
+            request_id = request_ids.get(mailing_id)
+            log.warning(
+                "messages_return_again",
+                mailing_id=mailing_id,
+                request_id=request_id,
+                cause=cause,
+                messages=messages,
+            )
+
     def _log_planned_again(self, recorded: RecordedReports, request_ids: RequestIds) -> None:
         for group in recorded.planned_again:
             if fields := self._sample.fields(group.ids, group.client_ids):
@@ -231,7 +294,7 @@ class PlannerObserver:
                     "messages_planned_again",
                     mailing_id=group.mailing_id,
                     request_id=request_ids.get(group.mailing_id),
-                    due_at=group.due_at.isoformat(),
+                    due_at=group.step.due_at.isoformat(),
                     **fields,
                 )
 

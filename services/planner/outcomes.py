@@ -3,9 +3,8 @@
 Everything that matters is an argument.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from shared.contracts import Outcome, ReturnReason
 from shared.statuses import MailingState, MessageStatus, Reason
@@ -14,6 +13,13 @@ from shared.statuses import MailingState, MessageStatus, Reason
 _MAX_DOUBLINGS = 30
 # Longer than the margin that senders keep before a deadline, plus the time that a report takes.
 _CLOSING = timedelta(seconds=2)
+# A message may come back so often in a row without a POST. Then it waits, and longer each time.
+FREE_RETURNS = 3
+MOST_RETURNS = 1000  # that are counted
+_FIRST_PAUSE = timedelta(seconds=0.5)
+_LONGEST_PAUSE = timedelta(seconds=30)
+# After a stop by a person, or an outage of the provider, sending must go on soon.
+_LONGEST_KNOWN_PAUSE = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class Policy:
     backoff_most: timedelta
     redelivery_grace: timedelta
     circuit_pause: timedelta
+    lease_margin: timedelta = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class OpenMessage:
     expired_at: datetime
     mailing_state: MailingState
     closes_at: datetime | None = None  # end of the local window's opening that it was released in
+    returns: int = 0  # times that it has come back in a row without a POST
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +68,18 @@ class RetryStep:
 
     due_at: datetime
     is_failed_try: bool  # makes the next wait longer
+    returns: int = 0  # times that the message has come back in a row without a POST, this one included
+    cause: str = field(default="", compare=False)  # of the return
 
 
-NextStep = FinalStep | RetryStep
+@dataclass(frozen=True, slots=True)
+class WaitStep:
+    """The message stays in its job until then, because the sender that had it may still report on it."""
+
+    until: datetime
+
+
+NextStep = FinalStep | RetryStep | WaitStep
 
 
 def next_step(
@@ -82,7 +99,7 @@ def next_step(
         case Outcome.UNCERTAIN if not policy.idempotent:
             return FinalStep(MessageStatus.UNCERTAIN, Reason.ANSWER)
         case Outcome.RETURNED if reported.reason is ReturnReason.REDELIVERED and not policy.idempotent:
-            return FinalStep(MessageStatus.UNCERTAIN, Reason.SILENCE)
+            return WaitStep(now + policy.redelivery_grace)
     return _end_with_mailing(message, now) or _retry(message, reported, now, policy, jitter)
 
 
@@ -97,26 +114,42 @@ def _end_with_mailing(message: OpenMessage, now: datetime) -> FinalStep | None:
 def _retry(
     message: OpenMessage, reported: ReportedOutcome, now: datetime, policy: Policy, jitter: float
 ) -> RetryStep:
-    match reported.outcome:
-        case Outcome.DEFERRED | Outcome.UNCERTAIN:
-            wait = max(backoff(message.tries, policy, jitter), timedelta(seconds=reported.retry_after or 0))
-            return RetryStep(now + wait, is_failed_try=True)
-        case Outcome.RETURNED if reported.reason is ReturnReason.REDELIVERED:
-            return RetryStep(now + policy.redelivery_grace, is_failed_try=False)
-        case Outcome.RETURNED if reported.reason is ReturnReason.CIRCUIT_OPEN:
+    if reported.outcome in {Outcome.DEFERRED, Outcome.UNCERTAIN}:
+        wait = max(backoff(message.tries, policy, jitter), timedelta(seconds=reported.retry_after or 0))
+        return RetryStep(now + wait, is_failed_try=True)
+    if (
+        reported.outcome is Outcome.EXPIRED
+        and message.closes_at is not None
+        and message.closes_at - now < _CLOSING
+    ):
+        # Senders stop a moment before the window closes. A message returned then waits for the next opening.
+        return RetryStep(max(message.closes_at, now), is_failed_try=False, returns=message.returns)
+    returns = min(message.returns + 1, MOST_RETURNS)
+    wait = pause_after_returns(returns)
+    match reported.reason:
+        case ReturnReason.REDELIVERED:
+            wait = max(wait, policy.redelivery_grace)
+        case ReturnReason.CIRCUIT_OPEN:
             # A mailing that fails alone backs off: its sender names the time of its next probe.
-            wait = max(policy.circuit_pause, timedelta(seconds=reported.retry_after or 0))
-            return RetryStep(now + wait, is_failed_try=False)
-        case Outcome.EXPIRED if message.closes_at is not None:
-            # Senders stop a moment before the window closes. A message returned then waits for the next opening.
-            is_closing = message.closes_at - now < _CLOSING
-            return RetryStep(max(message.closes_at, now) if is_closing else now, is_failed_try=False)
-        case Outcome.RETURNED | Outcome.EXPIRED:
-            return RetryStep(now, is_failed_try=False)
-        case Outcome.ACCEPTED | Outcome.REJECTED:
-            raise AssertionError("settled above")
-        case _:
-            assert_never(reported.outcome)
+            known = max(policy.circuit_pause, timedelta(seconds=reported.retry_after or 0))
+            wait = max(known, min(wait, _LONGEST_KNOWN_PAUSE))
+        case ReturnReason.STOPPED:
+            wait = min(wait, _LONGEST_KNOWN_PAUSE)
+    return RetryStep(now + wait, is_failed_try=False, returns=returns, cause=reported.reason or reported.outcome)
+
+
+def pause_after_returns(returns: int) -> timedelta:
+    """Return the wait of a message that has come back so often without a POST. Nothing may go round and round."""
+    if returns <= FREE_RETURNS:
+        return timedelta(0)
+    doubled: timedelta = _FIRST_PAUSE * 2 ** min(returns - FREE_RETURNS - 1, _MAX_DOUBLINGS)
+    return min(doubled, _LONGEST_PAUSE)
+
+
+def due_after_return(returns: int, now: datetime) -> datetime | None:
+    """Return when a job is due that has come back so often without a POST; None if it need not wait."""
+    pause = pause_after_returns(returns)
+    return now + pause if pause else None
 
 
 def backoff(tries: int, policy: Policy, jitter: float) -> timedelta:

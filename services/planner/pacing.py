@@ -21,7 +21,8 @@ MAX_EXCESS = 1.05  # times the limit: the most that any second may have
 TRAVEL = 0.005  # seconds by which the time from a POST's beginning to its arrival varies
 LEAD = 0.1  # seconds from a release to its first slot, for the way through the broker to a sender
 CATCH_UP = 0.25  # seconds that a mailing without its own limit may be behind and still catch up
-AHEAD = 0.5  # seconds: slots are given away up to this far ahead, in several rounds
+AHEAD = 0.5  # seconds: slots are given away at least this far ahead, in several rounds
+STEP = 0.001  # seconds between the first slots of mailings that begin together
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,32 @@ class Limit:
         """Return how many slots may be given away before the instant, apart from the left-over ones."""
         return max(0, math.ceil((end - self.first_slot(now)) / self.spacing))
 
-    def budget(self, now: float) -> int:
-        """Return how many slots may be given away now."""
-        earliest, end = now + LEAD, now + LEAD + AHEAD
+    def not_before(self, instant: float) -> "Limit":
+        """Return the limit without the slots before the instant, apart from the left-over ones."""
+        return replace(self, next_slot_at=max(self.next_slot_at, instant))
+
+    def budget(self, now: float, ahead: float = AHEAD) -> int:
+        """Return how many slots may be given away now, up to `ahead` seconds after the first that can be kept."""
+        earliest, end = now + LEAD, now + LEAD + ahead
         return self.slots_until(end, now) + sum(earliest <= slot < end for slot in self.left_over)
 
     def chunk(self, limit: int) -> int:
         """Return how many messages a job may have, at most `limit`: so few that its slots are close together."""
         return max(1, min(limit, int(self.rate * AHEAD / 2)))
+
+
+def spread(limits: Mapping[int, Limit], first_slot: float) -> dict[int, Limit]:
+    """Return the limits, from the first slot on. Those that begin there get first slots that follow each other.
+
+    Mailings that begin together would otherwise have all their slots at the same instants. No sender could keep
+    them.
+    """
+    beginning = [mailing_id for mailing_id, limit in limits.items() if limit.next_slot_at <= first_slot]
+    steps = {mailing_id: STEP * number for number, mailing_id in enumerate(beginning)}
+    return {
+        mailing_id: limit.not_before(first_slot + steps.get(mailing_id, 0.0))
+        for mailing_id, limit in limits.items()
+    }
 
 
 class Rank(IntEnum):

@@ -12,17 +12,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.statuses import MailingState
+from shared.stop_list import IS_HELD_BACK
 from shared.windows import Window
 
-# Mailings that have not begun come first: their first batch is small.
 _DUE_MAILINGS = text("""
     -- find_due_mailings --
-    SELECT id, 1 AS rank FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
+    SELECT id, true AS is_new FROM mailings WHERE state = 'scheduled' AND starts_at <= :now
     UNION ALL
-    SELECT id, 2 AS rank FROM mailings
+    SELECT id, false AS is_new FROM mailings
     WHERE state IN ('running', 'canceled') AND finished_at IS NULL
       AND started_at IS NOT NULL AND expanded_at IS NULL
-    ORDER BY rank, id
+    ORDER BY id
 """)
 
 _NEXT_START = text("""
@@ -41,17 +41,24 @@ _STOPS = text("""
     SELECT id, revision FROM mailings WHERE stopped_at > :since
 """)
 
-# Numbers and zones are read at the last moment. A deleted client leaves a NULL.
-_MESSAGES_OF_JOBS = text("""
+_PENDING_STOPS = text("""
+    -- find_pending_stops --
+    SELECT id, revision FROM mailings WHERE stop_pending_since IS NOT NULL LIMIT 1000
+""")
+
+# Numbers, zones and the stop list are read at the last moment. A deleted client leaves a NULL.
+_MESSAGES_OF_JOBS = text(f"""
     -- find_messages_of_jobs --
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
         array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
         array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
-        array_agg(m.client_id ORDER BY m.id) AS client_ids
+        array_agg(m.client_id ORDER BY m.id) AS client_ids,
+        array_agg(m.id) FILTER (WHERE {IS_HELD_BACK}) AS stopped_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
+    LEFT JOIN stops ON stops.number = coalesce(mailings.number, c.number)
     WHERE m.job_id = ANY(CAST(:job_ids AS bigint[])) AND m.status = 'new'
     GROUP BY m.job_id
-""")
+""")  # noqa: S608 - the condition is ours
 
 _OPEN_MESSAGES = text("""
     -- find_open_messages --
@@ -100,13 +107,24 @@ _JOBS_IN_OTHER_ZONES = text("""
 """)
 
 
+class DueMailings(NamedTuple):
+    """Mailings that have something to expand. The first batch of those that start is small, so they go first."""
+
+    starting: list[int]
+    started: list[int]
+
+
 class MessageInJob(NamedTuple):
-    """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter."""
+    """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter.
+
+    `is_stopped` is True if the number is on the stop list for this kind of message.
+    """
 
     id: int
     number: int | None
     zone: str | None
     client_id: int
+    is_stopped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +153,10 @@ class MissedJob(NamedTuple):
     request_id: str | None
 
 
-async def find_due_mailings(connection: AsyncConnection, now: datetime) -> list[int]:
+async def find_due_mailings(connection: AsyncConnection, now: datetime) -> DueMailings:
     """Return the mailings whose time has come and that are not fully expanded."""
-    return list((await connection.execute(_DUE_MAILINGS, {"now": now})).scalars())
+    rows = (await connection.execute(_DUE_MAILINGS, {"now": now})).all()
+    return DueMailings([row.id for row in rows if row.is_new], [row.id for row in rows if not row.is_new])
 
 
 async def find_next_start(connection: AsyncConnection) -> datetime | None:
@@ -156,12 +175,22 @@ async def find_stops(connection: AsyncConnection, since: datetime) -> dict[int, 
     return {row.id: row.revision for row in await connection.execute(_STOPS, {"since": since})}
 
 
+async def find_pending_stops(connection: AsyncConnection) -> dict[int, int]:
+    """Return the revisions of the stopped mailings of which a sender may still POST messages."""
+    return {row.id: row.revision for row in await connection.execute(_PENDING_STOPS)}
+
+
 async def find_messages_of_jobs(
     connection: AsyncConnection, job_ids: Sequence[int]
 ) -> dict[int, list[MessageInJob]]:
     """Return the open messages of each job by ascending id."""
     rows = await connection.execute(_MESSAGES_OF_JOBS, {"job_ids": list(job_ids)})
-    return {row.job_id: list(map(MessageInJob, row.ids, row.numbers, row.zones, row.client_ids)) for row in rows}
+    found = {}
+    for row in rows:
+        stopped = frozenset(row.stopped_ids or ())
+        columns = zip(row.ids, row.numbers, row.zones, row.client_ids, strict=True)
+        found[row.job_id] = [MessageInJob(*values, values[0] in stopped) for values in columns]
+    return found
 
 
 async def find_open_messages(connection: AsyncConnection, ids: Collection[int]) -> dict[int, ReportedMessage]:

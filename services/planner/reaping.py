@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
+from services.planner.outcomes import due_after_return
 from services.planner.planning import JobPlan, plan_job, why_expired
 from services.planner.queries import (
     find_canceled_jobs,
@@ -23,6 +24,7 @@ from services.planner.queries import (
 from services.planner.settings import PlannerSettings
 from shared.database.transactions import transaction
 from shared.ledger.audit import delete_old_entries
+from shared.ledger.deliveries import put_mailing_events
 from shared.ledger.idempotency_keys import KEY_LIFETIME, delete_old_keys
 from shared.ledger.jobs import (
     LockedJob,
@@ -36,11 +38,14 @@ from shared.ledger.mailing_progress import delete_mailing, finish_mailings, lock
 from shared.ledger.messages import SettledJob, purge_messages, settle_jobs
 from shared.ledger.paces import delete_pace_of_mailing
 from shared.ledger.progress import delete_progress_of_mailing, fold_progress
+from shared.ledger.spent_nonces import delete_old_nonces
 from shared.ledger.tokens import delete_old_tokens
 from shared.statuses import JobState, MessageStatus, Reason
+from shared.webhook_events import WebhookEvent
 
 SESSIONS_KEPT = timedelta(days=7)  # after their end
 FAILED_LOGINS_KEPT = timedelta(days=1)  # the longest delay is much shorter
+NONCES_KEPT = timedelta(hours=1)  # an ID token is too old to sign in with long before
 AUDIT_KEPT = timedelta(days=366)
 MAX_JOBS = 100
 MAX_ROWS = 10_000
@@ -90,10 +95,12 @@ async def reclaim(this: ReapRound, before: datetime) -> None:
         request_ids = await find_overdue_jobs(connection, before, MAX_JOBS)
         jobs = await lock_jobs(connection, request_ids)
         released = [job for job in jobs.values() if job.state is JobState.RELEASED]
-        if this.settings.provider_idempotent:
-            await put_back_jobs(connection, released)
-        else:
-            settled = await settle_jobs(connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now)
+        if not this.settings.provider_idempotent:
+            settled = await settle_jobs(
+                connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now, only_doubtful=True
+            )
+        untouched = _without(released, settled)
+        await put_back_jobs(connection, untouched, lambda job: due_after_return(job.returns + 1, this.now))
     this.observer.leases_expired(released, request_ids)
     this.observer.jobs_settled(settled, MessageStatus.UNCERTAIN, Reason.SILENCE)
 
@@ -149,6 +156,8 @@ async def finish(this: ReapRound) -> bool:
     """End the mailings that have no open message."""
     async with transaction(this.engine) as connection:
         finished = await finish_mailings(connection, this.now)
+        ended = [mailing.id for mailing in finished]
+        await put_mailing_events(connection, WebhookEvent.MAILING_FINISHED, ended)
     this.observer.mailings_finished(finished)
     return False
 
@@ -180,6 +189,7 @@ async def forget(this: ReapRound) -> bool:
             await delete_old_entries(connection, this.now - AUDIT_KEPT, MAX_ROWS),
         )
         await delete_old_failures(connection, this.now - FAILED_LOGINS_KEPT)
+        await delete_old_nonces(connection, this.now - NONCES_KEPT)
     return MAX_ROWS in removed
 
 
@@ -190,6 +200,13 @@ async def fold(this: ReapRound) -> bool:
     """
     async with transaction(this.engine) as connection:
         return await fold_progress(connection, this.now, MAX_ROWS) == MAX_ROWS
+
+
+def _without(jobs: Sequence[LockedJob], settled: Sequence[SettledJob]) -> list[LockedJob]:
+    """Return the jobs that have open messages left after these were settled."""
+    gone = {job.job_id: len(job.ids) for job in settled}
+    left = [job._replace(open=job.open - gone.get(job.id, 0)) for job in jobs]
+    return [job for job in left if job.open]
 
 
 def _planned(jobs: dict[int, LockedJob]) -> Sequence[LockedJob]:

@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
+from services.planner.outcomes import RetryStep
 from shared.ledger.messages import SettledMessages
 
 
 class PlannedAgain(NamedTuple):
-    """Messages of one mailing that are tried again from `due_at` on. `ids` and `client_ids` are in one order."""
+    """Messages of one mailing that are tried again. `ids` and `client_ids` are in one order."""
 
     mailing_id: int
-    due_at: datetime
+    step: RetryStep
     ids: list[int]
     client_ids: list[int]
 

@@ -16,8 +16,17 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.planner.epochs import keep_present_epoch
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
-from services.planner.outcomes import FinalStep, OpenMessage, Policy, ReportedOutcome, RetryStep, next_step
+from services.planner.outcomes import (
+    FinalStep,
+    OpenMessage,
+    Policy,
+    ReportedOutcome,
+    RetryStep,
+    WaitStep,
+    next_step,
+)
 from services.planner.planning import plan_job
 from services.planner.queries import ReportedMessage, find_open_messages
 from services.planner.recorded import PlannedAgain, RecordedReports
@@ -25,7 +34,15 @@ from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
 from shared.database.transactions import transaction
 from shared.ledger.attempts import AttemptRow, insert_attempts
 from shared.ledger.counters import StatusMoves
-from shared.ledger.jobs import LockedJob, NewJob, lock_jobs, remove_messages_from_jobs
+from shared.ledger.jobs import (
+    BegunMessages,
+    LockedJob,
+    NewJob,
+    lock_jobs,
+    note_begun,
+    recall_jobs,
+    remove_messages_from_jobs,
+)
 from shared.ledger.messages import MessageSettlement, SettledMessages, move_to_new_job, settle_messages
 from shared.statuses import JobState, MessageStatus
 from shared.windows import Window
@@ -52,10 +69,11 @@ class _RetriedMessage(NamedTuple):
 
 @dataclass(slots=True)
 class _Decisions:
-    """Final statuses, and messages that are tried again."""
+    """Final statuses, messages that are tried again, and jobs that wait for the reports of another sender."""
 
     settlements: list[MessageSettlement] = field(default_factory=list)
     retries: dict[_RetryGroup, list[_RetriedMessage]] = field(default_factory=lambda: defaultdict(list))
+    waits: dict[int, datetime] = field(default_factory=dict)
 
 
 async def record(
@@ -75,9 +93,13 @@ async def record(
     """
     began_at = time.time()
     async with transaction(engine) as connection:
+        jobs = await lock_jobs(connection, {part.job_id for report in reports for part in report.jobs})
+        reports = await keep_present_epoch(connection, reports, jobs, now, observer)
         parts = [part for report in reports for part in report.jobs]
-        jobs = await lock_jobs(connection, {part.job_id for part in parts})
+        begun = [BegunMessages(one.job_id, one.release, one.begun_to) for one in parts if one.begun_to is not None]
+        await note_begun(connection, begun)
         decisions = await _decide(connection, parts, jobs, now, policy)
+        await recall_jobs(connection, decisions.waits)
         acceptances = {accepted.message_id: accepted for part in parts for accepted in part.accepted}
         decisions.settlements.extend(map(_sent, acceptances.values()))
         settled = await settle_messages(connection, decisions.settlements, list_sent=observer.lists_sent_messages)
@@ -124,6 +146,9 @@ async def _decide(
             continue
         reported = ReportedOutcome(result.outcome, result.retry_after, result.reason)
         step = next_step(_open_message(found, job), reported, now=now, policy=policy, jitter=jitter)
+        if isinstance(step, WaitStep):
+            decisions.waits[found.job_id] = step.until - policy.lease_margin
+            continue
         if isinstance(step, FinalStep):
             decisions.settlements.append(_settlement(result, step, now))
         else:
@@ -145,8 +170,9 @@ def _is_current(part: JobReport, job: LockedJob | None) -> bool:
 
 
 def _open_message(found: ReportedMessage, job: LockedJob | None) -> OpenMessage:
-    closes_at = None if job is None else job.send_before
-    return OpenMessage(found.tries, found.expired_at, found.mailing_state, closes_at)
+    if job is None:
+        return OpenMessage(found.tries, found.expired_at, found.mailing_state)
+    return OpenMessage(found.tries, found.expired_at, found.mailing_state, job.send_before, job.returns)
 
 
 def _sent(accepted: Acceptance) -> MessageSettlement:
@@ -169,7 +195,7 @@ async def _move_to_new_jobs(
     """Move the messages that are tried again into new jobs of up to `chunk` messages."""
     for group, messages in retries.items():
         plan = plan_job(group.window, group.zone, group.step.due_at)
-        job = NewJob(group.mailing_id, group.zone, plan.due_at, plan.send_before)
+        job = NewJob(group.mailing_id, group.zone, plan.due_at, plan.send_before, group.step.returns)
         ids = [message.message_id for message in messages]
         for start in range(0, len(ids), chunk):
             part = ids[start : start + chunk]
@@ -179,7 +205,7 @@ async def _move_to_new_jobs(
 def _planned_again(group: _RetryGroup, messages: Sequence[_RetriedMessage]) -> PlannedAgain:
     return PlannedAgain(
         group.mailing_id,
-        group.step.due_at,
+        group.step,
         [message.message_id for message in messages],
         [message.client_id for message in messages],
     )

@@ -39,4 +39,5 @@ class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, MetricsS
             backoff_most=self.backoff_most,
             redelivery_grace=self.redelivery_grace,
             circuit_pause=self.circuit_pause,
+            lease_margin=self.lease_margin,
         )

@@ -1,6 +1,10 @@
-"""Queue of the messages that wait for their POST: single messages first, then those with a slot, then others."""
+"""Queue of the messages that wait for their POST: single messages first, then those with a slot, then others.
+
+A message to a provider that must not be asked twice waits before it, until the broker has a note that it begins.
+"""
 
 from collections import deque
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -17,16 +21,17 @@ class SendLane(IntEnum):
 
 
 class WaitingMessage(NamedTuple):
-    """A message that waits for its POST, which may not begin after `latest`, in seconds since the epoch."""
+    """A message that waits for its POST, which may begin from `earliest` to `latest`, in seconds since 1970."""
 
     lane: SendLane
     held_job: HeldJob
     message: JobMessage
     latest: float
     attempts: tuple[Attempt, ...] = ()  # POSTs of this message in this job
+    earliest: float = 0.0
 
 
-class Backlog:
+class Lanes:
     """A queue with lanes."""
 
     def __init__(self) -> None:
@@ -49,3 +54,45 @@ class Backlog:
             if lane:
                 return lane.popleft()
         return None
+
+    def take_lost(self) -> Iterator[WaitingMessage]:
+        """Remove and yield the messages whose job is lost."""
+        for lane in self._lanes:
+            for _ in range(len(lane)):
+                waiting = lane.popleft()
+                if waiting.held_job.is_lost:
+                    yield waiting
+                else:
+                    lane.append(waiting)
+
+
+class Backlog(Lanes):
+    """Messages that may begin, and in `unnoted` those that need a note before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unnoted = Lanes()
+
+    def put(self, waiting: WaitingMessage) -> None:
+        """Add a message at the end of its lane."""
+        if waiting.held_job.may_begin(waiting.message):
+            super().put(waiting)
+        else:
+            self.unnoted.put(waiting)
+
+    def put_first(self, waiting: WaitingMessage) -> None:
+        """Add a message at the front of its lane."""
+        if waiting.held_job.may_begin(waiting.message):
+            super().put_first(waiting)
+        else:
+            self.unnoted.put_first(waiting)
+
+    def take_lost(self) -> Iterator[WaitingMessage]:
+        """Remove and yield the messages whose job is lost."""
+        yield from super().take_lost()
+        yield from self.unnoted.take_lost()
+
+    def take_all(self) -> Iterator[WaitingMessage]:
+        """Remove and yield all messages."""
+        while (waiting := self.get() or self.unnoted.get()) is not None:
+            yield waiting

@@ -13,9 +13,12 @@ from shared.broker.dead_letters import refuse
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
 from shared.contracts import JOB, ReturnReason
-from shared.topology import SENDER_JOBS, SENDER_SINGLES, TIMEOUT
+from shared.topology import SENDER_JOBS, SENDER_SINGLES, SENDER_SLOTS, TIMEOUT
 
 DRAIN_TIMEOUT = 7.0  # seconds
+# A job with slots waits for them, and those of a slow mailing have one message each. The planner hands them out
+# about a second before their slots, so that these are few however many there are.
+SLOTS_PREFETCH = 1_000
 
 
 class JobConsumer:
@@ -46,10 +49,10 @@ class JobConsumer:
         """Run one session, for `shared.broker.sessions.run_sessions`."""
         held_jobs: set[HeldJob] = set()
         try:
-            await channel.set_qos(prefetch_count=self._prefetch, timeout=TIMEOUT)
             if not await self._learn_stops(channel):
                 return
-            consumers = [await self._consume(channel, name, held_jobs) for name in (SENDER_SINGLES, SENDER_JOBS)]
+            prefetch = {SENDER_SINGLES: self._prefetch, SENDER_SLOTS: SLOTS_PREFETCH, SENDER_JOBS: self._prefetch}
+            consumers = [await self._consume(channel, name, held_jobs, prefetch[name]) for name in prefetch]
             self._observer.jobs_requested(self._prefetch)
             self.is_consuming = True
             await self._hold_until_closed(channel)
@@ -59,6 +62,7 @@ class JobConsumer:
             self.is_consuming = False
             for held_job in held_jobs:
                 held_job.is_lost = True
+            self._pool.return_lost()
 
     async def _learn_stops(self, channel: AbstractChannel) -> bool:
         """Learn the stops in force over this channel. Return False if it closes before."""
@@ -94,11 +98,12 @@ class JobConsumer:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _consume(
-        self, channel: AbstractChannel, name: str, held_jobs: set[HeldJob]
+        self, channel: AbstractChannel, name: str, held_jobs: set[HeldJob], prefetch: int
     ) -> tuple[AbstractQueue, str]:
         async def on_job(amqp_message: AbstractIncomingMessage) -> None:
             await self._accept_or_refuse(amqp_message, name, held_jobs)
 
+        await channel.set_qos(prefetch_count=prefetch, timeout=TIMEOUT)  # for the next consumer
         queue = await channel.get_queue(name, ensure=False)
         return queue, await queue.consume(on_job, timeout=TIMEOUT)
 
@@ -109,7 +114,8 @@ class JobConsumer:
             self._accept(amqp_message, queue == SENDER_SINGLES, held_jobs)
         except Exception as error:  # noqa: BLE001 - any other job must go to the dead letters
             for held_job in held_jobs:
-                held_job.is_lost |= held_job.amqp_message is amqp_message
+                if held_job.amqp_message is amqp_message:
+                    held_job.is_lost = held_job.is_refused = True
             await refuse(amqp_message, queue, error, self._publisher)
 
     def _accept(self, amqp_message: AbstractIncomingMessage, is_single: bool, held_jobs: set[HeldJob]) -> None:

@@ -5,19 +5,19 @@ The gate is asked immediately before every POST. `services.sender.worker` does t
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 
 from services.sender.adapter import Adapter
 from services.sender.backlog import Backlog, WaitingMessage
 from services.sender.breaker import Passage
-from services.sender.gating import CIRCUIT_OPEN, Obstacle
+from services.sender.gating import CIRCUIT_OPEN, SHUTDOWN, Obstacle
 from services.sender.observer import SenderObserver
 from services.sender.repeats import RepeatPolicy, pause_before_repeat
 from services.sender.reporting import Reporter
 from services.sender.send_gate import SendGate
 from services.sender.settings import SenderSettings
 from services.sender.verdict import Verdict
+from shared.clock import CLOCK
 from shared.contracts import Acceptance, Attempt, Outcome, Result
 
 FAULT = "fault in the sender, see its log"
@@ -43,15 +43,20 @@ class Delivery:
         self._reporter = reporter
         self._policy = RepeatPolicy(most=settings.quick_retries, is_idempotent=settings.provider_idempotent)
         self._blocked: list[WaitingMessage] = []  # by the circuit breaker, until the next probe
-        self._pausing: dict[asyncio.TimerHandle, WaitingMessage] = {}  # before a quick repeat
+        self._pausing: dict[asyncio.TimerHandle, WaitingMessage] = {}  # before a quick repeat, or a slot
+        self._noting: list[WaitingMessage] = []  # until the broker confirms the note of them
         self._under_way = 0
+        self.begun = 0  # POSTs since the start
         self._none_under_way = asyncio.Event()
         # Set by the pool of workers: there is something to do for so many workers.
         self.wake: Callable[[int], None] = lambda _count: None
+        # Set by the note taker: messages may wait for a note.
+        self.want_notes: Callable[[], None] = lambda: None
 
     def count_waiting(self) -> int:
         """Return the number of messages that wait for a worker. Those with a later slot do not count yet."""
-        return len(self.backlog) + len(self._blocked) + len(self._pausing)
+        waiting = len(self._blocked) + len(self._pausing) + len(self._noting)
+        return len(self.backlog) + len(self.backlog.unnoted) + waiting
 
     def has_work(self) -> bool:
         """Return True if a worker would find a message."""
@@ -65,23 +70,28 @@ class Delivery:
         gate.beat()
         if gate.is_closed:
             return None
-        now = time.time()
+        now = CLOCK.time()
         while (waiting := self.backlog.get()) is not None:
             obstacle = gate.find_obstacle(waiting, now)
             if obstacle is not None:
                 self._turn_back(waiting, obstacle)
             elif gate.admits(waiting.held_job):
                 self._under_way += 1
+                self.begun += 1
+                if self.backlog.unnoted:
+                    self.want_notes()
                 return waiting
             elif waiting.attempts or waiting.held_job.job.slots_ms is not None:  # neither can wait for a probe
                 self._turn_back(waiting, CIRCUIT_OPEN)
             else:
                 self._blocked.append(waiting)
+        if self.backlog.unnoted:
+            self.want_notes()
         return None
 
     def _turn_back(self, waiting: WaitingMessage, obstacle: Obstacle, retry_after: float | None = None) -> None:
         """Report a message that may not be POSTed. An obstacle counts only if there was no POST before."""
-        if waiting.held_job.is_lost and not waiting.attempts:
+        if waiting.held_job.is_refused and not waiting.attempts:
             return
         if waiting.attempts:
             outcome, reason = waiting.attempts[-1].outcome, None
@@ -127,7 +137,7 @@ class Delivery:
         """Report a message whose delivery failed by a fault of ours: it may have been POSTed."""
         self._end_one()
         self.observer.delivery_failed(waiting.held_job, waiting.message, error)
-        attempt = Attempt(int(time.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
+        attempt = Attempt(int(CLOCK.time() * 1000), 0, Outcome.UNCERTAIN, None, FAULT)
         result = Result(message_id=waiting.message.id, outcome=Outcome.UNCERTAIN, attempts=(attempt,))
         self._report(waiting, result)
 
@@ -144,15 +154,57 @@ class Delivery:
 
     def _repeat_later(self, waiting: WaitingMessage) -> None:
         chance = random.random()  # noqa: S311 - it only spreads the repeats
-        pause = pause_before_repeat(len(waiting.attempts), chance)
+        self.put_later(waiting, pause_before_repeat(len(waiting.attempts), chance))
 
-        def repeat() -> None:
+    # Notes
+
+    def take_unnoted(self, most: int) -> list[WaitingMessage]:
+        """Remove and return messages that need a note before they may begin. Report those that may not begin."""
+        taken: list[WaitingMessage] = []
+        now = CLOCK.time()
+        while len(taken) < most and (waiting := self.backlog.unnoted.get()) is not None:
+            obstacle = self.gate.find_obstacle(waiting, now)
+            passage = self.gate.passage(waiting.held_job)
+            if obstacle is not None:
+                self._turn_back(waiting, obstacle)
+            elif passage is Passage.BLOCKED and waiting.held_job.job.slots_ms is not None:
+                self._turn_back(waiting, CIRCUIT_OPEN)
+            elif passage is Passage.BLOCKED:
+                self._blocked.append(waiting)
+            else:
+                taken.append(waiting)
+                if passage is Passage.PROBE:  # one is enough to find out
+                    break
+        self._noting = taken
+        return taken
+
+    def end_noting(self) -> list[WaitingMessage]:
+        """Return the messages that were being noted and have not been returned meanwhile."""
+        noted, self._noting = self._noting, []
+        return noted
+
+    def put_later(self, waiting: WaitingMessage, seconds: float) -> None:
+        """Let a message wait for its POST after so many seconds, or at once if there are none."""
+        if seconds <= 0:
+            self.backlog.put(waiting)
+            return
+
+        def put() -> None:
             del self._pausing[handle]
             self.backlog.put(waiting)
             self.wake(1)
 
-        handle = asyncio.get_running_loop().call_later(pause, repeat)
+        handle = asyncio.get_running_loop().call_later(seconds, put)
         self._pausing[handle] = waiting
+
+    def return_lost(self) -> None:
+        """Report the messages of lost jobs that have not begun: their planner need not guess."""
+        lost = [*self.backlog.take_lost()]
+        lost += [waiting for waiting in (*self._blocked, *self._noting) if waiting.held_job.is_lost]
+        self._blocked = [waiting for waiting in self._blocked if not waiting.held_job.is_lost]
+        self._noting = [waiting for waiting in self._noting if not waiting.held_job.is_lost]
+        for waiting in lost:
+            self._turn_back(waiting, SHUTDOWN)
 
     # The circuit breaker
 
@@ -166,7 +218,7 @@ class Delivery:
         if self.gate.is_closed:
             return
         blocked, self._blocked = self._blocked, []
-        now, freed = time.time(), len(self.backlog)
+        now, freed = CLOCK.time(), len(self.backlog)
         probed: set[int] = set()
         for waiting in blocked:
             held_job = waiting.held_job
@@ -194,11 +246,9 @@ class Delivery:
         """End the POSTs under way, and report all other messages. The gate must be shut down."""
         for handle in self._pausing:
             handle.cancel()
-        waiting = [*self._pausing.values(), *self._blocked]
-        while (one := self.backlog.get()) is not None:
-            waiting.append(one)
+        waiting = [*self._pausing.values(), *self._blocked, *self.end_noting(), *self.backlog.take_all()]
         self._pausing, self._blocked = {}, []
-        now = time.time()
+        now = CLOCK.time()
         for one in waiting:
             obstacle = self.gate.find_obstacle(one, now)
             assert obstacle is not None, "the gate is shut down"

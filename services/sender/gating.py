@@ -41,14 +41,18 @@ class StoppedMailings:
 
     def __init__(self) -> None:
         self._revisions: dict[int, int] = {}
+        self._epoch = 0
 
-    def add(self, revisions: Mapping[int, int]) -> None:
-        """Stop these mailings. A stop may come late, twice or out of order."""
+    def add(self, revisions: Mapping[int, int], epoch: int = 0) -> None:
+        """Stop these mailings, and jobs of earlier epochs. A stop may come late, twice or out of order."""
+        self._epoch = max(epoch, self._epoch)
         for mailing_id, revision in revisions.items():
             self._revisions[mailing_id] = max(revision, self._revisions.get(mailing_id, 0))
 
     def includes(self, job: Job) -> bool:
-        """Return True if the job was released before its mailing was stopped."""
+        """Return True if the job was released before its mailing was stopped, or in an earlier epoch."""
+        if job.epoch is not None and job.epoch < self._epoch:
+            return True
         return job.revision < self._revisions.get(job.mailing_id, 0)
 
 

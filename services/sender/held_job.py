@@ -21,12 +21,18 @@ class HeldJob:
     unreported: int  # messages whose result the broker has not confirmed yet
     is_single: bool = False
     is_lost: bool = False  # its connection is gone, so the broker delivers the job to somebody again
+    is_refused: bool = False  # it is among the dead letters, and nothing is reported of it
+    begun_to: int = 0  # messages up to this id may begin, because the broker has confirmed a note of that
     span: Span | None = None  # if the job is traced
 
     @classmethod
     def of(cls, job: Job, amqp_message: AbstractIncomingMessage, *, is_single: bool) -> "HeldJob":
         """Return the job as it has arrived."""
         return cls(job, amqp_message, JobDeadlines.of(job), len(job.messages), is_single)
+
+    def may_begin(self, message: JobMessage) -> bool:
+        """Return True if no note is needed before the message is POSTed, or the broker has it."""
+        return not self.job.must_note or message.id <= self.begun_to
 
     @property
     def ids(self) -> dict[str, object]:

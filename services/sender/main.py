@@ -10,6 +10,7 @@ from services.sender.delivery import Delivery
 from services.sender.engine import find_route, open_engine, raise_file_limit
 from services.sender.http.endpoint import Endpoint
 from services.sender.metrics import BACKLOG, UNREPORTED
+from services.sender.notes import NoteTaker
 from services.sender.observer import SenderObserver
 from services.sender.providers import load_adapter
 from services.sender.reporting import Reporter
@@ -19,6 +20,7 @@ from services.sender.stops import StopsListener
 from services.sender.worker_pool import WorkerPool
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
+from shared.clock import CLOCK
 from shared.lifecycle import run_beside
 from shared.settings import SettingsError
 from shared.telemetry.health_server import serve_health
@@ -43,11 +45,12 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
         workers=settings.sender_concurrency,
         probe_every=settings.breaker_probe_every.total_seconds(),
     )
-    stops = StopsListener(pool.stop_mailings, publisher, observer, sender=name)
+    notes = NoteTaker(delivery, publisher, observer, sender=name)
+    stops = StopsListener(pool.stop_mailings, pool.note_beacon, publisher, observer, sender=name)
     consumer = JobConsumer(pool, stops, publisher, observer, prefetch=settings.sender_prefetch, stopping=stopping)
 
     async def readiness() -> dict[str, bool]:
-        return {"broker": consumer.is_consuming}
+        return {"broker": consumer.is_consuming, "clock": not CLOCK.is_host_wrong}
 
     BACKLOG.set_function(pool.count_waiting)
     UNREPORTED.set_function(reporter.count_unpublished)
@@ -55,7 +58,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
     consuming = run_sessions(settings.broker_url, f"{name} jobs", consumer.session, stopping)
     try:
         async with serve_health("sender", settings, readiness):
-            await run_beside(consuming, pool.run(), reporter.run())
+            await run_beside(consuming, pool.run(), reporter.run(), notes.run())
     finally:
         await reporter.flush()
         await publisher.close()

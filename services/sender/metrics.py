@@ -91,6 +91,10 @@ MAILINGS_SUSPENDED = Counter(
 PAUSES = Counter(
     "mailing_sender_pauses_total", "Number of times that this process did not run for a second or more"
 )
+SILENCES = Counter(
+    "mailing_sender_silences_total",
+    "Number of times that no beacon of a planner arrived for 0.8 s, so that nothing new was begun",
+)
 RESULTS = with_all_labels(
     Counter("mailing_sender_results_total", "Results that the broker has confirmed, by outcome", ["outcome"]),
     Outcome,

@@ -18,6 +18,7 @@ from services.sender.metrics import (
     POSTS,
     RESULTS,
     RETURNED,
+    SILENCES,
 )
 from services.sender.verdict import Verdict
 from shared.contracts import Acceptance, JobMessage, Outcome, Result
@@ -173,6 +174,11 @@ class SenderObserver:
         """This process was not running. It sends nothing before it knows its jobs and the stops again."""
         PAUSES.inc()
         log.warning("pause_detected", seconds=round(seconds, 1), waiting_for="a planner to answer")
+
+    def silence_detected(self, seconds: float) -> None:
+        """No beacon has arrived, so a stop could not arrive either. The sender begins nothing new."""
+        SILENCES.inc()
+        log.warning("planners_silent", seconds=round(seconds, 1), waiting_for="a planner to answer")
 
     # Reports
 

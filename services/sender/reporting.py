@@ -104,6 +104,7 @@ class Reporter:
                 release=held_job.job.release,
                 mailing_id=held_job.job.mailing_id,
                 request_id=held_job.job.request_id,
+                epoch=held_job.job.epoch,
                 traceparent=traceparent_of(held_job.span) or held_job.job.traceparent,
                 accepted=tuple(results.accepted),
                 results=tuple(results.others),

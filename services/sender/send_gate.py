@@ -14,12 +14,16 @@ from services.sender.settings import SenderSettings
 from services.sender.verdict import Verdict
 from shared.contracts import Outcome
 
+# Seconds without a beacon, after which a stop may be on its way that cannot arrive. With the way of the beacon, it
+# is less than the second within which a stop takes effect.
+LONGEST_SILENCE = 0.8
+
 
 class SendGate:
     """Gate that all workers pass.
 
-    After a pause of this process it is closed: jobs may belong to another sender by now, and mailings may have
-    been stopped. Whoever finds that out opens it again with `reopen`.
+    After a pause of this process, or a silence of all planners, it is closed: jobs may belong to another sender by
+    now, and mailings may have been stopped. Whoever finds that out opens it again with `reopen`.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class SendGate:
         self._suspended: frozenset[int] = frozenset()
         self._last_failure: dict[int, Verdict] = {}
         self._pauses = PauseDetector(time.time(), time.monotonic())
+        self._beacon_at: float | None = None  # from a planner; None while no beacon is expected
         self.closings = 0
         self._reopened = 0
         self.closed = asyncio.Event()
@@ -42,7 +47,7 @@ class SendGate:
 
     @property
     def is_closed(self) -> bool:
-        """True from a pause of this process until `reopen`."""
+        """True from a pause or silence until `reopen`."""
         return self.closings != self._reopened
 
     def beat(self) -> None:
@@ -51,6 +56,15 @@ class SendGate:
             self.closings += 1
             self.closed.set()
             self._observer.pause_detected(seconds)
+        if self._beacon_at is not None and (silent := time.monotonic() - self._beacon_at) > LONGEST_SILENCE:
+            self._beacon_at = None
+            self.closings += 1
+            self.closed.set()
+            self._observer.silence_detected(silent)
+
+    def note_beacon(self) -> None:
+        """Take note of a beacon: a stop would have arrived, too."""
+        self._beacon_at = time.monotonic()
 
     def reopen(self, closings: int) -> None:
         """Open the gate, unless there was another pause since `closings` was read."""
@@ -60,9 +74,9 @@ class SendGate:
 
     # Stops
 
-    def stop_mailings(self, revisions: Mapping[int, int]) -> None:
+    def stop_mailings(self, revisions: Mapping[int, int], epoch: int = 0) -> None:
         """Let no message pass that was released below its mailing's revision."""
-        self._stopped_mailings.add(revisions)
+        self._stopped_mailings.add(revisions, epoch)
 
     def shut_down(self) -> None:
         """Let no message pass any more."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from secrets import token_hex
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -10,7 +11,10 @@ from pydantic import ValidationError
 from services.sender.observer import SenderObserver
 from shared.broker.publisher import Publisher
 from shared.broker.sessions import until_closed
-from shared.contracts import STOPS
+from shared.clock import CLOCK, ticks
+from shared.contracts import STOPS, Confirmation, Stops
+from shared.errors import NotPublished, PublishUnknown
+from shared.telemetry.clock_report import ClockReport
 from shared.topology import CONTROL, QUESTIONS, TIMEOUT
 
 REQUEST_AGAIN_AFTER = 2.0  # seconds
@@ -21,13 +25,17 @@ class StopsListener:
 
     def __init__(
         self,
-        stop_mailings: Callable[[Mapping[int, int]], None],
+        stop_mailings: Callable[[Mapping[int, int], int], None],
+        note_beacon: Callable[[], None],
         publisher: Publisher,
         observer: SenderObserver,
         *,
         sender: str,
     ) -> None:
         self._stop_mailings = stop_mailings
+        self._note_beacon = note_beacon
+        self._clock_report = ClockReport("the planners")
+        self._confirming: set[asyncio.Task[None]] = set()
         self._publisher = publisher
         self._observer = observer
         self._sender = sender
@@ -40,6 +48,7 @@ class StopsListener:
         answer to an older request cannot be taken for the new one, because it has another queue.
         """
         answered = asyncio.Event()
+        asked: dict[str | None, float] = {}
 
         async def on_stops(amqp_message: AbstractIncomingMessage) -> None:
             try:
@@ -47,7 +56,10 @@ class StopsListener:
             except ValidationError as error:
                 self._observer.stops_not_parsed(len(amqp_message.body), error)
                 return
-            self._stop_mailings(stops.revisions)
+            self._stop_mailings(stops.revisions, stops.epoch)
+            self._follow_clock(stops, asked.get(amqp_message.correlation_id))
+            if amqp_message.reply_to:
+                self._confirm_later(amqp_message.reply_to, amqp_message.correlation_id)
             if not amqp_message.exchange:  # published straight to this queue, so it is the answer
                 answered.set()
 
@@ -63,7 +75,11 @@ class StopsListener:
         answer = asyncio.create_task(answered.wait())
         try:
             while not (over.done() or answer.done()):
-                await self._publisher.publish(QUESTIONS, "stops", b"{}", reply_to=queue.name)
+                question = token_hex(6)
+                asked[question] = ticks()
+                await self._publisher.publish(
+                    QUESTIONS, "stops", b"{}", reply_to=queue.name, correlation_id=question
+                )
                 await asyncio.wait(
                     [over, answer], timeout=REQUEST_AGAIN_AFTER, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -73,3 +89,25 @@ class StopsListener:
         finally:
             over.cancel()
             answer.cancel()
+
+    def _follow_clock(self, stops: Stops, asked: float | None) -> None:
+        """Compare the clock with the planner's, which has just said its time."""
+        if stops.at_ms is None:
+            return
+        if asked is None:
+            CLOCK.notice(stops.at_ms / 1000)
+        else:
+            CLOCK.compare(stops.at_ms / 1000, asked, ticks())
+        self._clock_report.look()
+        self._note_beacon()
+
+    def _confirm_later(self, reply_to: str, correlation_id: str | None) -> None:
+        """Confirm the stops, which are in force already."""
+        task = asyncio.create_task(self._confirm(reply_to, correlation_id))
+        self._confirming.add(task)
+        task.add_done_callback(self._confirming.discard)
+
+    async def _confirm(self, reply_to: str, correlation_id: str | None) -> None:
+        body = Confirmation(sender=self._sender).model_dump_json().encode()
+        with suppress(NotPublished, PublishUnknown):  # the planner asks again
+            await self._publisher.publish("", reply_to, body, correlation_id=correlation_id)

@@ -3,13 +3,12 @@
 The connection calls it back. There is no task and no future for a message.
 """
 
-import time
-
 from services.sender.adapter import Sms
 from services.sender.backlog import WaitingMessage
 from services.sender.delivery import Delivery
 from services.sender.gating import time_allowed
 from services.sender.http.exchange import NoAnswer, Reply, Request
+from shared.clock import CLOCK
 from shared.telemetry.tracing import Span
 
 
@@ -40,7 +39,7 @@ class DeliveryWorker:
         waiting, self._waiting = self._waiting, None
         assert waiting is not None
         delivery = self._delivery
-        ended = time.time()
+        ended = CLOCK.time()
         try:
             verdict = delivery.adapter.judge(reply, ended)
         except Exception as error:  # noqa: BLE001 - every message must have a result
@@ -58,7 +57,7 @@ class DeliveryWorker:
 
     def _begin(self, delivery: Delivery, waiting: WaitingMessage) -> tuple[Request, float]:
         held_job, message = waiting.held_job, waiting.message
-        now = self._began = time.time()
+        now = self._began = CLOCK.time()
         sms = Sms(
             message.id,
             message.number,

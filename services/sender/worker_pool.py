@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from services.sender.backlog import SendLane, WaitingMessage
@@ -11,8 +10,10 @@ from services.sender.held_job import HeldJob
 from services.sender.http.exchange import Engine
 from services.sender.reporting import Reporter
 from services.sender.worker import DeliveryWorker
+from shared.clock import CLOCK
 from shared.contracts import Outcome, Result, ReturnReason
 
+NOTED_AHEAD = 0.1  # seconds before its slot at which a message is noted, if it must be
 BEAT = 0.2  # seconds between two looks at the clock
 OpenEngine = Callable[[Sequence[DeliveryWorker], Callable[[], bool]], Engine]
 
@@ -54,11 +55,19 @@ class WorkerPool:
         results = [Result(message_id=one.id, outcome=Outcome.RETURNED, reason=reason) for one in messages]
         self._reporter.add_results(held_job, results)
 
-    def stop_mailings(self, revisions: Mapping[int, int]) -> None:
-        """POST no message that was released below its mailing's revision."""
-        self._gate.stop_mailings(revisions)
+    def return_lost(self) -> None:
+        """Report the messages that have not begun, of jobs whose connection is lost."""
+        self._delivery.return_lost()
 
-    # Pauses of this process
+    def stop_mailings(self, revisions: Mapping[int, int], epoch: int = 0) -> None:
+        """POST no message that was released below its mailing's revision."""
+        self._gate.stop_mailings(revisions, epoch)
+
+    def note_beacon(self) -> None:
+        """Take note of a beacon: a planner can reach this sender."""
+        self._gate.note_beacon()
+
+    # Pauses of this process, and silences of the planners
 
     def count_pauses(self) -> int:
         """Return a number to give to `end_pause`."""
@@ -108,15 +117,16 @@ class WorkerPool:
     async def _enqueue_at_slots(self, held_job: HeldJob, slots_ms: Sequence[int]) -> None:
         lane = SendLane.SINGLE if held_job.is_single else SendLane.WITH_SLOT
         remaining = iter(zip(held_job.job.messages, slots_ms, strict=True))
+        lead = NOTED_AHEAD if held_job.job.must_note else 0.0
         try:
             for message, slot_ms in remaining:
                 slot = slot_ms / 1000
                 latest = slot + held_job.job.slot_lasts_ms / 1000
                 try:
-                    if (wait := slot - time.time()) > 0:
+                    if (wait := slot - lead - CLOCK.time()) > 0:
                         await asyncio.sleep(wait)
                 finally:  # also when it is cancelled: then the gate returns the message
-                    self._delivery.backlog.put(WaitingMessage(lane, held_job, message, latest))
+                    self._delivery.backlog.put(WaitingMessage(lane, held_job, message, latest, earliest=slot))
                     self._delivery.wake(1)
         finally:
             for message, _ in remaining:

@@ -22,14 +22,24 @@ class Failures(NamedTuple):
 
 def keys_of(login: str, address: str | None) -> list[str]:
     """Return the keys under which failed logins are counted."""
-    keys = [f"{_ACCOUNT}{login.casefold()}"]
-    return keys if address is None else [*keys, f"{_ADDRESS}{address}"]
+    return [key_of_account(login), *keys_of_address(address)]
+
+
+def key_of_account(login: str) -> str:
+    """Return the key of an account."""
+    return f"{_ACCOUNT}{login.casefold()}"
+
+
+def keys_of_address(address: str | None) -> list[str]:
+    """Return the key of an address; none if it is not known."""
+    return [] if address is None else [f"{_ADDRESS}{address}"]
 
 
 def wait_until_allowed(failures: Mapping[str, Failures], now: datetime) -> timedelta:
     """Return how long a login with these failures must wait; zero if it may be tried now."""
-    waits = (found.last_at + _delay(key, found.failures) - now for key, found in failures.items())
-    return max(timedelta(0), *waits)
+    delays = ((found.last_at, _delay(key, found.failures)) for key, found in failures.items())
+    # A login at the same instant may have a later `last_at`. Without a delay, it is no reason to wait.
+    return max((timedelta(0), *(last_at + delay - now for last_at, delay in delays if delay)))
 
 
 def _delay(key: str, failures: int) -> timedelta:

@@ -13,13 +13,13 @@ from pydantic import SecretStr
 
 CONNECT_TIMEOUT = 10.0  # seconds
 CLOSE_TIMEOUT = 3.0
-HEARTBEAT = 10
+HEARTBEAT = 10  # seconds
 
 # Raised for a connection that is lost, or cannot be opened. ChannelInvalidStateError is a RuntimeError.
 CONNECTION_ERRORS = (AMQPError, ChannelInvalidStateError, OSError, asyncio.TimeoutError)
 
 
-async def connect(url: SecretStr, name: str) -> AbstractConnection:
+async def connect(url: SecretStr, name: str, *, heartbeat: int = HEARTBEAT) -> AbstractConnection:
     """Open a plain connection, which RabbitMQ's UI shows as `name`. Raises one of CONNECTION_ERRORS.
 
     The nodes of a cluster are given as URLs with commas between them. They are tried in turn, from a random
@@ -29,14 +29,14 @@ async def connect(url: SecretStr, name: str) -> AbstractConnection:
     first = random.randrange(len(nodes))  # noqa: S311 - spreads the connections
     for node in nodes[first:] + nodes[:first]:
         try:
-            return await _connect(node, name)
+            return await _connect(node, name, heartbeat)
         except CONNECTION_ERRORS as error:
             failure = error
     raise failure
 
 
-async def _connect(node: str, name: str) -> AbstractConnection:
-    url = make_url(node, heartbeat=HEARTBEAT)
+async def _connect(node: str, name: str, heartbeat: int) -> AbstractConnection:
+    url = make_url(node, heartbeat=heartbeat)
     connection = aio_pika.Connection(url, client_properties={"connection_name": name})
     try:
         await connection.connect(timeout=CONNECT_TIMEOUT)

@@ -9,6 +9,7 @@ import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, HeadersType
 from aio_pika.exceptions import DeliveryError, PublishError
+from pamqp.commands import Queue
 from pydantic import SecretStr
 
 from shared.broker.connection import CONNECTION_ERRORS, close, connect, translate_aiormq_errors
@@ -80,12 +81,19 @@ class Publisher:
 
     async def count_consumers(self, queue: str) -> int:
         """Return the number of consumers that the queue has now. Raises NotPublished if the broker is away."""
+        return (await self._look_at(queue)).consumer_count or 0
+
+    async def count_messages(self, queue: str) -> int:
+        """Return the number of messages that wait in the queue. Raises NotPublished if the broker is away."""
+        return (await self._look_at(queue)).message_count or 0
+
+    async def _look_at(self, queue: str) -> Queue.DeclareOk:
         await self._exchange("")
         try:
             with translate_aiormq_errors():
                 assert self._channel is not None
                 declared = await self._channel.declare_queue(queue, passive=True, timeout=PUBLISH_TIMEOUT)
-                return declared.declaration_result.consumer_count or 0
+                return declared.declaration_result
         except CONNECTION_ERRORS as error:
             await self.close()
             raise NotPublished(f"RabbitMQ cannot be reached: {error}") from error

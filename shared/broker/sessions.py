@@ -13,7 +13,7 @@ import structlog
 from aio_pika.abc import AbstractChannel
 from pydantic import SecretStr
 
-from shared.broker.connection import CONNECTION_ERRORS, close, connect
+from shared.broker.connection import CONNECTION_ERRORS, HEARTBEAT, close, connect
 from shared.errors import NotPublished, PublishUnknown
 from shared.topology import declare
 
@@ -23,16 +23,21 @@ RECONNECT_PAUSE = 0.5  # seconds
 
 
 async def run_sessions(
-    url: SecretStr, name: str, session: Callable[[AbstractChannel], Awaitable[None]], stopping: asyncio.Event
+    url: SecretStr,
+    name: str,
+    session: Callable[[AbstractChannel], Awaitable[None]],
+    stopping: asyncio.Event,
+    *,
+    heartbeat: int = HEARTBEAT,
 ) -> None:
     """Call `session` with a new channel, and again after every loss, until `stopping` is set.
 
     The topology is declared before. The session must end when its channel closes or `stopping` is set: see
-    `until_closed`.
+    `until_closed`. RabbitMQ gives the connection up after two to three heartbeats without a sign of this process.
     """
     while not stopping.is_set():
         try:
-            connection = await connect(url, name)
+            connection = await connect(url, name, heartbeat=heartbeat)
             try:
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 await declare(channel)

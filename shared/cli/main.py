@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from shared import __version__
-from shared.cli import check, dead_letters, logs, migrate, token, user, version
+from shared.cli import check, dead_letters, logs, migrate, report, restored, token, user, version
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as in a shell
 
@@ -32,6 +32,8 @@ COMMANDS: Mapping[str, Command] = {
     "token": token,
     "logs": logs,
     "dead-letters": dead_letters,
+    "report": report,
+    "restored": restored,
     "version": version,
 }
 

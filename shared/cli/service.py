@@ -4,13 +4,14 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import TextIO, cast
 
 import structlog
 
 from shared import __version__
 from shared.cli.known_settings import unknown_settings
+from shared.http_server import refuse_taken_port
 from shared.lifecycle import run
 from shared.settings import LogSettings, Settings, SettingsError, load, variable
 from shared.telemetry.log import configure
@@ -34,6 +35,7 @@ def run_service(
     for problem in unknown_settings():
         log.warning("setting_ignored", problem=problem)
     try:
+        refuse_taken_port(*settings.address())
         with export_traces(service, settings):
             run(lambda stopping: main(settings, stopping))
     except SettingsError as error:  # one that shows only when the settings are used
@@ -68,6 +70,8 @@ def _default(value: object) -> str:
             return f"{value.total_seconds():g}"
         case bool():
             return str(value).lower()
+        case time():
+            return value.isoformat("minutes")
         case int() | float() | str():
             return str(value)
     return "-"

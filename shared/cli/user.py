@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import Row, text
@@ -13,9 +12,8 @@ from shared.access.passwords import hash_password
 from shared.access.roles import Role
 from shared.cli.database import CommandFailed, origin_of, run_on_database
 from shared.contracts import utc_now
-from shared.ledger.access_tables import TokenKind
 from shared.ledger.audit import Subject, audit
-from shared.ledger.tokens import CreatedToken, NewToken, create_token, revoke_tokens_of_user
+from shared.ledger.tokens import CreatedToken, create_link, revoke_tokens_of_user
 from shared.ledger.users import LoginExists, NewUser, UserRow, change_user, create_user
 
 SUMMARY = "create, list and disable users, and make one-time links"
@@ -25,8 +23,6 @@ DESCRIPTION = (
     "signs the user in once, within 15 minutes. Exit status: 0 done, 1 the command was refused, 2 there is no "
     "connection to the database."
 )
-
-LINK_LIFETIME = timedelta(minutes=15)
 
 _LIST = text("""
     -- list_users_for_command --
@@ -94,10 +90,7 @@ async def create(connection: AsyncConnection, *, new: NewUser) -> UserRow:
 async def make_link(connection: AsyncConnection, *, login: str) -> CreatedToken:
     """Create the token of a one-time link. Raises CommandFailed if there is no such user."""
     user_id = await _find(connection, login)
-    new = NewToken(TokenKind.LINK, f"link for {login}", user_id=user_id, expires_at=utc_now() + LINK_LIFETIME)
-    created = await create_token(connection, new)
-    await audit(connection, origin_of("user.link"), Subject("user", user_id))
-    return created
+    return await create_link(connection, user_id, login, utc_now(), origin_of("user.link"))
 
 
 async def _list(connection: AsyncConnection) -> Sequence[Row[tuple[object, ...]]]:

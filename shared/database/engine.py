@@ -1,6 +1,7 @@
 """Engines: pools of connections to PostgreSQL, one engine for each process and use."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -12,12 +13,27 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Times after which PostgreSQL ends a statement, a wait for a lock, and a transaction that does nothing.
+
+    A frozen process keeps the locks of its transaction for `idle`.
+    """
+
+    statement: timedelta = timedelta(seconds=30)
+    lock: timedelta = timedelta(seconds=10)
+    idle: timedelta = timedelta(seconds=60)
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
 def open_engine(
     url: SecretStr,
     name: str,
     *,
     connections: int = 10,
-    statement_timeout: timedelta = timedelta(seconds=30),
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
     autocommit: bool = False,
 ) -> AsyncEngine:
     """Return an engine. Its connections show `name` in pg_stat_activity. No connection is opened yet.
@@ -25,7 +41,6 @@ def open_engine(
     An engine with `autocommit` is for single statements, which then need one round trip and not three: see
     `autocommitted`.
     """
-    milliseconds = int(statement_timeout.total_seconds() * 1000)
     engine = create_async_engine(
         url.get_secret_value(),
         pool_size=connections,
@@ -37,8 +52,9 @@ def open_engine(
         connect_args={
             "connect_timeout": 5,
             "application_name": name[:63],
-            "options": f"-c statement_timeout={milliseconds} -c lock_timeout=10000 -c timezone=UTC"
-            " -c idle_in_transaction_session_timeout=60000"
+            "options": f"-c statement_timeout={_milliseconds(timeouts.statement)} -c timezone=UTC"
+            f" -c lock_timeout={_milliseconds(timeouts.lock)}"
+            f" -c idle_in_transaction_session_timeout={_milliseconds(timeouts.idle)}"
             # The rows that we read were written seconds ago, so they are in memory. With the default of 4,
             # the planner hash-joins a batch of some hundred ids to a scan of all messages: 30 ms instead of 3
             # with 50,000 rows.
@@ -51,6 +67,10 @@ def open_engine(
     )
     event.listen(engine.sync_engine, "checkout", _check_that_open)
     return engine
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)
 
 
 def _check_that_open(connection: AdaptedConnection, *_: object) -> None:

@@ -2,14 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.database.failures import is_conflict, is_unavailable, unavailable_reason
-from shared.errors import DatabaseUnavailable, TransactionConflict
+from shared.database.failures import (
+    is_conflict,
+    is_outdated_schema,
+    is_unavailable,
+    unavailable_reason,
+    why_unable,
+)
+from shared.errors import DatabaseUnavailable, SchemaOutdated, TransactionConflict
 
+OUTDATED = "The database has not the schema of this version: run `mailing migrate`"
 _AFTER_COMMIT = "after_commit"
 
 
@@ -37,6 +45,12 @@ def after_commit(connection: AsyncConnection, callback: Callable[[], None]) -> N
     connection.info[_AFTER_COMMIT].append(callback)
 
 
+async def allow_idling(connection: AsyncConnection, duration: timedelta) -> None:
+    """Let this transaction wait for something else than PostgreSQL, for longer than its engine allows."""
+    milliseconds = int(duration / timedelta(milliseconds=1))
+    await connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"))
+
+
 @asynccontextmanager
 async def autocommitted(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Open a connection of an engine with `autocommit`: each statement is a transaction of its own.
@@ -51,6 +65,35 @@ async def autocommitted(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+@asynccontextmanager
+async def dedicated_connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a connection for several transactions, each by `transaction_on`, and close it at the end of the block.
+
+    Its temporary tables and advisory locks end with it, so they are never seen by another user of the pool.
+
+    Raises:
+        DatabaseUnavailable: the server is away, or all connections are in use.
+    """
+    with _translate_errors():
+        async with engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                await connection.invalidate()
+
+
+@asynccontextmanager
+async def transaction_on(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Open a transaction on a dedicated connection, and commit it at the end of the block.
+
+    Raises:
+        DatabaseUnavailable, TransactionConflict: as `transaction` does.
+    """
+    with _translate_errors():
+        async with connection.begin():
+            yield
+
+
 @contextmanager
 def _translate_errors() -> Iterator[None]:
     try:
@@ -60,10 +103,15 @@ def _translate_errors() -> Iterator[None]:
             raise
         if isinstance(error, PoolTimeout):
             raise DatabaseUnavailable("All connections to PostgreSQL are in use") from error
-        if is_unavailable(error):
-            raise DatabaseUnavailable("PostgreSQL cannot be reached", unavailable_reason(error)) from error
+        # First, because an end after idling with locks also ends the connection.
+        if is_outdated_schema(error):
+            raise SchemaOutdated(OUTDATED, f"{OUTDATED}: {unavailable_reason(error)}") from error
         if is_conflict(error):
             raise TransactionConflict("PostgreSQL rolled the transaction back in favour of another") from error
+        if is_unavailable(error):
+            raise DatabaseUnavailable("PostgreSQL cannot be reached", unavailable_reason(error)) from error
+        if (why := why_unable(error)) is not None:
+            raise DatabaseUnavailable(why, unavailable_reason(error)) from error
         raise
 
 

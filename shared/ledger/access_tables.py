@@ -77,6 +77,15 @@ class LoginFailures(Table):
     last_at: Mapped[datetime]
 
 
+class SpentNonce(Table):
+    """A nonce with which somebody has signed in by an identity provider. It must not be used again."""
+
+    __tablename__ = "spent_nonces"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    spent_at: Mapped[datetime]
+
+
 class AuditEntry(Table):
     """A change, a login or a refused attempt: who did what to which thing, when, and from where.
 

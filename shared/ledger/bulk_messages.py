@@ -117,6 +117,11 @@ class PutBackMessages(NamedTuple):
     last_client_id: int
 
 
+async def prepare_expansion(connection: AsyncConnection) -> None:
+    """Let PostgreSQL choose the right plans for `expand_audience` in this transaction."""
+    await connection.execute(_WITHOUT_NESTED_LOOPS)
+
+
 async def zones_of_audience(connection: AsyncConnection, batch: AudienceBatch) -> list[str]:
     """Return the different time zones of the clients in the batch."""
     statement = text(_ZONES_OF_AUDIENCE.format(audience=_audience(batch)))
@@ -132,7 +137,6 @@ async def expand_audience(
     """
     statement = text(_EXPAND_AUDIENCE.format(dealt=deal_into_jobs(_audience(batch), order="id")))
     parameters = _audience_parameters(batch) | plan_parameters(plans)
-    await connection.execute(_WITHOUT_NESTED_LOOPS)
     result = await connection.execute(
         statement, {**parameters, "mailing_id": batch.mailing_id, "chunk": chunk, "now": now}
     )

@@ -1,15 +1,11 @@
-"""Every statement that writes the table `clients`, and the staging table of an import."""
+"""Every statement that writes the table `clients`, but for the merge of an import."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from psycopg import AsyncCopy
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.database.driver import driver_connection
 from shared.ledger.audit import audited, origin_parameters
 from shared.ledger.origin import Origin
 
@@ -66,35 +62,6 @@ _DELETE_CLIENT_WITHOUT_OPEN_MESSAGES = text(f"""
     SELECT id FROM changed
 """)  # noqa: S608 - all parts are ours
 
-CREATE_STAGING = text("""
-    -- create_staging --
-    CREATE TEMP TABLE staging (line int, number bigint, tag text, zone text) ON COMMIT DROP
-""")
-
-_COPY_INTO_STAGING = "-- copy_into_staging --\nCOPY staging FROM STDIN"
-
-_SORT_IN_MEMORY = text("SET LOCAL work_mem = '64MB'")
-
-# The last of several rows with one number counts. The rows are merged by ascending number, so that two imports
-# never wait for each other in a circle.
-MERGE_STAGING = text("""
-    -- merge_staging --
-    WITH latest AS MATERIALIZED (
-        SELECT DISTINCT ON (number) number, tag, zone FROM staging ORDER BY number, line DESC
-    ), merged AS (
-        INSERT INTO clients (number, tag, zone) SELECT number, tag, zone FROM latest ORDER BY number
-        ON CONFLICT (number) DO UPDATE SET tag = excluded.tag, zone = excluded.zone
-            WHERE (clients.tag, clients.zone) IS DISTINCT FROM (excluded.tag, excluded.zone)
-        RETURNING xmax = 0 AS is_new
-    )
-    SELECT (SELECT count(*) FROM staging) AS staged, (SELECT count(*) FROM latest) AS latest,
-        count(*) FILTER (WHERE is_new) AS added, count(*) FILTER (WHERE NOT is_new) AS changed
-    FROM merged
-""")
-
-# Characters that have a meaning in COPY's text format.
-_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
 
 class ClientRow(NamedTuple):
     """A client as it is stored. `code` is derived from the number."""
@@ -104,15 +71,6 @@ class ClientRow(NamedTuple):
     code: int
     tag: str
     zone: str
-
-
-class MergedImport(NamedTuple):
-    """Number of rows that an import staged, of distinct clients among them, and of clients it wrote."""
-
-    staged: int
-    distinct: int
-    added: int
-    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,29 +116,6 @@ async def delete_client_without_open_messages(connection: AsyncConnection, clien
     values = {"id": client_id, **origin_parameters(origin)}
     deleted = await connection.execute(_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES, values)
     return deleted.one_or_none() is not None
-
-
-@asynccontextmanager
-async def open_staging(connection: AsyncConnection) -> AsyncIterator[AsyncCopy]:
-    """Create the staging table of this transaction, and open it for rows in the form of `encode_staged`."""
-    await connection.execute(CREATE_STAGING)
-    driver = await driver_connection(connection)
-    async with driver.cursor() as cursor, cursor.copy(_COPY_INTO_STAGING) as copy:
-        yield copy
-
-
-def encode_staged(clients: Iterable[tuple[int, int, str, str]]) -> bytes:
-    """Return clients (line, number, tag, zone) as rows of the staging table in COPY's text format."""
-    return "".join(
-        [f"{line}\t{number}\t{tag.translate(_ESCAPED)}\t{zone}\n" for line, number, tag, zone in clients]
-    ).encode()
-
-
-async def merge_staging(connection: AsyncConnection) -> MergedImport:
-    """Add the staged clients whose numbers are new, and change the others."""
-    await connection.execute(_SORT_IN_MEMORY)
-    row = (await connection.execute(MERGE_STAGING)).one()
-    return MergedImport(staged=row.staged, distinct=row.latest, added=row.added, changed=row.changed)
 
 
 def _client(row: Row[tuple[int, int, int, str, str]] | None) -> ClientRow | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.database.engine import array_of
 from shared.database.transactions import after_commit
 from shared.ledger.progress import Ending, add_progress
 from shared.statuses import FINAL_STATUSES, MessageStatus, Reason, may_follow
@@ -18,8 +19,15 @@ COUNTERS = ("total", *MessageStatus)  # the columns
 # The names are ours, not input.
 _ADD = text(f"""
     -- add_to_counters --
-    UPDATE counters SET {", ".join(f"{name} = {name} + :{name}" for name in COUNTERS)}
-    WHERE mailing_id = :mailing_id
+    WITH locked AS MATERIALIZED (
+        SELECT mailing_id FROM counters WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[]))
+        ORDER BY mailing_id FOR UPDATE
+    )
+    UPDATE counters SET {", ".join(f"{name} = counters.{name} + given.{name}" for name in COUNTERS)}
+    FROM locked JOIN unnest(
+        CAST(:mailing_ids AS bigint[]), {", ".join(f"CAST(:{name} AS bigint[])" for name in COUNTERS)}
+    ) AS given(mailing_id, {", ".join(COUNTERS)}) USING (mailing_id)
+    WHERE counters.mailing_id = locked.mailing_id
 """)  # noqa: S608
 
 
@@ -58,10 +66,10 @@ class StatusMoves:
 
     async def apply(self, connection: AsyncConnection) -> None:
         """Lock and change the counters by ascending mailing, then their progress. A transaction does this last."""
-        for mailing_id, delta in sorted(self._deltas.items()):
-            if any(delta.values()):
-                values = {name: delta[name] for name in COUNTERS}
-                await connection.execute(_ADD, {**values, "mailing_id": mailing_id})
+        deltas = {mailing_id: delta for mailing_id, delta in self._deltas.items() if any(delta.values())}
+        if deltas:
+            columns = {name: array_of([delta[name] for delta in deltas.values()]) for name in COUNTERS}
+            await connection.execute(_ADD, {**columns, "mailing_ids": array_of(deltas)})
         await add_progress(connection, settled=self._settled, retried=self._retried)
         after_commit(connection, self._count)
 

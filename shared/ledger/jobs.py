@@ -4,7 +4,7 @@ The functions run inside the caller's transaction. Every transaction locks jobs 
 counters.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ MAX_JOBS_CLAIMED = 500  # of one mailing at once
 
 _LOCK_JOBS = text("""
     -- lock_jobs --
-    SELECT id, mailing_id, state, release, open, zone, send_before FROM jobs
+    SELECT id, mailing_id, state, release, open, zone, send_before, returns FROM jobs
     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
@@ -33,10 +33,13 @@ _LOCK_PLANNED_JOBS_OF_CLIENT = text("""
 
 _CREATE_JOB = text("""
     -- create_job --
-    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open)
-    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size) RETURNING id
+    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open, returns)
+    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns) RETURNING id
 """)
 
+# The shares that count together get no more than `room`: the first job of each of these mailings, those that have
+# been due for longest first, then the second ones. Otherwise a share of a few messages would bring a whole job of
+# each mailing.
 # Jobs of a mailing with a local window go by the end of their opening; `replan_jobs` is for those whose opening is
 # over. Under a rate limit, a job that closes before the first slot is not claimed. A mailing whose revision
 # differs from the share's was stopped or changed after the shares were made. There is no SKIP LOCKED: another
@@ -44,29 +47,35 @@ _CREATE_JOB = text("""
 _CLAIM_JOBS = text("""
     -- claim_jobs --
     WITH picked AS MATERIALIZED (
-        SELECT due.id, share.revision
-        FROM unnest(
-            CAST(:mailing_ids AS bigint[]), CAST(:messages AS bigint[]), CAST(:revisions AS integer[]),
-            CAST(:first_slots AS timestamptz[])
-        ) AS share(mailing_id, messages, revision, first_slot)
-        CROSS JOIN LATERAL (
-            SELECT id, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
-            FROM (
-                SELECT id, open, send_before, due_at FROM jobs
-                WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
-                  AND (send_before IS NULL OR send_before > share.first_slot)
-                ORDER BY send_before, due_at, id LIMIT :max_jobs
-            ) AS first
-        ) AS due
-        WHERE due.before < share.messages
+        SELECT id, revision FROM (
+            SELECT due.id, share.revision, share.counts,
+                sum(CASE WHEN share.counts THEN due.open END)
+                    OVER (ORDER BY due.before, due.due_at, due.id) - due.open AS before
+            FROM unnest(
+                CAST(:mailing_ids AS bigint[]), CAST(:messages AS bigint[]), CAST(:revisions AS integer[]),
+                CAST(:first_slots AS timestamptz[]), CAST(:counts AS boolean[])
+            ) AS share(mailing_id, messages, revision, first_slot, counts)
+            CROSS JOIN LATERAL (
+                SELECT id, open, due_at, sum(open) OVER (ORDER BY send_before, due_at, id) - open AS before
+                FROM (
+                    SELECT id, open, send_before, due_at FROM jobs
+                    WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
+                      AND (send_before IS NULL OR send_before > share.first_slot)
+                    ORDER BY send_before, due_at, id LIMIT :max_jobs
+                ) AS first
+            ) AS due
+            WHERE due.before < share.messages
+        ) AS shares
+        WHERE NOT counts OR before < :room
     )
-    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until
+    UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until,
+        begun_to = NULL, delivered = NULL
     FROM mailings, picked
     WHERE jobs.id = picked.id AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
       AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
               mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
-              mailings.request_id, mailings.traceparent
+              mailings.request_id, mailings.traceparent, jobs.returns
 """)
 
 _REMOVE_MESSAGES = text("""
@@ -82,9 +91,35 @@ _REMOVE_MESSAGES = text("""
     WHERE jobs.id = removed.id
 """)
 
+_NOTE_BEGUN = text("""
+    -- note_begun --
+    UPDATE jobs SET begun_to = greatest(jobs.begun_to, noted.begun_to)
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:releases AS integer[]), CAST(:begun_tos AS bigint[])
+    ) AS noted(id, release, begun_to)
+    WHERE jobs.id = noted.id AND jobs.release = noted.release AND jobs.state = 'released'
+""")
+
+_MARK_DELIVERED = text("""
+    -- mark_delivered --
+    UPDATE jobs SET delivered = true
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:releases AS integer[])) AS given(id, release)
+    WHERE jobs.id = given.id AND jobs.release = given.release AND jobs.state = 'released'
+""")
+
+_RECALL_JOBS = text("""
+    -- recall_jobs --
+    UPDATE jobs SET lease_until = least(jobs.lease_until, given.lease_until), delivered = false
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:lease_untils AS timestamptz[])) AS given(id, lease_until)
+    WHERE jobs.id = given.id AND jobs.state = 'released'
+""")
+
 _PUT_BACK_JOBS = text("""
     -- put_back_jobs --
-    UPDATE jobs SET state = 'planned', lease_until = NULL WHERE id = ANY(CAST(:ids AS bigint[]))
+    UPDATE jobs
+    SET state = 'planned', lease_until = NULL, returns = returns + 1, due_at = greatest(jobs.due_at, given.due_at)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[])) AS given(id, due_at)
+    WHERE jobs.id = given.id
 """)
 
 _REPLAN_JOBS = text("""
@@ -121,6 +156,7 @@ class NewJob(NamedTuple):
     zone: str | None
     due_at: datetime
     send_before: datetime | None
+    returns: int = 0  # times that its messages have come back in a row without a POST
 
 
 class LockedJob(NamedTuple):
@@ -133,6 +169,7 @@ class LockedJob(NamedTuple):
     open: int
     zone: str | None
     send_before: datetime | None
+    returns: int
 
     @property
     def status_of_open(self) -> MessageStatus:
@@ -140,17 +177,26 @@ class LockedJob(NamedTuple):
         return MessageStatus.ACTIVE if self.state is JobState.RELEASED else MessageStatus.NEW
 
 
+class BegunMessages(NamedTuple):
+    """Note of a sender: POSTs of the job's messages up to the id `begun_to` may have begun."""
+
+    job_id: int
+    release: int
+    begun_to: int
+
+
 class ReleaseShare(NamedTuple):
     """Number of messages of one mailing that may be released now.
 
     `revision` is the mailing's revision when the share was made. `first_slot` is the first instant of its rate
-    limit that is free, or now.
+    limit that is free, or now. `counts` says that the share is a part of the room that all such shares have.
     """
 
     mailing_id: int
     messages: int
     revision: int
     first_slot: datetime
+    counts: bool
 
 
 class ClaimedJob(NamedTuple):
@@ -169,6 +215,7 @@ class ClaimedJob(NamedTuple):
     text: str
     request_id: str | None
     traceparent: str | None
+    returns: int
 
     @property
     def as_locked(self) -> LockedJob:
@@ -181,6 +228,7 @@ class ClaimedJob(NamedTuple):
             self.open,
             self.zone,
             self.send_before,
+            self.returns,
         )
 
 
@@ -196,6 +244,7 @@ async def lock_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[i
             open=row.open,
             zone=row.zone,
             send_before=row.send_before,
+            returns=row.returns,
         )
         for row in rows
     }
@@ -215,9 +264,12 @@ async def create_job(connection: AsyncConnection, job: NewJob, size: int) -> int
 
 
 async def claim_jobs(
-    connection: AsyncConnection, shares: Sequence[ReleaseShare], lease_until: datetime, now: datetime
+    connection: AsyncConnection, shares: Sequence[ReleaseShare], room: int, lease_until: datetime, now: datetime
 ) -> list[ClaimedJob]:
-    """Mark due jobs as released, up to each mailing's share. The caller moves the counters."""
+    """Mark due jobs as released, up to each mailing's share and to the common room. The caller moves the counters.
+
+    The last job may exceed its share or the room.
+    """
     rows = await connection.execute(
         _CLAIM_JOBS,
         {
@@ -225,6 +277,8 @@ async def claim_jobs(
             "messages": [share.messages for share in shares],
             "revisions": [share.revision for share in shares],
             "first_slots": [share.first_slot for share in shares],
+            "counts": [share.counts for share in shares],
+            "room": room,
             "lease_until": lease_until,
             "now": now,
             "max_jobs": MAX_JOBS_CLAIMED,
@@ -245,6 +299,7 @@ async def claim_jobs(
             text=row.text,
             request_id=row.request_id,
             traceparent=row.traceparent,
+            returns=row.returns,
         )
         for row in rows
     ]
@@ -275,13 +330,47 @@ async def remove_messages_from_jobs(
     )
 
 
-async def put_back_jobs(connection: AsyncConnection, jobs: Iterable[LockedJob]) -> None:
-    """Make the released ones of these locked jobs planned again, and move the counters."""
-    released = [job for job in jobs if job.state is JobState.RELEASED]
+async def note_begun(connection: AsyncConnection, notes: Iterable[BegunMessages]) -> None:
+    """Store which messages of these locked jobs may have been POSTed. A note of an older release is ignored."""
+    highest: dict[tuple[int, int], int] = {}
+    for note in notes:
+        key = note.job_id, note.release
+        highest[key] = max(note.begun_to, highest.get(key, 0))
+    if highest:
+        values = {
+            "ids": [job_id for job_id, _ in highest],
+            "releases": [release for _, release in highest],
+            "begun_tos": list(highest.values()),
+        }
+        await connection.execute(_NOTE_BEGUN, values)
+
+
+async def mark_delivered(connection: AsyncConnection, releases: Mapping[int, int]) -> None:
+    """Store that RabbitMQ has taken these jobs, by id, in these releases. The caller has locked them."""
+    values = {"ids": list(releases), "releases": list(releases.values())}
+    await connection.execute(_MARK_DELIVERED, values)
+
+
+async def recall_jobs(connection: AsyncConnection, lease_untils: Mapping[int, datetime]) -> None:
+    """Let the leases of these locked jobs end at the instant, because RabbitMQ delivered the jobs again."""
+    if lease_untils:
+        values = {"ids": list(lease_untils), "lease_untils": list(lease_untils.values())}
+        await connection.execute(_RECALL_JOBS, values)
+
+
+async def put_back_jobs(
+    connection: AsyncConnection, jobs: Iterable[LockedJob], due_at: Callable[[LockedJob], datetime | None]
+) -> None:
+    """Make the released ones of these locked jobs planned again, and move the counters.
+
+    They are not due before `due_at`, if it returns an instant.
+    """
+    released = sorted(job for job in jobs if job.state is JobState.RELEASED)
     moves = StatusMoves()
     for job in released:
         moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, job.open)
-    await connection.execute(_PUT_BACK_JOBS, {"ids": sorted(job.id for job in released)})
+    values = {"ids": [job.id for job in released], "due_ats": [due_at(job) for job in released]}
+    await connection.execute(_PUT_BACK_JOBS, values)
     await moves.apply(connection)
 
 

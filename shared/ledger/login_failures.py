@@ -22,6 +22,11 @@ _ADD_FAILURE = text("""
     UPDATE login_failures SET failures = failures + 1, last_at = :now WHERE key = ANY(CAST(:keys AS text[]))
 """)
 
+_FORGIVE_FAILURE = text("""
+    -- forgive_login_failure --
+    UPDATE login_failures SET failures = greatest(failures - 1, 0) WHERE key = ANY(CAST(:keys AS text[]))
+""")
+
 _CLEAR_FAILURES = text("""
     -- clear_login_failures --
     DELETE FROM login_failures WHERE key = ANY(CAST(:keys AS text[]))
@@ -42,6 +47,11 @@ async def lock_failures(connection: AsyncConnection, keys: Sequence[str], now: d
 async def add_failure(connection: AsyncConnection, keys: Sequence[str], now: datetime) -> None:
     """Add a failed login."""
     await connection.execute(_ADD_FAILURE, {"keys": list(keys), "now": now})
+
+
+async def forgive_failure(connection: AsyncConnection, keys: Sequence[str]) -> None:
+    """Take back the failure that was counted for a login which then succeeded."""
+    await connection.execute(_FORGIVE_FAILURE, {"keys": list(keys)})
 
 
 async def clear_failures(connection: AsyncConnection, keys: Sequence[str]) -> None:

@@ -15,32 +15,35 @@ from shared.ledger.bulk_messages import Filter
 from shared.statuses import MailingState
 from shared.windows import Window
 
-# SKIP LOCKED: another planner expands this mailing now. The state is checked again under the lock.
-_LOCK_MAILING_TO_EXPAND = text("""
-    -- lock_mailing_to_expand --
-    SELECT filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id,
+# SKIP LOCKED: another planner expands these mailings now. The state is checked again under the lock.
+_LOCK_MAILINGS_TO_EXPAND = text("""
+    -- lock_mailings_to_expand --
+    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id,
         traceparent
     FROM mailings
-    WHERE id = :mailing_id AND expanded_at IS NULL
+    WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
            OR state IN ('running', 'canceled') AND started_at IS NOT NULL)
-    FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
-_START_MAILING = text("""
-    -- start_mailing --
+_START_MAILINGS = text("""
+    -- start_mailings --
     UPDATE mailings
     SET state = 'running', started_at = :now, audience_until = (SELECT coalesce(max(id), 0) FROM clients)
-    WHERE id = :mailing_id
-    RETURNING audience_until
+    WHERE id = ANY(CAST(:mailing_ids AS bigint[]))
+    RETURNING id, audience_until
 """)
 
-_RECORD_EXPANSION = text("""
-    -- record_expansion --
+_RECORD_EXPANSIONS = text("""
+    -- record_expansions --
     UPDATE mailings
-    SET expanded_to = greatest(expanded_to, :expanded_to),
-        expanded_at = CASE WHEN :is_complete THEN CAST(:now AS timestamptz) END
-    WHERE id = :mailing_id
+    SET expanded_to = greatest(mailings.expanded_to, given.expanded_to),
+        expanded_at = CASE WHEN given.is_complete THEN CAST(:now AS timestamptz) END
+    FROM unnest(
+        CAST(:mailing_ids AS bigint[]), CAST(:expanded_tos AS bigint[]), CAST(:are_complete AS boolean[])
+    ) AS given(id, expanded_to, is_complete)
+    WHERE mailings.id = given.id
 """)
 
 # SKIP LOCKED: another planner puts messages of this mailing back now.
@@ -69,7 +72,7 @@ _FINISH_MAILINGS = text("""
       AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state, mailings.request_id
+    RETURNING mailings.id, mailings.state, mailings.request_id, to_jsonb(counters) - 'mailing_id' AS counts
 """)
 
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
@@ -104,6 +107,14 @@ class MailingToExpand:
     traceparent: str | None
 
 
+class ExpandedPart(NamedTuple):
+    """Highest client id up to which a mailing's audience has messages, and whether that is all of it."""
+
+    mailing_id: int
+    expanded_to: int
+    is_complete: bool
+
+
 @dataclass(frozen=True, slots=True)
 class MailingToRetry:
     """A mailing that this transaction has locked to send messages again.
@@ -128,42 +139,49 @@ class FinishedMailing(NamedTuple):
     id: int
     state: MailingState
     request_id: str | None
+    counts: dict[str, int]  # messages in all (`total`), and by status
 
 
-async def lock_mailing_to_expand(
-    connection: AsyncConnection, mailing_id: int, now: datetime
-) -> MailingToExpand | None:
-    """Lock the mailing; None if it has nothing to expand, or another planner expands it."""
-    found = await connection.execute(_LOCK_MAILING_TO_EXPAND, {"mailing_id": mailing_id, "now": now})
-    row = found.one_or_none()
-    if row is None:
-        return None
-    return MailingToExpand(
-        id=mailing_id,
-        filter=row.filter,
-        started_at=row.started_at,
-        audience_until=row.audience_until,
-        expanded_to=row.expanded_to,
-        window=Window.from_columns(row.window_from, row.window_until),
-        rate=row.rate,
-        request_id=row.request_id,
-        traceparent=row.traceparent,
-    )
+async def lock_mailings_to_expand(
+    connection: AsyncConnection, mailing_ids: Sequence[int], now: datetime
+) -> list[MailingToExpand]:
+    """Lock those of the mailings that have something to expand, and that no other planner expands."""
+    rows = await connection.execute(_LOCK_MAILINGS_TO_EXPAND, {"mailing_ids": list(mailing_ids), "now": now})
+    return [
+        MailingToExpand(
+            id=row.id,
+            filter=row.filter,
+            started_at=row.started_at,
+            audience_until=row.audience_until,
+            expanded_to=row.expanded_to,
+            window=Window.from_columns(row.window_from, row.window_until),
+            rate=row.rate,
+            request_id=row.request_id,
+            traceparent=row.traceparent,
+        )
+        for row in rows
+    ]
 
 
-async def start_mailing(connection: AsyncConnection, mailing_id: int, now: datetime) -> int:
-    """Fix the audience of a locked mailing and start it; return the highest client id of the audience."""
-    started = await connection.execute(_START_MAILING, {"mailing_id": mailing_id, "now": now})
-    audience_until: int = started.scalar_one()
-    return audience_until
+async def start_mailings(connection: AsyncConnection, mailing_ids: Sequence[int], now: datetime) -> dict[int, int]:
+    """Fix the audience of locked mailings and start them; return the highest client id of each audience."""
+    if not mailing_ids:
+        return {}
+    rows = await connection.execute(_START_MAILINGS, {"mailing_ids": list(mailing_ids), "now": now})
+    return {row.id: row.audience_until for row in rows}
 
 
-async def record_expansion(
-    connection: AsyncConnection, mailing_id: int, expanded_to: int, *, is_complete: bool, now: datetime
+async def record_expansions(
+    connection: AsyncConnection, expansions: Sequence[ExpandedPart], now: datetime
 ) -> None:
-    """Note that messages exist for the audience up to this client id."""
-    parameters = {"mailing_id": mailing_id, "expanded_to": expanded_to, "is_complete": is_complete, "now": now}
-    await connection.execute(_RECORD_EXPANSION, parameters)
+    """Note up to which client the audience of each mailing has messages."""
+    parameters = {
+        "mailing_ids": [expansion.mailing_id for expansion in expansions],
+        "expanded_tos": [expansion.expanded_to for expansion in expansions],
+        "are_complete": [expansion.is_complete for expansion in expansions],
+        "now": now,
+    }
+    await connection.execute(_RECORD_EXPANSIONS, parameters)
 
 
 async def lock_mailing_to_retry(connection: AsyncConnection, mailing_id: int) -> MailingToRetry | None:
@@ -194,7 +212,7 @@ async def record_retry(
 async def finish_mailings(connection: AsyncConnection, now: datetime) -> list[FinishedMailing]:
     """End every expanded mailing that has no open message and no requested retry."""
     rows = await connection.execute(_FINISH_MAILINGS, {"now": now})
-    return [FinishedMailing(row.id, MailingState(row.state), row.request_id) for row in rows]
+    return [FinishedMailing(row.id, MailingState(row.state), row.request_id, row.counts) for row in rows]
 
 
 async def lock_mailing_to_purge(connection: AsyncConnection, stopped_before: datetime) -> int | None:

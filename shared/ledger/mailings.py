@@ -14,15 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.origin import Origin
 from shared.statuses import MailingState
+from shared.stop_list import MailingKind
 from shared.windows import Window
 
 _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, request_id,
-            traceparent)
-        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate,
-            :request_id, :traceparent)
+        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, name,
+            kind, request_id, traceparent)
+        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate, :name,
+            CAST(:kind AS mailing_kind), :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -32,7 +33,8 @@ _CHANGE_MAILING = text("""
     -- change_mailing --
     UPDATE mailings SET
         starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
-        window_from = :window_from, window_until = :window_until, rate = :rate
+        window_from = :window_from, window_until = :window_until, rate = :rate, name = :name,
+        kind = CAST(:kind AS mailing_kind)
     WHERE id = :id
 """)
 
@@ -43,21 +45,30 @@ _RECALL_MAILING = text("""
 
 _PAUSE_MAILING = text("""
     -- pause_mailing --
-    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1
+    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1,
+        stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
 """)
 
 _RESUME_MAILING = text("""
     -- resume_mailing --
-    UPDATE mailings SET paused_at = NULL WHERE id = :id
+    UPDATE mailings SET paused_at = NULL, stop_pending_since = NULL WHERE id = :id
 """)
 
 # The planner sets `finished_at` when no message of a canceled mailing is open, or no row of a deleted one is left.
 _END_MAILING = text("""
     -- end_mailing --
     UPDATE mailings SET state = CAST(:state AS mailing_state), paused_at = NULL, finished_at = NULL,
-        stopped_at = now(), revision = revision + 1
+        stopped_at = now(), revision = revision + 1,
+        stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
+""")
+
+_CONFIRM_STOPS = text("""
+    -- confirm_stops --
+    UPDATE mailings SET stop_pending_since = NULL
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:revisions AS integer[])) AS confirmed(id, revision)
+    WHERE mailings.id = confirmed.id AND mailings.revision = confirmed.revision
 """)
 
 _REQUEST_RETRY = text("""
@@ -66,7 +77,7 @@ _REQUEST_RETRY = text("""
         retry_statuses = ARRAY(
             SELECT DISTINCT unnest(coalesce(retry_statuses, '{}') || CAST(:statuses AS text[])) ORDER BY 1
         ),
-        retry_ended_by = :now, retried_to = 0, expired_at = :expired_at,
+        retry_ended_by = :now, retried_to = 0, expired_at = :expired_at, stop_pending_since = NULL,
         state = 'running', finished_at = NULL
     WHERE id = :id
 """)
@@ -82,6 +93,8 @@ class MailingColumns:
     filter: Mapping[str, list[int] | list[str]]
     window: Window | None
     rate: float | None
+    name: str | None
+    kind: MailingKind
 
 
 async def create_mailing(connection: AsyncConnection, columns: MailingColumns, origin: Origin) -> int:
@@ -119,6 +132,15 @@ async def end_mailing(connection: AsyncConnection, mailing_id: int, state: Maili
     return revision
 
 
+async def confirm_stops(connection: AsyncConnection, revisions: Mapping[int, int]) -> None:
+    """Note that every living sender knows the stops, given by mailing."""
+    ordered = sorted(revisions.items())
+    await connection.execute(
+        _CONFIRM_STOPS,
+        {"ids": [mailing_id for mailing_id, _ in ordered], "revisions": [revision for _, revision in ordered]},
+    )
+
+
 async def request_retry(
     connection: AsyncConnection,
     mailing_id: int,
@@ -141,4 +163,6 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "window_from": None if window is None else window.start,
         "window_until": None if window is None else window.end,
         "rate": columns.rate,
+        "name": columns.name,
+        "kind": columns.kind.value,
     }

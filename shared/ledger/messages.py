@@ -3,8 +3,9 @@
 The functions run inside the caller's transaction, which has locked the jobs of the messages.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -12,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database.engine import array_of
 from shared.ledger.counters import StatusMoves
+from shared.ledger.deliveries import SETTLED_IS_WANTED, SettledMessage, put_settled_messages
 from shared.ledger.jobs import LockedJob, NewJob, create_job, remove_messages_from_jobs
 from shared.statuses import MessageStatus, Reason
 
-_SETTLE_MESSAGES = text("""
+_SETTLE_MESSAGES = text(f"""
     -- settle_messages --
     WITH given AS (
         SELECT * FROM unnest(
@@ -33,22 +35,30 @@ _SETTLE_MESSAGES = text("""
     )
     SELECT mailing_id, job_id, status, reason, count(*) AS messages,
         array_agg(id) FILTER (WHERE tries > 0) AS ids_tried_before,
-        array_agg(id) FILTER (WHERE listed) AS ids, array_agg(client_id) FILTER (WHERE listed) AS client_ids
-    FROM settled, LATERAL (SELECT CAST(:list_sent AS boolean) OR status <> 'sent' AS listed) AS listing
+        array_agg(id) FILTER (WHERE listed) AS ids, array_agg(client_id) FILTER (WHERE listed) AS client_ids,
+        bool_or(is_wanted) AS is_wanted
+    FROM settled, LATERAL (
+        SELECT CAST(:list_sent AS boolean) OR status <> 'sent' OR is_wanted AS listed, is_wanted
+        FROM (SELECT {SETTLED_IS_WANTED} AS is_wanted) AS webhooks
+    ) AS listing
     GROUP BY mailing_id, job_id, status, reason
-""")
+""")  # noqa: S608 - the part is ours
 
-_SETTLE_JOBS = text("""
+_SETTLE_JOBS = text(f"""
     -- settle_jobs --
     WITH settled AS (
         UPDATE messages
         SET status = CAST(:status AS message_status), reason = CAST(:reason AS message_reason), settled_at = :now
         WHERE job_id = ANY(CAST(:job_ids AS bigint[])) AND status = 'new'
+          AND (NOT CAST(:only_doubtful AS boolean) OR (
+              SELECT delivered IS TRUE OR messages.id <= begun_to FROM jobs WHERE jobs.id = job_id
+          ))
         RETURNING id, client_id, mailing_id, job_id
     )
-    SELECT mailing_id, job_id, array_agg(settled.id) AS ids, array_agg(client_id) AS client_ids, request_id
+    SELECT mailing_id, job_id, array_agg(settled.id) AS ids, array_agg(client_id) AS client_ids, request_id,
+        {SETTLED_IS_WANTED} AS is_wanted
     FROM settled LEFT JOIN mailings ON mailings.id = mailing_id GROUP BY mailing_id, job_id, request_id
-""")
+""")  # noqa: S608 - the part is ours
 
 _MOVE_MESSAGES = text("""
     -- move_messages --
@@ -61,12 +71,12 @@ _MOVE_MESSAGES = text("""
 """)
 
 # No other transaction holds one of these rows and waits for this one: it would have had to lock the job first.
-_CANCEL_MESSAGES_OF_CLIENT = text("""
+_CANCEL_MESSAGES_OF_CLIENT = text(f"""
     -- cancel_messages_of_client --
     UPDATE messages SET status = 'canceled', reason = 'client', settled_at = :now
     WHERE client_id = :client_id AND status = 'new' AND job_id = ANY(CAST(:job_ids AS bigint[]))
-    RETURNING mailing_id, job_id
-""")
+    RETURNING id, mailing_id, job_id, {SETTLED_IS_WANTED} AS is_wanted
+""")  # noqa: S608 - the part is ours
 
 # The attempts of a message are removed with it.
 _PURGE_MESSAGES = text("""
@@ -131,8 +141,8 @@ async def settle_messages(
     names = ("ids", "statuses", "reasons", "settled_ats_ms", "durations_ms")
     columns = (array_of(column) for column in zip(*settlements, strict=True))
     parameters: dict[str, object] = dict(zip(names, columns, strict=True))
-    rows = await connection.execute(_SETTLE_MESSAGES, parameters | {"list_sent": list_sent})
-    return [
+    rows = (await connection.execute(_SETTLE_MESSAGES, parameters | {"list_sent": list_sent})).all()
+    settled = [
         SettledMessages(
             mailing_id=row.mailing_id,
             job_id=row.job_id,
@@ -145,6 +155,9 @@ async def settle_messages(
         )
         for row in rows
     ]
+    if rows and rows[0].is_wanted:
+        await put_settled_messages(connection, chain.from_iterable(map(_events_of, settled)))
+    return settled
 
 
 async def settle_jobs(
@@ -153,16 +166,30 @@ async def settle_jobs(
     status: MessageStatus,
     reason: Reason,
     now: datetime,
+    *,
+    only_doubtful: bool = False,
 ) -> list[SettledJob]:
-    """Give every open message of the locked jobs the same final status; adapt jobs and counters."""
+    """Give every open message of the locked jobs the same final status; adapt jobs and counters.
+
+    `only_doubtful` leaves those out whose POST has certainly not begun: RabbitMQ may not have taken the job, or
+    has delivered it again, and no sender has noted that the message begins.
+    """
     if not jobs:
         return []
     by_id = {job.id: job for job in jobs}
-    parameters = {"job_ids": sorted(by_id), "status": status, "reason": reason, "now": now}
-    settled = [
-        SettledJob(row.mailing_id, row.job_id, row.ids, row.client_ids, row.request_id)
-        for row in await connection.execute(_SETTLE_JOBS, parameters)
-    ]
+    ids = sorted(by_id)
+    parameters = {"job_ids": ids, "status": status, "reason": reason, "now": now, "only_doubtful": only_doubtful}
+    rows = (await connection.execute(_SETTLE_JOBS, parameters)).all()
+    settled = [SettledJob(row.mailing_id, row.job_id, row.ids, row.client_ids, row.request_id) for row in rows]
+    if rows and rows[0].is_wanted:
+        await put_settled_messages(
+            connection,
+            (
+                SettledMessage(job.mailing_id, message_id, client_id, status, reason)
+                for job in settled
+                for message_id, client_id in zip(job.ids, job.client_ids, strict=True)
+            ),
+        )
     moves = StatusMoves()
     for job in settled:
         moves.add(job.mailing_id, by_id[job.job_id].status_of_open, status, len(job.ids), reason)
@@ -175,13 +202,14 @@ async def cancel_messages(
     connection: AsyncConnection,
     jobs: Mapping[int, LockedJob],
     ids: Iterable[int],
+    reason: Reason,
     moves: StatusMoves,
     now: datetime,
 ) -> None:
-    """Cancel open messages of the locked jobs because their clients were deleted; add to `moves`."""
+    """Cancel open messages of the locked jobs for the reason; add to `moves`."""
     now_ms = int(now.timestamp() * 1000)
     settlements = [
-        MessageSettlement(message_id, MessageStatus.CANCELED, Reason.CLIENT, now_ms, None) for message_id in ids
+        MessageSettlement(message_id, MessageStatus.CANCELED, reason, now_ms, None) for message_id in ids
     ]
     settled = await settle_messages(connection, settlements)
     for row in settled:
@@ -195,6 +223,14 @@ async def cancel_messages_of_client(
     """Cancel the open messages to the client in these locked planned jobs; adapt jobs and counters."""
     parameters = {"client_id": client_id, "job_ids": list(job_ids), "now": now}
     canceled = (await connection.execute(_CANCEL_MESSAGES_OF_CLIENT, parameters)).all()
+    if canceled and canceled[0].is_wanted:
+        await put_settled_messages(
+            connection,
+            (
+                SettledMessage(row.mailing_id, row.id, client_id, MessageStatus.CANCELED, Reason.CLIENT)
+                for row in canceled
+            ),
+        )
     moves = StatusMoves()
     for row in canceled:
         moves.add(row.mailing_id, MessageStatus.NEW, MessageStatus.CANCELED, 1, Reason.CLIENT)
@@ -222,3 +258,8 @@ async def purge_messages(connection: AsyncConnection, mailing_id: int, limit: in
     removed = await connection.execute(_PURGE_MESSAGES, {"mailing_id": mailing_id, "limit": limit})
     count: int = removed.scalar_one()
     return count
+
+
+def _events_of(messages: SettledMessages) -> Iterator[SettledMessage]:
+    for message_id, client_id in zip(messages.ids, messages.client_ids, strict=True):
+        yield SettledMessage(messages.mailing_id, message_id, client_id, messages.status, messages.reason)

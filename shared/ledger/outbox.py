@@ -1,7 +1,7 @@
 """Every statement that writes the table `outbox`: what is to be published, stored with the change that caused it.
 
-`put_event` and `put_stop` run in the transaction of the change. The API's relay takes entries and publishes them
-in one transaction, so a crash in between repeats a publication and never loses one.
+`put_event`, `put_stop` and `put_wake` run in the transaction of the change. The API's relay takes entries and
+publishes them in one transaction, so a crash in between repeats a publication and never loses one.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts import Event, EventKind, Stops
 from shared.ledger.origin import Origin
-from shared.topology import CONTROL, EVENTS
+from shared.topology import CONTROL, EVENTS, NOTIFICATIONS, WAKE
 
 _PUT_ENTRY = text("""
     -- put_outbox_entry --
@@ -46,6 +46,16 @@ async def put_stop(connection: AsyncConnection, mailing_id: int, revision: int) 
     """Store a stop for every sender: no job of the mailing with a lower revision may be sent."""
     stops = Stops(revisions={mailing_id: revision})
     await _put(connection, OutboxRow(CONTROL, "", stops.model_dump_json().encode()))
+
+
+async def put_epoch(connection: AsyncConnection, epoch: int) -> None:
+    """Store for every sender that jobs of earlier epochs may not be sent."""
+    await _put(connection, OutboxRow(CONTROL, "", Stops(revisions={}, epoch=epoch).model_dump_json().encode()))
+
+
+async def put_wake(connection: AsyncConnection) -> None:
+    """Store a wake-up for a notifier: there are deliveries to make. A lost one delays them by a moment."""
+    await _put(connection, OutboxRow(NOTIFICATIONS, WAKE, b"{}"))
 
 
 async def _put(connection: AsyncConnection, entry: OutboxRow) -> None:

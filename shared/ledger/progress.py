@@ -1,9 +1,9 @@
 """Every statement that writes the table `progress`: when messages got their final status, in steps of seconds.
 
 A row counts the messages of one mailing that got the same status for the same reason within one step. Single
-messages are counted together, as mailing 0. A message that is retried is counted each time that it ends, and also
-as retried. So the difference of both sums is the number of messages that have the status now. Old rows are folded
-into longer steps, so the table stays small.
+messages are counted together, as mailing 0. Tests of a mailing are not counted. A message that is retried is
+counted each time that it ends, and also as retried. So the difference of both sums is the number of messages that
+have the status now. Old rows are folded into longer steps, so the table stays small.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _ADD_PROGRESS = text("""
         CAST(:mailing_ids AS bigint[]), CAST(:statuses AS message_status[]), CAST(:reasons AS message_reason[]),
         CAST(:messages AS integer[]), CAST(:retried AS integer[])
     ) AS given(mailing_id, status, reason, messages, retried)
-    JOIN mailings ON mailings.id = mailing_id
+    JOIN mailings ON mailings.id = mailing_id AND test_of IS NULL
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     ON CONFLICT (mailing_id, at, status, reason) DO UPDATE
     SET messages = progress.messages + excluded.messages, retried = progress.retried + excluded.retried

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.origin import Origin
+from shared.stop_list import MailingKind
 
 NO_CLIENT = 0  # the client_id of a message to a number that no client has
 
@@ -19,8 +20,9 @@ _CREATE_SINGLE_MESSAGE = text("""
     -- create_single_message --
     WITH mailing AS (
         INSERT INTO mailings (created_at, starts_at, started_at, expanded_at, expired_at, text, filter, express,
-            number, state, audience_until, request_id, traceparent)
-        VALUES (:now, :now, :now, :now, :expired_at, :text, '{}', true, :number, 'running', 0, :request_id,
+            kind, number, test_of, state, audience_until, request_id, traceparent)
+        VALUES (:now, :now, :now, :now, :expired_at, :text, '{}', true,
+            CAST(:kind AS mailing_kind), :number, :test_of, 'running', 0, :request_id,
             :traceparent)
         RETURNING id
     ), counted AS (
@@ -37,13 +39,18 @@ _CREATE_SINGLE_MESSAGE = text("""
 
 @dataclass(frozen=True, slots=True)
 class NewSingleMessage:
-    """Columns of a single message. `number` is None if the message goes to whatever number the client has."""
+    """Columns of a single message. `number` is None if the message goes to whatever number the client has.
+
+    `test_of` is the mailing whose text it shows, if it is a test.
+    """
 
     client_id: int
     number: int | None
     text: str
     expired_at: datetime
+    kind: MailingKind
     origin: Origin
+    test_of: int | None = None
 
 
 class CreatedSingleMessage(NamedTuple):
@@ -61,7 +68,9 @@ async def create_single_message(
         "now": now,
         "expired_at": message.expired_at,
         "text": message.text,
+        "kind": message.kind.value,
         "number": message.number,
+        "test_of": message.test_of,
         "client_id": message.client_id,
         "request_id": message.origin.request_id,
         "traceparent": message.origin.traceparent,

@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.statuses import JobState, MailingState, MessageStatus, Reason
+from shared.stop_list import MailingKind, StopScope
 
 COUNTERS_ADD_UP = f"{' + '.join(MessageStatus)} = total"
 COUNTERS_NOT_NEGATIVE = f"least({', '.join(MessageStatus)}) >= 0"
@@ -84,7 +85,9 @@ class Mailing(Table):
             "(window_from IS NULL) = (window_until IS NULL) AND window_from <> window_until", name="window_form"
         ),
         CheckConstraint("rate > 0", name="rate_positive"),
+        CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="name_length"),
         Index("mailings_scheduled", "starts_at", postgresql_where=text("state = 'scheduled'")),
+        Index("mailings_pending_stops", "id", postgresql_where=text("stop_pending_since IS NOT NULL")),
         Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
         Index("mailings_number", "number", postgresql_where=text("number IS NOT NULL")),
@@ -104,9 +107,14 @@ class Mailing(Table):
     window_from: Mapped[time | None] = mapped_column(Time)
     window_until: Mapped[time | None] = mapped_column(Time)
     rate: Mapped[float | None] = mapped_column(Double)  # messages per second, over all senders
+    name: Mapped[str | None]
+    kind: Mapped[MailingKind] = mapped_column(
+        enum_column(MailingKind, "mailing_kind"), server_default=MailingKind.MARKETING
+    )
     # Made for one message that was sent on its own; not shown among the mailings.
     express: Mapped[bool] = mapped_column(Boolean, server_default="false")
     number: Mapped[int | None]  # of that message, to somebody who is no client
+    test_of: Mapped[int | None]  # the mailing whose text that message shows, as a test
     state: Mapped[MailingState] = mapped_column(
         enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
@@ -114,6 +122,7 @@ class Mailing(Table):
     # Raised by every pause, cancel and delete; see shared.contracts.Stops.
     revision: Mapped[int] = mapped_column(Integer, server_default="0")
     stopped_at: Mapped[datetime | None]
+    stop_pending_since: Mapped[datetime | None]  # until every living sender has confirmed the stop
     # The expansion: the audience are the clients up to `audience_until`; up to `expanded_to` it is done.
     started_at: Mapped[datetime | None]
     audience_until: Mapped[int | None]
@@ -126,6 +135,22 @@ class Mailing(Table):
     retried_to: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str | None]
     traceparent: Mapped[str | None]  # W3C trace context of the request that created it; NULL if it is not traced
+
+
+class Stop(Table):
+    """A number that must not be written to. See shared.stop_list."""
+
+    __tablename__ = "stops"
+    __table_args__ = (CheckConstraint("number BETWEEN 70000000000 AND 79999999999", name="number_form"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    scope: Mapped[StopScope] = mapped_column(
+        enum_column(StopScope, "stop_scope"), server_default=StopScope.MARKETING
+    )
+    since: Mapped[datetime] = mapped_column(server_default=func.now())
+    source: Mapped[str] = mapped_column(server_default="")
+    note: Mapped[str] = mapped_column(server_default="")
 
 
 class Counters(Table):
@@ -192,6 +217,11 @@ class Job(Table):
     lease_until: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
     sender: Mapped[str | None]  # who reported on it last
+    # Only for a provider that is not idempotent: messages up to the id `begun_to` may have been POSTed, as a
+    # sender noted. `delivered` is true if RabbitMQ has taken the job and not delivered it again.
+    begun_to: Mapped[int | None]
+    delivered: Mapped[bool | None]
+    returns: Mapped[int] = mapped_column(Integer, server_default="0")  # in a row without a POST
 
 
 class Message(Table):
@@ -293,6 +323,16 @@ class Pace(Table):
     mailing_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     taken_until: Mapped[float] = mapped_column(Double)
     left_over: Mapped[list[float] | None] = mapped_column(ARRAY(Double))
+
+
+class Epoch(Table):
+    """One life of the ledger. Each restore from a backup begins another one; see shared.ledger.epochs."""
+
+    __tablename__ = "epochs"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    began_at: Mapped[datetime]
+    reason: Mapped[str]
 
 
 class IdempotencyKey(Table):

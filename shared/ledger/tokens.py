@@ -12,6 +12,8 @@ from shared.ledger.access_tables import TokenKind
 from shared.ledger.audit import Subject, audit
 from shared.ledger.origin import Origin
 
+LINK_LIFETIME = timedelta(minutes=15)
+
 _CREATE_TOKEN = text("""
     -- create_token --
     INSERT INTO tokens (kind, digest, hint, name, role, user_id, expires_at, idle_seconds)
@@ -102,6 +104,16 @@ async def create_program_token(
     created = await create_token(connection, NewToken(TokenKind.API, name, role, expires_at=expires_at))
     after = {"name": name, "role": role, "expires_at": expires_at}
     await audit(connection, origin, Subject("token", created.id, after=after))
+    return created
+
+
+async def create_link(
+    connection: AsyncConnection, user_id: int, login: str, now: datetime, origin: Origin
+) -> CreatedToken:
+    """Create the token of a one-time link for a user, with its audit entry."""
+    new = NewToken(TokenKind.LINK, f"link for {login}", user_id=user_id, expires_at=now + LINK_LIFETIME)
+    created = await create_token(connection, new)
+    await audit(connection, origin, Subject("user", user_id))
     return created
 
 

@@ -12,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.access.roles import Role
 from shared.errors import MailingError
 
-USER_COLUMNS = "id, login, name, role, language, zone, password_hash, disabled_at, created_at, signed_in_at"
+USER_COLUMNS = (
+    "id, login, name, role, language, zone, password_hash, subject, disabled_at, created_at, signed_in_at"
+)
 
 _CREATE_USER = text(f"""
     -- create_user --
-    INSERT INTO users (login, name, role, language, zone, password_hash)
-    VALUES (:login, :name, CAST(:role AS role), :language, :zone, :password_hash)
+    INSERT INTO users (login, name, role, language, zone, password_hash, issuer, subject)
+    VALUES (:login, :name, CAST(:role AS role), :language, :zone, :password_hash, CAST(:issuer AS text),
+        CAST(:subject AS text))
     RETURNING {USER_COLUMNS}
 """)  # noqa: S608 - the names are ours
 
@@ -30,6 +33,12 @@ _CHANGE_USER = text(f"""
         disabled_at = CASE WHEN CAST(:disabled AS boolean) IS NULL THEN disabled_at
                            WHEN :disabled THEN coalesce(disabled_at, now()) END
     WHERE id = :user_id
+    RETURNING {USER_COLUMNS}
+""")  # noqa: S608 - the names are ours
+
+_LINK_SUBJECT = text(f"""
+    -- link_subject --
+    UPDATE users SET issuer = :issuer, subject = :subject WHERE id = :user_id AND subject IS NULL
     RETURNING {USER_COLUMNS}
 """)  # noqa: S608 - the names are ours
 
@@ -62,6 +71,8 @@ class NewUser:
     language: str = "en"
     zone: str = "UTC"
     password_hash: str | None = None
+    issuer: str | None = None  # of the identity provider that knows the user as `subject`
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class UserRow:
     language: str
     zone: str
     password_hash: str | None
+    subject: str | None  # by which an identity provider knows the user
     disabled_at: datetime | None
     created_at: datetime
     signed_in_at: datetime | None
@@ -90,6 +102,7 @@ class UserRow:
             language=row.language,
             zone=row.zone,
             password_hash=row.password_hash,
+            subject=row.subject,
             disabled_at=row.disabled_at,
             created_at=row.created_at,
             signed_in_at=row.signed_in_at,
@@ -100,7 +113,7 @@ async def create_user(connection: AsyncConnection, new: NewUser) -> UserRow:
     """Create a user.
 
     Raises:
-        LoginExists: another user has the login, whatever its capital letters.
+        LoginExists: another user has the login, whatever its capital letters, or the subject.
     """
     parameters = {
         "login": new.login,
@@ -109,6 +122,8 @@ async def create_user(connection: AsyncConnection, new: NewUser) -> UserRow:
         "language": new.language,
         "zone": new.zone,
         "password_hash": new.password_hash,
+        "issuer": new.issuer,
+        "subject": new.subject,
     }
     try:
         created = (await connection.execute(_CREATE_USER, parameters)).one()
@@ -122,6 +137,13 @@ async def change_user(connection: AsyncConnection, user_id: int, changes: Mappin
     columns = ("name", "role", "language", "zone", "password_hash", "disabled")
     parameters = {name: changes.get(name) for name in columns} | {"user_id": user_id}
     row = (await connection.execute(_CHANGE_USER, parameters)).one_or_none()
+    return None if row is None else UserRow.from_row(row)
+
+
+async def link_subject(connection: AsyncConnection, user_id: int, issuer: str, subject: str) -> UserRow | None:
+    """Let the user sign in as this subject of an identity provider; None if the user has another subject."""
+    parameters = {"user_id": user_id, "issuer": issuer, "subject": subject}
+    row = (await connection.execute(_LINK_SUBJECT, parameters)).one_or_none()
     return None if row is None else UserRow.from_row(row)
 
 

@@ -34,10 +34,7 @@ async def serve_health(
     readiness: Readiness,
     refresh: Callable[[], Awaitable[None]] = _refresh_nothing,
 ) -> AsyncIterator[None]:
-    """Serve while the block runs. `refresh` is called before the metrics are read.
-
-    A port that is in use ends the process, with a line in the log.
-    """
+    """Serve while the block runs. `refresh` is called before the metrics are read."""
     if not settings.metrics_port:
         yield
         return

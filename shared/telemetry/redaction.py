@@ -19,6 +19,7 @@ MAX_PROBLEMS = 5  # of a validation error, and ids of jobs
 
 # Ten digits or more, together or separated as people write them.
 _NUMBER = re.compile(r"\d(?:[ ().+-]{0,3}\d){9,}")
+_TOKEN = re.compile(r"mailing_[0-9A-Za-z]{8,}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _NAME = re.compile(r"\[?\w{1,40}\]?", re.ASCII)
 _SHOWN_FIELDS = ("version", "kind", "job_id", "mailing_id")
@@ -66,6 +67,11 @@ def ids_in_body(body: bytes) -> dict[str, int]:
 def without_numbers(text: str) -> str:
     """Return the text with each phone number masked: 79057003050 becomes 7905*****50."""
     return _NUMBER.sub(_mask_match, text)
+
+
+def without_tokens(text: str) -> str:
+    """Return the text with each token of ours hidden, for example in an address that was put together wrongly."""
+    return _TOKEN.sub("mailing_***", text)
 
 
 def printable(text: str) -> str:

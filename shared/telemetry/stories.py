@@ -90,7 +90,8 @@ def story(lines: Iterable[Line], kind: Kind, wanted: Id) -> list[Fields]:
             messages = {
                 message for line in naming for message, client in _clients(line.fields) if client == wanted
             }
-            return _in_order([*_of_messages(lines, messages), *naming], only=messages)
+            found = _in_order([*_of_messages(lines, messages), *naming], only=messages)
+            return [_narrowed_to_client(fields, wanted) for fields in found]
         case _:
             return _in_order(_linked_with(lines, kind, wanted))
 
@@ -127,6 +128,12 @@ def _narrowed(fields: Fields, messages: Collection[Id]) -> Fields:
     pairs = [pair for pair in _clients(fields) if pair[0] in messages] if "message_ids" in fields else []
     lists = (list(ids) for ids in zip(*pairs, strict=True))
     return fields | dict(zip(SEVERAL, lists, strict=False))
+
+
+def _narrowed_to_client(fields: Fields, client: Id) -> Fields:
+    """Keep one id of a line about several clients, such as those of an import."""
+    is_list = "message_ids" not in fields and isinstance(fields.get("client_ids"), list)
+    return fields | {"client_ids": [client]} if is_list else fields
 
 
 def _clients(fields: Fields) -> Iterator[tuple[Id, Id]]:

@@ -25,7 +25,8 @@ from pyreqwest.client import ClientBuilder
 
 from deploy.local.stack import Servers as PrivateServers
 from services.planner.recording import record
-from services.planner.release import MAX_JOBS_PER_ROUND, release
+from services.planner.release import release
+from services.planner.release_shares import MAX_JOBS_PER_ROUND
 from services.planner.settings import PlannerSettings
 from shared.broker.connection import close, connect
 from shared.broker.publisher import Publisher

@@ -21,7 +21,6 @@ import psycopg
 from pydantic import SecretStr
 
 from deploy.local.stack import Servers as PrivateServers
-from shared.ledger.clients import CREATE_STAGING, MERGE_STAGING
 from shared.ledger.migrations import migrate
 from tests.chaos.gauges import forget_peak, peak
 from tests.e2e.system import System, until
@@ -37,6 +36,13 @@ CSV = {"Content-Type": "text/csv"}
 # The goals
 VS_BARE = 0.4
 GROWTH = 1.15  # flat, but for what Python's allocator does
+
+UPSERT = """
+    INSERT INTO clients (number, tag, zone)
+    SELECT DISTINCT ON (number) number, tag, zone FROM staging ORDER BY number, line DESC
+    ON CONFLICT (number) DO UPDATE SET tag = excluded.tag, zone = excluded.zone
+        WHERE (clients.tag, clients.zone) IS DISTINCT FROM (excluded.tag, excluded.zone)
+"""
 
 
 @dataclass(slots=True)
@@ -59,12 +65,14 @@ def pieces(rows: int) -> Iterator[bytes]:
 
 def bare(database_url: str, rows: int) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute(str(CREATE_STAGING))
+        connection.execute(
+            "CREATE TEMP TABLE staging (line int, number bigint, tag text, zone text) ON COMMIT DROP"
+        )
         connection.execute("SET LOCAL work_mem = '64MB'")
         with connection.cursor().copy("COPY staging (number, tag, zone) FROM STDIN (FORMAT csv, HEADER)") as copy:
             for piece in pieces(rows):
                 copy.write(piece)
-        connection.execute(str(MERGE_STAGING))
+        connection.execute(UPSERT)
 
 
 async def run(servers: Servers, logs: Path, rows: int, rounds: int) -> bool:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pydantic import SecretStr
 
 from services.planner import claiming
+from services.planner.capacity import Shares
 from services.planner.expansion import expand_batch
 from services.planner.outcomes import Policy
 from services.planner.recording import record
@@ -49,7 +50,7 @@ async def settle_a_mailing(database_url: str, tag: str) -> float:
         while True:
             now = utc_now()
             async with transaction(engine) as connection:
-                shares = {mailing_id: JOBS_PER_ROUND * settings.chunk_size}
+                shares = Shares({mailing_id: JOBS_PER_ROUND * settings.chunk_size})
                 jobs = await claiming.claim(connection, shares, {mailing_id: 0}, now + settings.lease, now)
             if not jobs:
                 return time.perf_counter() - began

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -110,7 +111,7 @@ async def test_a_running_mailing_moves_before_the_eyes_of_two_people_at_once(
     async with visiting(browser, site.url, site.token, faults, language="ru") as other:
         second = await other.new_page()
         await asyncio.gather(page.goto(f"/mailings/{mailing_id}/"), second.goto(f"/mailings/{mailing_id}/"))
-        await expect(page.locator(".chart canvas")).to_be_visible()
+        await expect(page.locator(".chart[data-live] canvas")).to_be_visible()
         first = await page.locator(".hero-number").inner_text()
         await expect(page.locator(".hero-number")).not_to_have_text(first)
         await expect(page.locator("#facts")).to_contain_text("Finished", timeout=30_000)
@@ -154,6 +155,47 @@ async def test_who_will_be_late_is_said_first(site: Site, page: Page) -> None:
     await page.get_by_role("button", name="Save the changes").click()
     await expect(page.locator("#facts")).to_contain_text("Finished")
     assert await _count(site, mailing_id, "sent") == 300
+
+
+async def test_an_alert_that_has_not_ended_is_on_the_overview(site: Site, page: Page, database_url: str) -> None:
+    statement = (
+        "INSERT INTO alerts (kind, subject, severity, facts, began_at, notified_at)"
+        " VALUES (%s, 'planner.events', 'ticket', '{}', now(), now())"
+    )
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute(statement, ["dead_letters"])
+        database.execute(statement, ["a kind of a later release"])
+        try:
+            await page.goto("/")
+            await expect(page.get_by_text("The queue planner.events has messages")).to_be_visible()
+            await expect(page.get_by_text("a kind of a later release")).to_be_visible()
+        finally:
+            database.execute("DELETE FROM alerts")
+
+
+async def test_an_admin_makes_a_webhook_sends_a_test_and_switches_it_off(site: Site, page: Page) -> None:
+    await page.goto("/webhooks/")
+    await page.get_by_label("Name").fill("Shop <b>backend</b>")
+    await page.get_by_label("Address").fill("http://127.0.0.1:9/hook")
+    await page.get_by_label("Messages have a final status").check()
+    await page.get_by_role("button", name="Create the webhook").click()
+    await expect(page.locator(".invalid-feedback")).to_contain_text("not public")
+    await expect(page.get_by_label("Messages have a final status")).to_be_checked()
+    await page.get_by_label("Address").fill("https://example.org/hook")
+    await page.get_by_role("button", name="Create the webhook").click()
+    await expect(page.locator("code")).to_contain_text("whsec_")
+    await page.get_by_role("link", name="I have copied it").click()
+    await expect(page.get_by_role("heading", name="Shop <b>backend</b>")).to_be_visible()
+    await page.get_by_role("button", name="Send a test").click()
+    await expect(page.get_by_role("row", name="webhook.test")).to_contain_text("It waits.")
+    await page.get_by_role("button", name="New secret").click()
+    await expect(page.get_by_text("The previous secret signs, too, until")).to_be_visible()
+    await page.get_by_role("link", name="I have copied it").click()
+    await page.get_by_role("button", name="Switch off").click()
+    await expect(page.get_by_role("button", name="Switch on")).to_be_visible()
+    await page.get_by_role("link", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("heading", name="No program is told of anything")).to_be_visible()
 
 
 async def test_a_form_keeps_what_was_typed_and_shows_the_services_words_at_the_field(
@@ -284,12 +326,59 @@ async def test_reading_works_without_javascript(site: Site, browser: Browser, fa
         await expect(plain.locator("h1")).to_have_text("There is no such thing")
 
 
+async def test_somebody_on_the_stop_list_gets_nothing_of_a_mailing_and_the_page_says_so(
+    site: Site, page: Page
+) -> None:
+    await site.add_clients("#stops", 3, 79_026_000_000)
+    await page.goto("/clients/")
+    await page.get_by_role("link", name="Stop list").click()
+    form = page.locator("form", has=page.get_by_role("heading", name="Write to this number no more"))
+    for status in ("is on the list now", "is on the stop list already"):
+        await form.get_by_label("Number").fill("+7 902 600-00-01")
+        await form.get_by_role("button", name="Put it on the list").click()
+        text = "+7 902 600-00-01" if status == "is on the list now" else status
+        await expect(page.locator("main")).to_contain_text(text)
+    await page.goto("/mailings/new/text/?tag=%23stops&text=Sale&end=2035-01-01T10:00")
+    await page.get_by_label("Name").fill("Autumn sale")
+    await page.get_by_role("button", name="Next: the time").click()
+    await expect(page.locator("main")).to_contain_text("1 person is on the stop list and gets nothing.")
+    await page.get_by_role("button", name="4 Check").click()
+    await page.get_by_role("button", name="Send it to 2 people").click()
+    await expect(page.locator("h1")).to_contain_text("Autumn sale")
+    await expect(page.locator("#unsent")).to_contain_text("The number is on the stop list")
+    await page.goto("/clients/stop-list/?number=79026000001")
+    await page.get_by_role("link", name="Remove").click()
+    await page.get_by_role("button", name="Take it off the list").click()
+    await expect(page.locator("tbody tr")).to_have_count(0)
+
+
+async def test_an_operator_sees_the_results_of_all_attempts_and_those_of_the_week(site: Site, page: Page) -> None:
+    await site.add_clients("#results", 12, 79_025_000_000)
+    await site.sandbox.control.behave("reject", share=0.5, seed=3)
+    mailing_id = await site.add_mailing("#results", "Half of them")
+    await until_finished(site, mailing_id)
+    await page.goto(f"/messages/results/?mailing={mailing_id}")
+    await expect(page.locator("tbody tr")).to_have_count(12)
+    refused = await _count(site, mailing_id, "failed")
+    await page.locator("select[name=outcome]").select_option(label="Refused by the provider")
+    await expect(page.locator("tbody tr")).to_have_count(refused)
+    assert "outcome=rejected" in page.url
+    await page.locator("tbody a").first.click()
+    await expect(page.locator(".timeline")).to_contain_text("Refused by the provider")
+    await page.goto(f"/mailings/{mailing_id}/")
+    await expect(page.locator(".reason-number")).to_have_text(str(refused))
+    await page.goto("/")
+    await expect(page.get_by_role("region", name="Last seven days")).to_contain_text(
+        "The provider refused the message"
+    )
+
+
 async def test_the_console_says_that_the_service_is_away_and_comes_back_by_itself(site: Site, page: Page) -> None:
     await site.add_clients("#away", 300, 79_020_000_000)
     mailing_id = await site.add_mailing("#away", "Patience", rate=10)
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(page.locator("#facts")).to_contain_text("of 300 people")
-    await expect(page.locator(".chart canvas")).to_be_visible()  # the page is live
+    await expect(page.locator(".chart[data-live] canvas")).to_be_visible()  # the page is live
     await site.system.kill("api")
     await expect(page.locator("#facts .alert-warning")).to_contain_text("The service has not answered since")
     other = await page.context.new_page()
@@ -317,7 +406,7 @@ async def test_a_page_that_cannot_become_live_says_that_the_service_is_away(
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(page.locator("#service")).to_be_visible()
     await page.unroute(f"**/mailings/{mailing_id}/**")
-    await expect(page.locator(".chart canvas")).to_be_visible()
+    await expect(page.locator(".chart[data-live] canvas")).to_be_visible()
     await expect(page.locator("#service")).to_be_hidden()
     faults.console.clear()  # the browser's words on the stream that did not begin
     await site.control(mailing_id, "cancel")
@@ -329,7 +418,7 @@ async def test_a_console_that_was_killed_is_noticed_and_found_again(
     await site.add_clients("#killed", 300, 79_021_000_000)
     mailing_id = await site.add_mailing("#killed", "Still here", rate=10)
     await page.goto(f"/mailings/{mailing_id}/")
-    await expect(page.locator(".chart canvas")).to_be_visible()
+    await expect(page.locator(".chart[data-live] canvas")).to_be_visible()
     await site.system.kill("console")
     await expect(page.locator("#connection")).to_be_visible()
     await site.system.start("console", environment=site.console_environment)
@@ -369,7 +458,7 @@ async def test_the_keyboard_alone_pauses_a_mailing(site: Site, page: Page) -> No
     mailing_id = await site.add_mailing("#keys", "No mouse", rate=5)
     await page.goto(f"/mailings/{mailing_id}/")
     await expect(
-        page.locator(".chart canvas")
+        page.locator(".chart[data-live] canvas")
     ).to_be_visible()  # the page of a running mailing, not of one that waits
     await page.keyboard.press("Tab")
     await expect(page.locator(".skip-link")).to_be_focused()

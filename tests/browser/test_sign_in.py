@@ -38,7 +38,7 @@ async def test_a_person_signs_in_with_a_password_and_returns_to_the_page(
         assert cookie["httpOnly"]
         assert cookie["sameSite"] == "Lax"
         await page.locator("details.menu summary").click()
-        await page.get_by_role("button", name="Sign out").click()
+        await page.get_by_role("button", name="Sign out", exact=True).click()
         await expect(page.locator("h1")).to_have_text("Sign in")
         await page.goto("/clients/")
         await expect(page.locator("h1")).to_have_text("Sign in")

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from deploy.local.stack import Servers as PrivateServers
 from shared.broker.connection import close, connect
 from shared.ledger.migrations import migrate
-from shared.topology import PLANNER_QUESTIONS, dead_queue, declare
+from shared.topology import QUEUES, dead_queue, declare
 from tests.chaos.schedule import schedule
 from tests.chaos.verdict import Ledger, read_ledger, unexcused
 from tests.chaos.world import LATENCY_MS, World
@@ -145,7 +145,7 @@ async def all_is_quiet(world: World) -> bool:
     try:
         channel = await connection.channel()
         names = [*(await declare(channel))]
-        names += [dead_queue(name) for name in names if name != PLANNER_QUESTIONS]
+        names += [dead_queue(queue.name) for queue in QUEUES if queue.dead_letters]
         waiting = [
             (await channel.declare_queue(name, passive=True)).declaration_result.message_count or 0
             for name in names

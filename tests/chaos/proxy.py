@@ -1,4 +1,7 @@
-"""A TCP proxy whose line can be cut: connections are reset, and new ones refused, until it is mended."""
+"""A TCP proxy whose line can be cut or silenced.
+
+Cut: connections are reset, and new ones refused, until it is mended. Silent: connections stay, nothing arrives.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -16,11 +19,21 @@ class Line:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._audible = asyncio.Event()
+        self._audible.set()
 
     async def mend(self) -> None:
         """Lets connections through from now on."""
         if self._server is None:
             self._server = await asyncio.start_server(self._connect, HOST, self.port)
+
+    def silence(self) -> None:
+        """Hold back everything from now on, in both directions."""
+        self._audible.clear()
+
+    def end_silence(self) -> None:
+        """Let everything through that was held back."""
+        self._audible.set()
 
     async def cut(self) -> None:
         """Resets every connection, and refuses new ones."""
@@ -49,6 +62,7 @@ class Line:
         try:
             with suppress(OSError):
                 while data := await source.read(65536):
+                    await self._audible.wait()
                     sink.write(data)
                     await sink.drain()
         finally:

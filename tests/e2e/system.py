@@ -61,7 +61,7 @@ class System:
 
     def __init__(self, servers: Servers, provider: Provider, logs: Path, environment: Environment) -> None:
         (self._port,) = free_ports(1)
-        self._logs = logs
+        self.logs = logs
         self._environment = {
             **os.environ,
             "MAILING_DATABASE_URL": servers.database_url,
@@ -94,7 +94,7 @@ class System:
         `log` replaces the file that it logs to.
         """
         name = name or service
-        with (self._logs / f"{name}.log").open("ab") as file:
+        with (self.logs / f"{name}.log").open("ab") as file:
             self.processes[name] = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", f"services.{service}"),
                 cwd=folder,

@@ -78,6 +78,8 @@ async def test_the_whole_story_of_one_message_can_be_found(system: System, logs:
     assert [event for event in events if event in in_order] == in_order
     assert {"request_answered", "event_received", "results_reported", "messages_settled"} < set(events)
     assert events.index("message_answered") < events.index("messages_settled") < events.index("mailing_finished")
+    [finished] = [line for line in told if line["event"] == "mailing_finished"]
+    assert (finished["total"], finished["sent"], finished["failed"]) == (3, 3, 0)
     assert {line["request_id"] for line in told} == {REQUEST}
     assert {line["mailing_id"] for line in told} == {mailing}
     assert {line["service"] for line in told} == {"api", "planner", "sender"}

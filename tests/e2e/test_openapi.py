@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import nullcontext, suppress
+from http import HTTPStatus
 
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,8 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
+from services.api.access.permissions import PERMISSIONS
+from shared.access.roles import Role
 from tests.e2e.system import System
 from tests.tokens import bearer, create_api_token
 
@@ -44,3 +47,25 @@ def test_every_answer_is_documented_and_none_is_a_fault(system: System, database
             # An operation that takes nothing cannot be asked wrongly.
             with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
                 check()
+
+
+def test_random_requests_get_no_further_than_their_token(system: System, database_url: str) -> None:
+    """Without a token, nothing is answered but 401; a viewer reads, and changes nothing."""
+    viewer = bearer(asyncio.run(create_api_token(database_url, Role.VIEWER)))
+    document = schemathesis.openapi.from_url(f"{system.api.base_url}/openapi.json")
+    for operation in [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]:
+        permission = PERMISSIONS.get((operation.method.upper(), operation.path))
+        # Sessions need no token, or end that of this test.
+        if permission is None or permission.role is None or operation.path.startswith("/api/session/"):
+            continue
+
+        @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+        def check(case: schemathesis.Case) -> None:  # type: ignore[type-arg]  # four of its own
+            may = Role.VIEWER.includes(PERMISSIONS[case.method.upper(), case.operation.path].role or Role.VIEWER)
+            assert case.call(headers={"Authorization": ""}).status_code == HTTPStatus.UNAUTHORIZED
+            status = case.call(headers=viewer).status_code
+            assert (status == HTTPStatus.FORBIDDEN) is not may, (case.method, case.path, status)
+            assert status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR}
+
+        check()

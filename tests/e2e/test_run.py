@@ -55,7 +55,7 @@ async def test_a_run_ends_with_ctrl_c_in_order_and_the_next_has_its_addresses_an
     process, printed = await start(own_servers, tmp_path)
     addresses = addresses_in(printed)
     assert "/sign-in/link/mailing_" in printed
-    assert len(addresses) == 6, printed  # console, API, sandbox, and the metrics of three services
+    assert len(addresses) == 7, printed  # console, API, sandbox, and the metrics of four services
     async with httpx.AsyncClient(trust_env=False) as http:
         for address in addresses:
             assert (await http.get(address, follow_redirects=True)).status_code == 200
@@ -65,7 +65,7 @@ async def test_a_run_ends_with_ctrl_c_in_order_and_the_next_has_its_addresses_an
     assert addresses_in(printed) == addresses
     assert await interrupt(again) == 0
 
-    logs = sorted(file.name for file in (tmp_path / "logs").glob("*.log"))
-    assert logs == ["api.log", "console.log", "migrate.log", "planner.log", "sandbox.log", "sender-1.log"]
+    logs = sorted(file.stem for file in (tmp_path / "logs").glob("*.log"))
+    assert logs == ["api", "console", "migrate", "notifier", "planner", "sandbox", "sender-1"]
     lines = (tmp_path / "logs" / "planner.log").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines].count("planner_started") == 2

@@ -1,7 +1,7 @@
 """Access to the API for tests: the application without a network, and a network that fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal, NamedTuple, TypeVar
@@ -28,14 +28,19 @@ async def api_on(
     *,
     patience: timedelta = timedelta(seconds=6),
     access: Literal["tokens", "open"] = "tokens",
+    changes: Mapping[str, object] | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of an API of its own, with an admin's token; without a database, access must be open."""
     app = create_app(
-        ApiSettings(
-            database_url=SecretStr(database_url),
-            broker_url=SecretStr(broker_url),
-            api_patience=patience,
-            access=access,
+        ApiSettings.model_validate(
+            {
+                "database_url": SecretStr(database_url),
+                "broker_url": SecretStr(broker_url),
+                "api_patience": patience,
+                "access": access,
+                "hosts": "api",
+                **(changes or {}),
+            }
         )
     )
     headers = bearer(await create_api_token(database_url)) if access == "tokens" else {}
@@ -55,11 +60,12 @@ async def eventually(look: Callable[[], Awaitable[Found | None]], patience: floa
     return found
 
 
-async def waits_for_a_lock(watch: psycopg.AsyncConnection) -> object:
+async def waits_for_a_lock(watch: psycopg.AsyncConnection, kind: str = "%") -> object:
     """Return a row if a request waits for another's lock. `watch` must not be in a transaction."""
     found = await watch.execute(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%' AND datname = current_database()"
-        " AND wait_event_type = 'Lock'"
+        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'api@%%' AND datname = current_database()"
+        " AND wait_event_type = 'Lock' AND wait_event LIKE %s",
+        (kind,),
     )
     return await found.fetchone()
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from structlog.testing import LogCapture
 
 from services.planner import claiming
+from services.planner.capacity import Shares
 from services.planner.expansion import expand_batch
 from services.planner.pacing import Limit
 from services.planner.settings import PlannerSettings
@@ -90,7 +91,7 @@ async def claim(
     """Claims jobs of mailings as they are now."""
     rows = await connection.execute(text("SELECT id, revision FROM mailings"))
     revisions = {row.id: row.revision for row in rows}
-    return await claiming.claim(connection, shares, revisions, lease_until, now, limits or {})
+    return await claiming.claim(connection, Shares(shares), revisions, lease_until, now, limits or {})
 
 
 async def counters(engine: AsyncEngine, mailing_id: int) -> dict[str, int]:

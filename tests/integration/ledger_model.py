@@ -5,7 +5,7 @@ to. The model knows what the ledger cannot know: what the provider really did, a
 may have lost a result, so that a second POST of them is nobody's fault.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -157,8 +157,11 @@ class Sender:
     """The machine of `services.sender`: a gate before every POST, results that wait to be told, runs that may
     be lost with the connection that they came over."""
 
-    def __init__(self, name: str, clock: Clock, provider: Provider, stops: Stops) -> None:
+    def __init__(
+        self, name: str, clock: Clock, provider: Provider, stops: Stops, note: Callable[[Report], None]
+    ) -> None:
         self.name = name
+        self._note = note
         self.runs: list[Run] = []
         self.inbox: list[Stops] = []
         self.connected = True
@@ -201,6 +204,8 @@ class Sender:
                     return
                 break
             assert self._clock.now < min(run.job.send_before, run.job.lease_until), f"{message.id} is POSTed late"
+            if run.job.must_note:
+                self._note(self._begins(run.job, message.id))
             outcome = self._provider.post(message.id, answer)
             attempts.append(Attempt(self._clock.ms, 1, outcome, None, None))
             self._clock.pass_(0.002)
@@ -208,11 +213,15 @@ class Sender:
                 break
         self._keep(run, message.id, tuple(attempts), found.retry_after)
 
+    def _begins(self, job: Job, message_id: int) -> Report:
+        part = JobReport(job_id=job.job_id, release=job.release, mailing_id=job.mailing_id, begun_to=message_id)
+        return Report(sender=self.name, jobs=(part,))
+
     def lose(self) -> None:
-        """Notices that the connection is gone."""
+        """Notices that the connection is gone, and gives back what it has not begun."""
         for run in self.runs:
             run.lost = True
-            run.todo.clear()
+            run.give_back(ReturnReason.SHUTDOWN)
 
     def report(self, *, confirmed: bool) -> Report | None:
         """All that there is to tell. What is not confirmed is told again."""
@@ -283,6 +292,7 @@ class Wire:
     def __init__(self) -> None:
         self.jobs: list[Waiting] = []
         self.reports: list[Report | Reclaim] = []
+        self.notes: list[Report] = []  # of what begins; a queue that loses them is no queue
         self.senders: list[Sender] = []
         self.fates: list[Fate] = [Fate.ARRIVES]  # of the jobs published next
         self.handed_out: list[Job] = []  # since the list was last emptied
@@ -300,6 +310,9 @@ class Wire:
     def publish_report(self, report: Report | Reclaim) -> None:
         body = report.model_dump_json(exclude_defaults=True)
         self.reports.append((REPORT if isinstance(report, Report) else RECLAIM).validate_json(body))
+
+    def note(self, note: Report) -> None:
+        self.notes.append(REPORT.validate_json(note.model_dump_json(exclude_defaults=True)))
 
     def requeue(self, sender: Sender, provider: Provider) -> None:
         """The sender's connection is gone: others get what it has not acknowledged."""

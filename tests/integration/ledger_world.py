@@ -182,7 +182,8 @@ class World:
     async def expand_once(self) -> bool:
         """A batch of every mailing that is due; whether there was anything to do."""
         async with transaction(self._engine) as connection:
-            due = await find_due_mailings(connection, self._clock.now)
+            found = await find_due_mailings(connection, self._clock.now)
+            due = [*found.starting, *found.started]
         for mailing_id in due:
             if mailing_id not in self._audit.audiences:
                 await self.look()
@@ -199,7 +200,8 @@ class World:
     async def release(self, fates: Iterable[Fate] = ()) -> int:
         """One turn; `fates` are those of the jobs that are published, by turns."""
         self.wire.fates, self.wire.handed_out = [*fates] or [Fate.ARRIVES], []
-        released = await release(self._engine, cast("Publisher", self.wire), self._settings, now=self._clock.now)
+        publisher = cast("Publisher", self.wire)
+        released = await release(self._engine, publisher, self._settings, now=self._clock.now) or 0
         if self.wire.handed_out:
             await self._check_handed_out(self.wire.handed_out)
         return released
@@ -215,7 +217,7 @@ class World:
     async def go_on_publishing(self, job: Job, fate: Fate) -> None:
         self.stalled.remove(job)
         if fate is Fate.REFUSED:
-            await put_back(self._engine, [job])
+            await put_back(self._engine, [job], self._clock.now)
         elif fate is not Fate.LOST:
             self.wire.queue(job)
 
@@ -239,7 +241,8 @@ class World:
             del self.wire.reports[:count]
         final_before = set(self._audit.finals)
         now, chunk = self._clock.now, self._settings.chunk_size
-        if batch := [one for one in received if isinstance(one, Report)]:
+        notes, self.wire.notes = self.wire.notes, []
+        if batch := [*notes, *(one for one in received if isinstance(one, Report))]:
             await recording.record(self._engine, batch, now=now, policy=self._settings.policy(), chunk=chunk)
         if overdue := [one.before for one in received if isinstance(one, Reclaim)]:
             await reaping.reclaim(self._turn(), max(overdue))
@@ -286,7 +289,9 @@ class World:
     async def start_sender(self) -> None:
         self._names += 1
         stops = await self._stops_in_force()
-        self.wire.senders.append(Sender(f"sender{self._names}", self._clock, self._provider, stops))
+        self.wire.senders.append(
+            Sender(f"sender{self._names}", self._clock, self._provider, stops, self.wire.note)
+        )
 
     async def _stops_in_force(self) -> Stops:
         """As a planner answers a sender that asks."""

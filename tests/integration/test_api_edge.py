@@ -119,9 +119,7 @@ async def test_a_body_at_the_limit_is_read(api: httpx.AsyncClient) -> None:
     assert is_problem(answer, 422)
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/", "/api/nothing", "/api/client/1/nothing/", "/%00", "/api/%FF"]
-)
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/client/1/nothing/", "/%00", "/api/%FF"])
 async def test_an_unknown_path_is_not_found(api: httpx.AsyncClient, path: str) -> None:
     assert is_problem(await api.get(path), 404)
 
@@ -185,6 +183,25 @@ async def test_every_answer_limits_what_a_browser_does_with_it(api: httpx.AsyncC
         assert answer.headers["x-frame-options"] == "DENY"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_a_request_under_the_name_of_another_site_is_refused(api: httpx.AsyncClient) -> None:
+    for path in ("/docs/", "/healthz", "/metrics", "/openapi.json"):
+        assert is_problem(await api.get(path, headers={"Host": "evil.example:8000"}), 421)
+        assert (await api.get(path, headers={"Host": "127.0.0.1:8000"})).status_code == 200
+
+
+async def test_a_path_comes_into_the_log_without_control_characters(
+    api: httpx.AsyncClient, lines: LogCapture
+) -> None:
+    await api.get("/api/%1b[2J%0aclient")
+    [line] = [entry for entry in lines.entries if entry["event"] == "request_answered"]
+    assert line["path"] == "/api/·[2J·client/"
+
+
+async def test_the_front_page_leads_to_the_documentation(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/docs/")
 
 
 async def test_swagger_ui_runs_its_own_scripts_only(api: httpx.AsyncClient) -> None:

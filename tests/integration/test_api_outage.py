@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
@@ -10,10 +11,13 @@ import psycopg
 import pytest
 from aio_pika.abc import AbstractQueue
 from pydantic import SecretStr
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import LogCapture
 
 from shared.broker.connection import close, connect
 from shared.contracts import EVENT, STOPS
+from shared.database.transactions import transaction
 from shared.topology import CONTROL, EVENTS, declare
 from tests.e2e.system import until
 from tests.integration.api_client import (
@@ -26,6 +30,7 @@ from tests.integration.api_client import (
     wire_to,
 )
 from tests.integration.ledger import query
+from tests.servers import Servers, own_database
 from tests.urls import with_address
 
 ANNA = {"number": 79057003050, "tag": "#x", "zone": "Europe/Moscow"}
@@ -101,7 +106,52 @@ async def test_a_database_that_comes_back_is_used_again(database_url: str, clean
         await wire.connect()
         answer = await api.get("/api/client/1/")
         assert (answer.status_code, answer.json()) == (200, client)
-        assert (await api.get("/readyz")).json() == {"status": "ok", "database": "ok", "broker": "unavailable"}
+        assert (await api.get("/readyz")).json() == {
+            "status": "ok",
+            "database": "ok",
+            "access": "tokens",
+            "broker": "unavailable",
+        }
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("disk_full", "PostgreSQL's disk is full"), ("read_only_sql_transaction", "PostgreSQL is read-only")],
+)
+async def test_a_change_that_the_database_cannot_store_now_is_answered_503_with_the_reason(
+    database_url: str, engine: AsyncEngine, state: str, reason: str
+) -> None:
+    async with without_room(engine, state), api_on(database_url, NO_BROKER) as api:
+        upload = {"content": "number,tag,zone\n79057003050,#x,UTC", "headers": {"Content-Type": "text/csv"}}
+        for answer in (
+            await api.post("/api/client/", json=ANNA),
+            await api.post("/api/client/import/", **upload),  # type: ignore[arg-type]
+        ):
+            assert is_unavailable(answer)
+            assert answer.json()["detail"].startswith(reason)
+        assert (await api.get("/api/client/")).json()["items"] == []
+
+
+@asynccontextmanager
+async def without_room(engine: AsyncEngine, state: str) -> AsyncIterator[None]:
+    """Let PostgreSQL refuse every new client with this error."""
+    await execute(
+        engine,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{state}'; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON clients EXECUTE FUNCTION refuse()",
+    )
+    try:
+        yield
+    finally:
+        await execute(engine, "DROP FUNCTION refuse CASCADE")
+
+
+async def execute(engine: AsyncEngine, *statements: str) -> None:
+    """Execute the statements in a transaction."""
+    async with transaction(engine) as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
 
 
 async def test_connections_that_the_server_closed_in_between_are_noticed_before_they_are_used(
@@ -231,3 +281,19 @@ async def _next(queue: AbstractQueue) -> bytes:
 
 async def _answer_200(api: httpx.AsyncClient, path: str) -> bool | None:
     return (await api.get(path)).status_code == 200 or None
+
+
+async def test_a_database_without_the_schema_is_not_ready_and_the_log_says_what_to_do(
+    servers: Servers, lines: LogCapture
+) -> None:
+    with own_database(servers, "empty") as url:
+        async with api_on(url, NO_BROKER, access="open") as api:
+            for path in ("/readyz", "/api/client/"):
+                answer = await api.get(path)
+                assert is_unavailable(answer)
+                assert "run `mailing migrate`" in answer.json()["detail"]
+            assert (await api.get("/healthz")).status_code == 200
+    assert not [line for line in lines.entries if "exc_info" in line]
+    told = [str(line["error"]) for line in lines.entries if line["event"] == "database_unavailable"]
+    assert told
+    assert all("run `mailing migrate`" in error and "\n" not in error for error in told)

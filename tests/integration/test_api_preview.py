@@ -53,6 +53,8 @@ async def test_a_preview_counts_the_audience_and_forecasts_the_end(
         "by_zone": {"Europe/Moscow": 30, "Asia/Omsk": 9, "Pacific/Honolulu": 3, "Mars/Base": 2},
         "by_code": {"905": 30, "906": 14},
         "unknown_zones": 2,
+        "stopped": 0,
+        "text_parts": {"count": 1, "encoding": "GSM-7", "units": 5},
         "late": 3,
         "finish": "2090-01-31T10:06:40Z",  # 39 messages at 97.5 % of the rate
         "rate": 0.1,
@@ -74,6 +76,8 @@ async def test_without_a_rate_and_a_window_nobody_is_late(api: httpx.AsyncClient
         "by_zone": {},
         "by_code": {},
         "unknown_zones": 0,
+        "stopped": 0,
+        "text_parts": {"count": 1, "encoding": "GSM-7", "units": 5},
         "late": 0,
         "finish": None,
         "rate": None,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -96,10 +97,10 @@ async def test_bytes_that_are_no_http_end_only_their_connection(database_url: st
     async with serving(database_url) as (_, api):
         for sent in (
             b"\x16\x03\x01 hello\r\n\r\n",
-            b"GET /api/client/%00/?tag=%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            b"GET /api/client/?tag=\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-            b"POST /api/client/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-            b"PUT /api/client/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
+            b"GET /api/client/%00/?tag=%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            b"GET /api/client/?tag=\xff\xfe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+            b"POST /api/client/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+            b"PUT /api/client/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{",
         ):
             reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
             writer.write(sent)
@@ -124,8 +125,8 @@ async def test_bytes_that_are_no_http_are_answered_with_a_problem_document() -> 
     assert f"x-request-id: {problem['request_id']}\r\n".encode() in head + b"\r\n"
 
 
-POST = b"POST /api/client/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /api/client/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,50 @@ async def test_the_connection_of_a_slow_caller_is_closed(
             problem = orjson.loads(body)
             assert problem["status"] == 408
             assert f"x-request-id: {problem['request_id']}\r\n".encode() in head + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "drip"),
+    [
+        pytest.param(GET + b"X-Long: ", b"x" * 30_000, id="one header without an end"),
+        pytest.param(GET, b"X-Long: x\r\n" * 3_000, id="headers without an end"),
+        pytest.param(GET + b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n", b"", id="a whole head"),
+        pytest.param(b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"", id="a line"),
+    ],
+)
+async def test_a_head_that_is_too_large_is_answered_soon(begin: bytes, drip: bytes) -> None:
+    async with serving(f"postgresql://nobody@{NOWHERE}/nothing", access="open") as (_, api):
+        answer = await asyncio.wait_for(_drip(api.base_url, begin, drip), 10)
+        assert (await api.get("/healthz")).status_code == 200
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"connection: close" in head.lower()
+    assert orjson.loads(body)["status"] == 431
+
+
+async def test_a_reader_who_takes_nothing_is_cut_off_and_a_slow_one_is_not(
+    database_url: str, clean_database: None
+) -> None:
+    clients = b"".join(b"%d,#%s,Europe/Moscow\n" % (79000000000 + n, b"x" * 90) for n in range(100_000))
+    async with serving(database_url, api_write_timeout="0.5", api_transfers="1", access="open") as (_, api):
+        content = b"number,tag,zone\n" + clients
+        (
+            await api.post("/api/client/import/", content=content, headers={"Content-Type": "text/csv"})
+        ).raise_for_status()
+        reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port, limit=4096)
+        writer.write(b"GET /api/client/export/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        # It reads no more, and has the only connection for transfers until it is cut off.
+        async with api.stream("GET", "/api/client/export/") as slow:
+            assert slow.status_code == 200
+            received = 0
+            async for piece in slow.aiter_raw(1_000_000):
+                received += len(piece)
+                await asyncio.sleep(0.2)
+        assert received > len(clients)
+        with suppress(ConnectionError):
+            assert not (await reader.read(-1)).endswith(b"\r\n0\r\n\r\n")
+        writer.close()
 
 
 async def test_a_request_that_takes_long_to_answer_is_not_a_slow_caller(
@@ -206,6 +251,23 @@ async def test_settings_that_are_missing_are_named(settings: dict[str, str], com
         _, stderr = await asyncio.wait_for(started.communicate(), 30)
     assert started.returncode == 2
     assert complaint in stderr.decode()
+
+
+async def test_a_taken_port_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        address = {"database_url": f"postgresql://x@{NOWHERE}/x", "broker_url": f"amqp://{NOWHERE}/"}
+        async with process(**address, api_port=str(port), api_grace="soon") as started:
+            _, complaint = await asyncio.wait_for(started.communicate(), 30)
+        assert complaint.decode().splitlines() == [
+            "setting MAILING_API_GRACE: must be a number of seconds, such as 5 or 0.25, and not 'soon'"
+        ]
+        async with process(**address, api_port=str(port)) as started:
+            _, stderr = await asyncio.wait_for(started.communicate(), 30)
+    assert started.returncode == 2
+    [line] = [line for line in stderr.decode().splitlines() if not line.startswith("{")]
+    assert line.startswith(f"cannot listen on 127.0.0.1, port {port}: Address already in use.")
+    assert "Traceback" not in stderr.decode()
 
 
 async def _logged(started: asyncio.subprocess.Process, event: str) -> dict[str, object]:

@@ -175,6 +175,8 @@ async def test_attempts_are_found_by_outcome_status_mailing_and_time(api: httpx.
     assert await count(outcome="rejected") == 30
     assert await count(provider_status=200) == 60
     assert await count(provider_status=400, mailing=mailing) == 30
+    assert await count(mailing=mailing) == 90
+    assert await count(sender="s") == 30
     assert await count(mailing=mailing + 1) == 0
     assert await count(sender="nobody") == 0
     assert await count(**{"from": START, "until": START + timedelta(seconds=15)}) == 30

@@ -321,4 +321,5 @@ async def test_messages_of_a_lost_job_are_not_sent(sandbox: Sandbox) -> None:
         sender.hand_out(2, range(101, 121))
         await sender.until_reported(range(101, 121))
         assert (await sandbox.control.totals()).received < 40
-    assert Outcome.RETURNED not in sender.reports.outcomes.values()
+    returned = [one for one, outcome in sender.reports.outcomes.items() if outcome is Outcome.RETURNED]
+    assert len(returned) > 60, "what was not begun comes back, so that nobody need guess"

@@ -32,6 +32,24 @@ time.sleep(600)
 """
 
 
+def test_no_phone_number_reaches_the_log_of_postgres(server_folder: Path) -> None:
+    with (
+        PrivatePostgres(server_folder / "log") as server,
+        psycopg.connect(server.url, autocommit=True) as connection,
+    ):
+        connection.execute("CREATE TABLE clients (number bigint PRIMARY KEY CHECK (number < 79999999999))")
+        connection.execute("INSERT INTO clients VALUES (79057003050)")
+        for number in (79057003050, 79999999999):
+            with pytest.raises(psycopg.IntegrityError):
+                connection.execute("INSERT INTO clients VALUES (%s)", (number,))
+            with pytest.raises(psycopg.IntegrityError):
+                connection.execute(f"INSERT INTO clients VALUES ({number})".encode())
+    written = "".join(file.read_text() for file in (server_folder / "log").rglob("*.log"))
+    assert "clients_pkey" in written
+    assert "790" not in written
+    assert "7999" not in written
+
+
 @pytest.mark.parametrize("end", [PrivatePostgres.stop, PrivatePostgres.kill], ids=["stopped", "killed"])
 def test_postgres_keeps_its_rows_and_its_port(server_folder: Path, end: Callable[[PrivatePostgres], None]) -> None:
     with PrivatePostgres(server_folder / end.__name__) as server:

@@ -6,7 +6,7 @@ from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
-from shared.ledger import access_tables  # noqa: F401 - its tables belong to the metadata
+from shared.ledger import access_tables, notifier_tables  # noqa: F401 - their tables belong to the metadata
 from shared.ledger.migrations import migrate
 from shared.ledger.tables import Table
 from tests.servers import Servers, own_database

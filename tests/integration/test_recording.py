@@ -13,6 +13,7 @@ from services.planner.release import put_back
 from services.planner.settings import PlannerSettings
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result, ReturnReason, utc_now
 from shared.database.transactions import transaction
+from shared.ledger.jobs import mark_delivered
 from tests.integration.ledger import add_clients, add_mailing, counters, expand_all, query, told_of
 from tests.integration.ledger import claim as claim_jobs
 
@@ -200,7 +201,7 @@ async def test_a_report_of_an_older_release_cannot_touch_the_new_one(
     mailing = await add_mailing(engine)
     await expand_all(engine, mailing, settings)
     (job,) = await claim(engine, mailing, 10)
-    await put_back(engine, [job])
+    await put_back(engine, [job], utc_now())
     (again,) = await claim(engine, mailing, 10)
     assert (again.job_id, again.release) == (job.job_id, 2)
     late = (result(m.id, Outcome.DEFERRED) for m in job.messages)
@@ -220,6 +221,34 @@ async def test_in_one_batch_the_providers_acceptance_outweighs_a_return(
     back = (result(m.id, Outcome.RETURNED, reason=ReturnReason.REDELIVERED) for m in job.messages)
     await record(engine, settings, said(job, *back), said(job, accepted=all_accepted(job)))
     assert await counters(engine, mailing) == {"sent": 10}
+
+
+async def test_only_what_a_sender_noted_as_begun_ends_as_uncertain(
+    engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    """The job comes back redelivered: first the reports of its sender are waited for, then the notes decide."""
+    once = settings.model_copy(update={"provider_idempotent": False})
+    await add_clients(engine, 10)
+    mailing = await add_mailing(engine)
+    await expand_all(engine, mailing, once)
+    (job,) = await claim(engine, mailing, 10)
+    note = said(job)
+    noted = note.jobs[0].model_copy(update={"begun_to": job.messages[4].id})
+    stale = noted.model_copy(update={"begun_to": job.messages[9].id, "release": job.release + 1})
+    await record(engine, once, note.model_copy(update={"jobs": (noted, stale)}))
+    back = (result(m.id, Outcome.RETURNED, reason=ReturnReason.REDELIVERED) for m in job.messages)
+    await record(engine, once, said(job, *back))
+    assert await counters(engine, mailing) == {"active": 10}
+    await record(engine, once, said(job, accepted=all_accepted(job)[:2]))
+    now = utc_now()
+    early = reaping.ReapRound(engine, once, now + once.redelivery_grace - timedelta(seconds=1))
+    assert not await reaping.has_overdue_jobs(early)
+    late = reaping.ReapRound(engine, once, now + once.redelivery_grace + timedelta(seconds=1))
+    assert await reaping.has_overdue_jobs(late)
+    await reaping.reclaim(late, late.now - once.lease_margin)
+    assert await counters(engine, mailing) == {"sent": 2, "uncertain": 3, "new": 5}
+    (again,) = await claim(engine, mailing, 10)
+    assert again.messages == job.messages[5:]
 
 
 async def test_reports_about_messages_that_do_not_exist_are_ignored(
@@ -265,17 +294,21 @@ async def test_a_job_nobody_reported_on_is_released_again_after_its_lease(
     }
 
 
-async def test_for_a_provider_that_may_not_be_asked_twice_a_lost_job_is_uncertain(
-    engine: AsyncEngine, settings: PlannerSettings
+@pytest.mark.parametrize(("delivered", "end"), [(True, "uncertain"), (False, "new")])
+async def test_for_a_provider_that_may_not_be_asked_twice_a_lost_job_is_uncertain_if_rabbitmq_had_it(
+    engine: AsyncEngine, settings: PlannerSettings, delivered: bool, end: str
 ) -> None:
     await add_clients(engine, 10)
     mailing = await add_mailing(engine)
     await expand_all(engine, mailing, settings)
-    await claim(engine, mailing, 10)
+    (job,) = await claim(engine, mailing, 10)
+    if delivered:
+        async with transaction(engine) as connection:
+            await mark_delivered(connection, {job.job_id: job.release})
     once = settings.model_copy(update={"provider_idempotent": False})
     later = utc_now() + timedelta(minutes=5)
     await reaping.reclaim(reaping.ReapRound(engine, once, later), later)
-    assert await counters(engine, mailing) == {"uncertain": 10}
+    assert await counters(engine, mailing) == {end: 10}
 
 
 async def test_at_the_end_what_was_not_released_expires_and_the_mailing_finishes(

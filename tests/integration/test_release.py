@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.api.single_messages import commands as single_messages
 from services.api.single_messages.schemas import MessageIn
 from services.planner.pacing import AHEAD, LEAD
-from services.planner.release import COUNTS_FOR, put_back, release
+from services.planner.release import put_back, release
+from services.planner.release_shares import COUNTS_FOR
 from services.planner.settings import PlannerSettings
 from shared.broker.connection import close, connect
 from shared.broker.publisher import Publisher
@@ -64,7 +65,7 @@ async def test_single_messages_take_no_slots_that_are_far_ahead(
     released = 0
     for turn in range(40):
         now = began + timedelta(seconds=turn / 10)
-        released += await release(engine, publisher, limited, now=now)
+        released += await release(engine, publisher, limited, now=now) or 0
         # One turn's worth beyond, at the most: so no slot comes after its job's lease.
         assert await next_slot_at(engine) <= now + timedelta(seconds=LEAD + AHEAD + 0.2)
     assert 40 <= released <= 48
@@ -92,10 +93,10 @@ async def test_a_text_that_is_changed_is_that_of_all_that_is_released_from_then_
     mailing = await add_mailing(engine)
     await expand_all(engine, mailing, settings)
     now = utc_now()
-    before = await take_jobs(broker_url, await release(engine, publisher, settings, now=now))
+    before = await take_jobs(broker_url, await release(engine, publisher, settings, now=now) or 0)
     (await api.patch(f"/api/mailing/{mailing}/", json={"text": "changed"})).raise_for_status()
-    await put_back(engine, before[:1])
-    after = await take_jobs(broker_url, await release(engine, publisher, settings, now=now + 2 * COUNTS_FOR))
+    await put_back(engine, before[:1], now)
+    after = await take_jobs(broker_url, await release(engine, publisher, settings, now=now + 2 * COUNTS_FOR) or 0)
     assert {job.text for job in before} == {"hello"}
     assert {job.text for job in after} == {"changed"}
     again = {job.job_id for job in before} & {job.job_id for job in after}

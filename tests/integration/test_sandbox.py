@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 import time
@@ -323,7 +324,11 @@ async def test_a_behaviour_that_makes_no_sense_is_refused(fresh: Sandbox, behavi
 
 async def test_it_documents_itself(fresh: Sandbox) -> None:
     async with httpx.AsyncClient(base_url=fresh.control_url) as http:
-        assert "swagger" in (await http.get("/docs")).text
+        page = (await http.get("/docs")).text
+        links = re.findall(r'(?:src|href|url)["=:\s]+[\'"]([^\'"]+)', page)
+        assert len(links) >= 4
+        for link in links:  # none leads to another host
+            assert (await http.get(link)).status_code == 200, link
         paths = (await http.get("/openapi.json")).json()["paths"]
     assert {path: set(methods) for path, methods in paths.items()} == {
         "/sandbox/totals": {"get"},

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import LogCapture
 
 from services.planner import claiming, planning, reaping, recording, retrying, survey_queries
+from services.planner.capacity import Shares
 from services.planner.pacing import LEAD, Limit
 from services.planner.planning import HOLD
 from services.planner.queries import find_mailings_to_retry
@@ -154,7 +155,7 @@ async def test_a_job_that_was_planned_by_a_window_that_has_changed_goes_by_the_n
     await execute(engine, "UPDATE mailings SET window_until = '16:00'")  # as if the job were made beside it
     (job,) = await claim(engine, mailing, NOON)
     assert job.send_before == at(13)
-    await put_back(engine, [job])
+    await put_back(engine, [job], NOON)
     await execute(engine, "UPDATE mailings SET window_from = '22:00', window_until = '23:00'")
     assert await claim(engine, mailing, NOON) == []
     assert (MOSCOW, at(19), at(20)) in await plans(engine)
@@ -169,7 +170,7 @@ async def test_nothing_goes_out_on_a_decision_that_is_older_than_a_stop(
     await execute(engine, "UPDATE mailings SET starts_at = :later, revision = 1", later=NOON + timedelta(days=1))
     async with transaction(engine) as connection:
         lease_until = NOON + timedelta(minutes=1)
-        assert await claiming.claim(connection, {mailing: 1_000}, {mailing: 0}, lease_until, NOON) == []
+        assert await claiming.claim(connection, Shares({mailing: 1_000}), {mailing: 0}, lease_until, NOON) == []
     assert await counters(engine, mailing) == {"new": 3}
 
 

@@ -78,6 +78,11 @@ def test_each_further_failure_doubles_the_wait(failures: int, wait: timedelta) -
     assert wait_until_allowed({account: Failures(failures, NOW)}, NOW + wait) == timedelta(0)
 
 
+def test_logins_at_the_same_instant_do_not_wait_for_each_other() -> None:
+    later = {key: Failures(1, NOW + timedelta(milliseconds=50)) for key in keys_of("anna", "192.0.2.7")}
+    assert wait_until_allowed(later, NOW) == timedelta(0)
+
+
 def test_an_account_is_the_same_in_capital_letters() -> None:
     assert keys_of("ANNA", "192.0.2.7") == keys_of("anna", "192.0.2.7")
 

@@ -18,6 +18,7 @@ from services.api.mailings.rules import (
 )
 from services.api.mailings.schemas import MailingOut, MessagesStatus
 from shared.statuses import MailingState, MessageStatus
+from shared.stop_list import MailingKind
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -44,8 +45,12 @@ def mailing(
         filter={"tag": ["#x"]},
         window=window,
         rate=rate,
+        name=None,
+        kind=MailingKind.MARKETING,
+        parts=1,
         state=state,
         paused=False,
+        stop=None,
         started_at=None,
         finished_at=None,
         messages_status=MessagesStatus(

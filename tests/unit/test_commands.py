@@ -22,7 +22,7 @@ PROGRAMS = (
     "deploy.local",
     "deploy.sandbox",
 )
-COMMANDS = ("migrate", "check", "logs", "dead-letters", "version")
+COMMANDS = ("migrate", "check", "logs", "dead-letters", "restored", "version")
 
 
 def output_of(*words: str | Path, folder: Path = REPOSITORY) -> str:
@@ -68,7 +68,7 @@ def test_a_taken_port_is_reported_in_one_line() -> None:
             timeout=60,
             check=False,
         )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
 
 

@@ -16,8 +16,8 @@ from services.console.forms import instant, lines, local_path
 from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.rest.answers import Mailing
 from services.console.session import token_of
-from services.console.sms_parts import parts
 from shared.same_origin import is_same_origin
+from shared.sms_parts import parts
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -33,6 +33,8 @@ def mailing(**changes: object) -> Mailing:
         "filter": {"tag": ["#x"]},
         "window": None,
         "rate": None,
+        "name": None,
+        "kind": "marketing",
         "state": "running",
         "paused": False,
         "started_at": NOW - timedelta(minutes=10),
@@ -119,6 +121,8 @@ def test_a_draft_is_what_the_api_takes_in_the_zone_of_the_person() -> None:
     )
     assert draft.body(MOSCOW, NOW) == {
         "filter": {"tag": ["#a", "#b"], "code": ["905", "906"]},
+        "name": None,
+        "kind": "marketing",
         "text": "Hi\nthere",
         "starts_at": "2030-02-01T10:00:00+03:00",
         "expired_at": "2030-02-02T10:00:00+03:00",

@@ -18,7 +18,17 @@ CONSOLE = TEMPLATES.parent
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE_LANGUAGE]
 ATTRIBUTES = {"placeholder", "title", "aria-label", "alt"}
 # Examples of what is typed, the same in every language; names of formats and of the product's own fields.
-UNTRANSLATED = {"+7 905 700-30-50", "#AzbukaVkusa", "905, 906", "Europe/Moscow", "№", "number,tag,zone", "/docs/"}
+UNTRANSLATED = {
+    "+7 905 700-30-50",
+    "#AzbukaVkusa",
+    "905, 906",
+    "Europe/Moscow",
+    "№",
+    "number,tag,zone",
+    "/docs/",
+    "https://example.org/hook",
+    "number,scope,source,note",
+}
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 
 

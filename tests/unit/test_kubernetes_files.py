@@ -18,6 +18,7 @@ from deploy.kubernetes.vendor_schemas import close
 from services.api.settings import ApiSettings
 from services.console.main import GRACE
 from services.console.settings import ConsoleSettings
+from services.notifier.settings import NotifierSettings
 from services.planner.settings import PlannerSettings
 from services.sender.consumer import DRAIN_TIMEOUT
 from services.sender.settings import SenderSettings
@@ -29,7 +30,7 @@ DEPLOYMENTS = {
     if manifest["kind"] == "Deployment" and "selector" in manifest["spec"]
 }
 MINE = ("", "/kustomization.yaml")  # the overlay that the guide's reader makes
-SETTINGS = (ApiSettings, ConsoleSettings, PlannerSettings, SenderSettings)
+SETTINGS = (ApiSettings, NotifierSettings, ConsoleSettings, PlannerSettings, SenderSettings)
 
 
 def container(name: str) -> dict[str, Any]:
@@ -63,7 +64,12 @@ def test_every_secret_is_mounted_as_the_file_of_a_setting() -> None:
         for source in volume["projected"]["sources"]
         for item in source["secret"]["items"]
     }
-    assert paths == {"mailing_database_url", "mailing_broker_url", "mailing_provider_token"}
+    assert paths == {
+        "mailing_database_url",
+        "mailing_broker_url",
+        "mailing_provider_token",
+        "mailing_smtp_password",
+    }
     assert paths <= known
 
 

@@ -64,7 +64,7 @@ def good() -> dict[str, Object]:
     scaler = {"scaleTargetRef": {"name": "sender"}, "minReplicaCount": 1, "triggers": triggers}
     objects = [
         namespace,
-        made("ConfigMap", "mailing", data={"MAILING_LOG_LEVEL": "info"}),
+        made("ConfigMap", "mailing", data={"MAILING_LOG_LEVEL": "info", "MAILING_HOSTS": "api,mailing.test"}),
         made("Deployment", "sender", workload),
         made(
             "Service",
@@ -75,7 +75,11 @@ def good() -> dict[str, Object]:
         made("NetworkPolicy", "all", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}),
         made("ScaledObject", "sender", scaler),
         made("ServiceMonitor", "mailing", {"selector": selector, "endpoints": [{"port": "http"}]}),
-        made("HTTPRoute", "mailing", {"rules": [{"backendRefs": [{"name": "sender", "port": 9000}]}]}),
+        made(
+            "HTTPRoute",
+            "mailing",
+            {"hostnames": ["mailing.test"], "rules": [{"backendRefs": [{"name": "sender", "port": 9000}]}]},
+        ),
         made("Ingress", "mailing", {"rules": [{"http": {"paths": [{"path": "/api", "backend": backend}]}}]}),
     ]
     return {one["kind"]: copy.deepcopy(one) for one in objects}
@@ -144,6 +148,11 @@ BROKEN: list[tuple[str, Change]] = [
     ("URL has a secret's value", lambda o: o["ConfigMap"]["data"].update(URL="amqp://me:mine@broker/")),
     ("a Secret is created in the cluster", lambda o: o.update(Secret=made("Secret", "provider"))),
     ("does not enforce the restricted", lambda o: o["Namespace"]["metadata"].update(labels={})),
+    ("MAILING_HOSTS does not name other.test", lambda o: spec("HTTPRoute", o).update(hostnames=["other.test"])),
+    (
+        "MAILING_HOSTS does not name the Service api",
+        lambda o: o["ConfigMap"]["data"].update(MAILING_HOSTS="mailing.test"),
+    ),
     ("there is no ConfigMap mailing", lambda o: o.pop("ConfigMap")),
     (
         "nothing creates the key",

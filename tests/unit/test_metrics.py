@@ -13,7 +13,8 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
-import services.api.edge.metrics  # noqa: F401 - for what it registers
+import services.api.edge.metrics
+import services.notifier.metrics  # noqa: F401 - for what it registers
 import shared.telemetry.log_stream  # noqa: F401 - for what it registers
 from services.planner.metrics import LedgerMetrics
 from services.planner.survey_queries import Due, DueLane, RunningMailing, Survey

@@ -8,28 +8,35 @@ from typing import NamedTuple
 
 import pytest
 
-from shared.ledger import access_tables  # noqa: F401 - its tables belong to the metadata
+from shared.ledger import access_tables, notifier_tables  # noqa: F401 - their tables belong to the metadata
 from shared.ledger.tables import Table
 
 REPOSITORY = Path(__file__).parents[2]
 MIGRATIONS = REPOSITORY / "shared" / "ledger" / "migrations"
 
 OWNERS = {
+    "alerts": {"alerts"},
     "attempts": {"attempts"},
     "audit": {"audit"},
-    "clients": {"clients"},
+    "clients": {"clients", "client_imports"},  # one by one, and by an import
     "counters": {"counters"},
+    "deliveries": {"deliveries"},
+    "epochs": {"epochs"},
     "idempotency_keys": {"idempotency_keys"},
     "login_failures": {"login_failures"},
     "jobs": {"dealing", "jobs"},  # dealing: a part of the statements of bulk_messages
     "mailings": {"mailings", "mailing_progress"},  # by users, and by the planner
+    "mails": {"mails"},
     "messages": {"messages", "bulk_messages"},  # one by one, and thousands at once
     "outbox": {"outbox"},
     "paces": {"paces"},
     "progress": {"progress"},
+    "spent_nonces": {"spent_nonces"},
     "tokens": {"tokens"},
     "users": {"users"},
-    "staging": {"clients"},  # a temporary table of each import
+    "webhooks": {"webhooks"},
+    "stops": {"stop_list"},
+    "staging": {"client_imports"},  # a temporary table of each import
 }
 # Statements that write several tables at once: the module, its tables, and the reason.
 SEVERAL_TABLES = {

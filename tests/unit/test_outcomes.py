@@ -13,6 +13,7 @@ from services.planner.outcomes import (
     Policy,
     ReportedOutcome,
     RetryStep,
+    WaitStep,
     backoff,
     next_step,
 )
@@ -55,7 +56,7 @@ messages = st.builds(
 jitters = st.floats(0, 1, exclude_max=True)
 
 
-def step(message: OpenMessage, word: ReportedOutcome, policy: Policy = POLICY) -> FinalStep | RetryStep:
+def step(message: OpenMessage, word: ReportedOutcome, policy: Policy = POLICY) -> FinalStep | RetryStep | WaitStep:
     return next_step(message, word, now=NOW, policy=policy, jitter=0.0)
 
 
@@ -89,28 +90,30 @@ def test_an_unclear_answer_is_repeated_only_if_that_can_do_no_harm() -> None:
 
 def test_a_redelivered_job_waits_for_the_reports_of_whoever_had_it() -> None:
     word = ReportedOutcome(Outcome.RETURNED, reason=ReturnReason.REDELIVERED)
-    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=10), is_failed_try=False)
-    assert step(RUNNING, word, ONCE_ONLY) == FinalStep(MessageStatus.UNCERTAIN, Reason.SILENCE)
+    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=10), is_failed_try=False, returns=1)
+    assert step(RUNNING, word, ONCE_ONLY) == WaitStep(NOW + timedelta(seconds=10))
 
 
 @pytest.mark.parametrize("reason", [ReturnReason.SHUTDOWN, ReturnReason.STOPPED, ReturnReason.LEASE_OVER])
 def test_what_came_back_untried_is_due_at_once_and_does_not_count(reason: ReturnReason) -> None:
-    assert step(RUNNING, ReportedOutcome(Outcome.RETURNED, reason=reason)) == RetryStep(NOW, is_failed_try=False)
+    assert step(RUNNING, ReportedOutcome(Outcome.RETURNED, reason=reason)) == RetryStep(
+        NOW, is_failed_try=False, returns=1
+    )
 
 
 def test_while_the_provider_is_out_messages_come_back_after_a_pause_that_does_not_count() -> None:
     word = ReportedOutcome(Outcome.RETURNED, reason=ReturnReason.CIRCUIT_OPEN)
-    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False)
-    assert step(RUNNING, word, ONCE_ONLY) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False)
+    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False, returns=1)
+    assert step(RUNNING, word, ONCE_ONLY) == RetryStep(NOW + timedelta(seconds=1), is_failed_try=False, returns=1)
 
 
 def test_a_mailing_that_fails_alone_comes_back_when_its_sender_says() -> None:
     word = ReportedOutcome(Outcome.RETURNED, retry_after=8, reason=ReturnReason.CIRCUIT_OPEN)
-    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=8), is_failed_try=False)
+    assert step(RUNNING, word) == RetryStep(NOW + timedelta(seconds=8), is_failed_try=False, returns=1)
 
 
 def test_a_message_whose_end_was_moved_while_it_was_out_is_due_at_once() -> None:
-    assert step(RUNNING, ReportedOutcome(Outcome.EXPIRED)) == RetryStep(NOW, is_failed_try=False)
+    assert step(RUNNING, ReportedOutcome(Outcome.EXPIRED)) == RetryStep(NOW, is_failed_try=False, returns=1)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DEFERRED, Outcome.UNCERTAIN, Outcome.EXPIRED, Outcome.RETURNED])
@@ -152,8 +155,29 @@ def test_what_comes_back_as_its_window_closes_is_for_the_next_opening() -> None:
     # The mailing's end had come first, and was moved since: this opening goes on.
     assert step(
         replace(RUNNING, closes_at=NOW + timedelta(hours=3)), ReportedOutcome(Outcome.EXPIRED)
-    ) == RetryStep(NOW, is_failed_try=False)
+    ) == RetryStep(NOW, is_failed_try=False, returns=1)
     # It was long on its way: not into the past.
     assert step(
         replace(RUNNING, closes_at=NOW - timedelta(hours=3)), ReportedOutcome(Outcome.EXPIRED)
     ) == RetryStep(NOW, is_failed_try=False)
+
+
+@pytest.mark.parametrize("reason", [None, *ReturnReason])
+def test_what_comes_back_again_and_again_waits_longer_each_time(reason: ReturnReason | None) -> None:
+    outcome = Outcome.EXPIRED if reason is None else Outcome.RETURNED
+    word, message, waits = ReportedOutcome(outcome, reason=reason), RUNNING, []
+    for _ in range(12):
+        found = step(message, word)
+        assert isinstance(found, RetryStep)
+        assert found.cause == (reason or "expired")
+        waits.append(found.due_at - NOW)
+        message = replace(message, returns=found.returns)
+    assert waits == sorted(waits)
+    longest = {ReturnReason.STOPPED: 2, ReturnReason.CIRCUIT_OPEN: 2}.get(reason, 30) if reason else 30
+    assert waits[-1] == timedelta(seconds=longest)
+
+
+def test_a_post_ends_the_row_of_returns() -> None:
+    found = step(replace(RUNNING, returns=9), ReportedOutcome(Outcome.DEFERRED))
+    assert isinstance(found, RetryStep)
+    assert found.returns == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.planner.pacing import AHEAD, CATCH_UP, LEAD, MAX_EXCESS, Demand, Limit, Rank, timetable
+from services.planner.pacing import AHEAD, CATCH_UP, LEAD, MAX_EXCESS, STEP, Demand, Limit, Rank, spread, timetable
 from shared.pacing import FILL
 from tests.rules.arrivals import worst_second
 
@@ -40,6 +40,11 @@ def test_slots_are_evenly_spaced_from_when_the_limit_is_free() -> None:
 def test_nothing_is_saved_up_while_nobody_sends() -> None:
     times = timetable({1: Demand(2, Limit(10, NOW - 3_600))}, None, NOW)
     assert times.slots[1][0] == NOW + LEAD
+
+
+def test_mailings_that_begin_together_do_not_have_their_slots_at_the_same_instant() -> None:
+    later = spread({1: Limit(1, NOW - 60), 2: Limit(1, NOW), 3: Limit(1, NOW + 5)}, NOW + LEAD)
+    assert [limit.next_slot_at for limit in later.values()] == [NOW + LEAD, NOW + LEAD + STEP, NOW + 5]
 
 
 def test_what_is_sent_on_its_own_goes_first_and_mailings_take_turns() -> None:

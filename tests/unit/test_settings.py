@@ -1,13 +1,14 @@
 """Sources of settings, and the table of settings in docs/reference.md."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.api.settings import ApiSettings
 from services.console.settings import ConsoleSettings
+from services.notifier.settings import NotifierSettings
 from services.planner.settings import PlannerSettings
 from services.sender.settings import SenderSettings
 from shared.settings import BrokerSettings, load
@@ -61,7 +62,7 @@ def _documented() -> Iterator[tuple[str, str | None]]:
 
 def _defined() -> Iterator[tuple[str, str | None]]:
     """Yield the settings of all services and their defaults."""
-    for kind in (ApiSettings, ConsoleSettings, PlannerSettings, SenderSettings):
+    for kind in (ApiSettings, ConsoleSettings, NotifierSettings, PlannerSettings, SenderSettings):
         for name, field in kind.model_fields.items():
             yield f"MAILING_{name.upper()}", REQUIRED if field.is_required() else _as_set(field.default)
 
@@ -73,6 +74,8 @@ def _as_set(default: object) -> str | None:
             return f"{default.total_seconds():g}"
         case bool():
             return str(default).lower()
+        case time():
+            return default.isoformat("minutes")
         case int() | float() | str():
             return str(default)
     return None

@@ -80,6 +80,13 @@ def test_a_line_about_several_messages_is_narrowed_to_those_of_the_story() -> No
     assert whole["message_ids"] == [11, 12]
 
 
+def test_a_line_about_many_clients_of_an_import_is_narrowed_to_one() -> None:
+    line = parse(json.dumps({"event": "clients_changed", "request_id": "r", "client_ids": [5, 6, 7]}))
+    assert line is not None
+    (narrowed,) = story([line], "client", 6)
+    assert narrowed["client_ids"] == [6]
+
+
 @pytest.mark.parametrize("text", ["", "Traceback:", "{", "{'a': 1}", "[7]", '{"event": "started"}', "{" * 100_000])
 def test_a_line_that_is_not_json_or_names_nothing_is_skipped(text: str) -> None:
     assert parse(text) is None

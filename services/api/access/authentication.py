@@ -9,6 +9,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.access.oidc.programs import find_bearer
+from services.api.access.oidc.sign_in import IdentityProvider
 from services.api.access.queries import find_token
 from services.api.edge.principal import Principal
 from services.api.edge.transactions import Database
@@ -23,7 +25,8 @@ MAX_REMEMBERED = 10_000  # tokens
 class Authenticator:
     """Finds principals, and remembers those of tokens that are in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: IdentityProvider | None = None) -> None:
+        self._provider = provider if provider and provider.verifier.takes_access_tokens else None
         self._remembered: dict[bytes, tuple[Principal, float]] = {}
 
     async def find(self, database: Database, token: str) -> Principal | None:
@@ -31,20 +34,27 @@ class Authenticator:
 
         Raises:
             DatabaseUnavailable: the token could not be looked up.
+            IssuerUnavailable: the keys of the identity provider could not be fetched.
         """
-        if not is_token(token):
+        is_ours = is_token(token)
+        if not is_ours and (self._provider is None or token.count(".") != 2):
             return None
         digest = digest_of(token)
         principal, until = self._remembered.get(digest, (None, 0.0))
         if principal is not None and time.monotonic() < until:
             return principal
-        principal = await database.statement(_find_and_touch, digest, utc_now())
+        seconds = MAX_AGE
+        if is_ours:
+            principal = await database.statement(_find_and_touch, digest, utc_now())
+        else:
+            assert self._provider is not None, "checked above"
+            principal, seconds = await find_bearer(database, self._provider, token, utc_now())
         if principal is None:
             self._remembered.pop(digest, None)
             return None
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
-        self._remembered[digest] = principal, time.monotonic() + MAX_AGE
+        self._remembered[digest] = principal, time.monotonic() + min(MAX_AGE, seconds)
         return principal
 
     def forget_all(self) -> None:

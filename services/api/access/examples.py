@@ -66,11 +66,18 @@ _NEW_USER: Json = {
 EXAMPLES: Examples = {
     "POST /api/session/": Example(_SESSION, _CREDENTIALS),
     "POST /api/session/link/": Example(_SESSION, {"From a link": {"link": "mailing_<38 letters and digits>"}}),
+    "POST /api/session/oidc/": Example(
+        _SESSION,
+        {"From a provider": {"id_token": "<header>.<claims>.<signature>", "nonce": "n-0S6_WzA2Mj-8hQ4xKz"}},
+    ),
     "GET /api/me/": Example({"actor": "anna", "role": "operator", "user": _USER}),
     "PATCH /api/me/": Example(_USER, {"Another language": {"language": "ru"}}),
     "GET /api/user/": Example(page_of(_USER)),
     "POST /api/user/": Example(_USER, _NEW_USER),
     "PATCH /api/user/{user_id}/": Example(_USER, {"Another role": {"role": "operator"}}),
+    "POST /api/user/{user_id}/link/": Example(
+        {"link": "mailing_<38 letters and digits>", "expires_at": "2026-11-25T09:20:00Z"}
+    ),
     "GET /api/token/": Example(page_of(_TOKEN)),
     "POST /api/token/": Example(_NEW_TOKEN, {"For a program": {"name": "shop backend", "role": "operator"}}),
     "GET /api/audit/": Example(page_of(_ENTRY)),

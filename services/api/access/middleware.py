@@ -20,6 +20,7 @@ from services.api.edge.principal import ANYBODY, Principal, numbers_are_masked
 from services.api.edge.transactions import Database
 from shared.access.roles import Role
 from shared.errors import DatabaseUnavailable
+from shared.issuer import IssuerUnavailable
 from shared.ledger.audit import audit
 from shared.same_origin import is_same_origin
 
@@ -62,7 +63,7 @@ class AccessMiddleware:
         permission = permission_of(method, path)
         try:
             principal = await self._authenticate(scope, headers)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, IssuerUnavailable) as error:
             return problems.unavailable(error)
         _begin(scope, principal, permission)
         if permission is not None and permission.role is None:

@@ -44,11 +44,22 @@ _TABLE: Final = (
     ("POST", "/api/mailing/{mailing_id}/resume/", "mailing.resume", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/cancel/", "mailing.cancel", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/retry/", "mailing.retry", _OPERATOR),
+    ("POST", "/api/mailing/{mailing_id}/duplicate/", "mailing.duplicate", _OPERATOR),
+    ("POST", "/api/mailing/{mailing_id}/test/", "mailing.test", _OPERATOR),
     # Messages
     ("GET", "/api/message/", "message.list", _VIEWER),
     ("POST", "/api/message/", "message.send", _OPERATOR),
     ("GET", "/api/message/{message_id}/", "message.show", _VIEWER),
     ("GET", "/api/attempt/", "attempt.list", _VIEWER),
+    # Stop list
+    ("GET", "/api/stop/", "stop.list", _VIEWER),
+    ("POST", "/api/stop/", "stop.create", _OPERATOR),
+    ("POST", "/api/stop/import/", "stop.import", _OPERATOR),
+    ("GET", "/api/stop/export/", "stop.export", _ADMIN),
+    ("GET", "/api/stop/{stop_id}/", "stop.show", _VIEWER),
+    ("PUT", "/api/stop/{stop_id}/", "stop.change", _OPERATOR),
+    ("PATCH", "/api/stop/{stop_id}/", "stop.change", _OPERATOR),
+    ("DELETE", "/api/stop/{stop_id}/", "stop.delete", _OPERATOR),
     # Statistics
     ("GET", "/api/statistics/", "statistics.show", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/progress/", "mailing.progress", _VIEWER),
@@ -56,6 +67,7 @@ _TABLE: Final = (
     # Access
     ("POST", "/api/session/", "session.create", None),
     ("POST", "/api/session/link/", "session.create", None),
+    ("POST", "/api/session/oidc/", "session.create", None),
     ("DELETE", "/api/session/", "session.end", _VIEWER),
     ("DELETE", "/api/session/all/", "session.end_all", _VIEWER),
     ("GET", "/api/me/", "user.me", _VIEWER),
@@ -66,7 +78,20 @@ _TABLE: Final = (
     ("GET", "/api/user/", "user.list", _ADMIN),
     ("POST", "/api/user/", "user.create", _ADMIN),
     ("PATCH", "/api/user/{user_id}/", "user.change", _ADMIN),
+    ("POST", "/api/user/{user_id}/link/", "user.link", _ADMIN),
     ("GET", "/api/audit/", "audit.list", _ADMIN),
+    # Alerts
+    ("GET", "/api/alert/", "alert.list", _VIEWER),
+    # Webhooks
+    ("GET", "/api/webhook/", "webhook.list", _ADMIN),
+    ("POST", "/api/webhook/", "webhook.create", _ADMIN),
+    ("GET", "/api/webhook/{webhook_id}/", "webhook.show", _ADMIN),
+    ("PATCH", "/api/webhook/{webhook_id}/", "webhook.change", _ADMIN),
+    ("DELETE", "/api/webhook/{webhook_id}/", "webhook.delete", _ADMIN),
+    ("POST", "/api/webhook/{webhook_id}/secret/", "webhook.rotate", _ADMIN),
+    ("POST", "/api/webhook/{webhook_id}/test/", "webhook.test", _ADMIN),
+    ("GET", "/api/webhook/{webhook_id}/deliveries/", "webhook.deliveries", _ADMIN),
+    ("POST", "/api/webhook/{webhook_id}/deliveries/{delivery_id}/again/", "webhook.send_again", _ADMIN),
 )
 
 PERMISSIONS: Final = {(method, path): Permission(operation, role) for method, path, operation, role in _TABLE}

@@ -29,6 +29,11 @@ _FIND_LOGIN = text(f"""
     SELECT {USER_COLUMNS} FROM users WHERE lower(login) = lower(:login) AND disabled_at IS NULL
 """)  # noqa: S608 - the names are ours
 
+_FIND_SUBJECT = text(f"""
+    -- find_subject --
+    SELECT {USER_COLUMNS} FROM users WHERE issuer = :issuer AND subject = :subject
+""")  # noqa: S608 - the names are ours
+
 _LIST_USERS = text(f"""
     -- list_users --
     SELECT {USER_COLUMNS} FROM users WHERE id > :after ORDER BY id LIMIT :limit
@@ -84,6 +89,12 @@ async def find_user(connection: AsyncConnection, user_id: int) -> UserRow | None
 async def find_login(connection: AsyncConnection, login: str) -> UserRow | None:
     """Return the user with this login, whatever its capital letters; None if there is none, or it is disabled."""
     row = (await connection.execute(_FIND_LOGIN, {"login": login})).one_or_none()
+    return None if row is None else UserRow.from_row(row)
+
+
+async def find_subject(connection: AsyncConnection, issuer: str, subject: str) -> UserRow | None:
+    """Return the user whom an identity provider knows by this name; a disabled one, too."""
+    row = (await connection.execute(_FIND_SUBJECT, {"issuer": issuer, "subject": subject})).one_or_none()
     return None if row is None else UserRow.from_row(row)
 
 

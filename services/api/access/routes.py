@@ -5,12 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from services.api.access import commands, queries
-from services.api.access.dependencies import AuthenticatorDep, PrincipalDep
+from services.api.access import commands, queries, sessions
+from services.api.access.dependencies import AuthenticatorDep, IdentityProviderDep, PrincipalDep, SignInDep
+from services.api.access.oidc.sign_in import sign_in_by_id_token
 from services.api.access.schemas import (
-    SESSION_IDLE,
     AuditPage,
     Credentials,
+    IdToken,
+    LinkOut,
     LinkToken,
     Me,
     MyChange,
@@ -26,7 +28,16 @@ from services.api.access.schemas import (
 from services.api.edge.dependencies import DatabaseDep, OriginDep
 from services.api.edge.pages import After, Limit, cut_page
 from services.api.edge.problems import documented
-from services.api.edge.refusals import LastAdmin, LoginTaken, NotFound, NoUser, TooManyLogins, WrongCredentials
+from services.api.edge.refusals import (
+    IdentityRefused,
+    LastAdmin,
+    LoginTaken,
+    NoIdentityProvider,
+    NotFound,
+    NoUser,
+    TooManyLogins,
+    WrongCredentials,
+)
 from services.api.edge.strict_json import StrictJsonRoute
 from shared.access.passwords import verify_password
 from shared.contracts import INT64_MAX, utc_now
@@ -46,13 +57,13 @@ _Text = Annotated[str | None, Query(max_length=100)]
     summary="Sign in with a password",
     responses=documented(WrongCredentials, TooManyLogins),
 )
-async def sign_in(credentials: Credentials, database: DatabaseDep, origin: OriginDep) -> SessionOut:
+async def sign_in(credentials: Credentials, database: DatabaseDep, request: SignInDep) -> SessionOut:
     """Create a session, and return its token. No token is needed for this request.
 
     After five failed logins of an account, each further one doubles the time until the next is allowed.
     """
-    origin = replace(origin, actor=credentials.login)
-    return _session_out(await commands.sign_in(database, credentials, origin, utc_now()))
+    request = _as(request, credentials.login)
+    return _session_out(await sessions.sign_in(database, credentials, request), request)
 
 
 @router.post(
@@ -61,13 +72,31 @@ async def sign_in(credentials: Credentials, database: DatabaseDep, origin: Origi
     summary="Sign in with a one-time link",
     responses=documented(WrongCredentials),
 )
-async def sign_in_by_link(given: LinkToken, database: DatabaseDep, origin: OriginDep) -> SessionOut:
+async def sign_in_by_link(given: LinkToken, database: DatabaseDep, request: SignInDep) -> SessionOut:
     """Exchange the token of a one-time link for a session. No token is needed for this request.
 
     `mailing user link` makes such a link. It works once, for 15 minutes.
     """
-    origin = replace(origin, actor="one-time link")
-    return _session_out(await database.transaction(commands.sign_in_by_link, given.link, origin, utc_now()))
+    request = _as(request, "one-time link")
+    return _session_out(await database.transaction(sessions.sign_in_by_link, given.link, request), request)
+
+
+@router.post(
+    "/session/oidc/",
+    status_code=201,
+    summary="Sign in with an ID token",
+    responses=documented(IdentityRefused, NoIdentityProvider, TooManyLogins),
+)
+async def sign_in_by_identity(
+    given: IdToken, database: DatabaseDep, provider: IdentityProviderDep, request: SignInDep
+) -> SessionOut:
+    """Exchange an ID token of the configured identity provider for a session. No token of ours is needed.
+
+    The API verifies signature, issuer, audience, nonce, `azp`, age and expiry itself. A nonce can be used once.
+    """
+    request = _as(request, "identity provider")
+    session = await sign_in_by_id_token(database, provider, given.id_token, given.nonce, request)
+    return _session_out(session, request)
 
 
 @router.delete("/session/", status_code=204, summary="Sign out", responses=documented())
@@ -76,7 +105,7 @@ async def sign_out(
 ) -> None:
     """End the session, or revoke the token, with which this request is sent."""
     if principal.token_id is not None:
-        await database.transaction(commands.end_session, principal.token_id, origin, utc_now())
+        await database.transaction(sessions.end_session, principal.token_id, origin, utc_now())
         authenticator.forget_all()
 
 
@@ -87,7 +116,7 @@ async def sign_out_everywhere(
     """End all sessions of the caller, also on other devices."""
     if principal.user_id is None:
         raise NoUser
-    await database.transaction(commands.end_all_sessions, principal.user_id, origin, utc_now())
+    await database.transaction(sessions.end_all_sessions, principal.user_id, origin, utc_now())
     authenticator.forget_all()
 
 
@@ -156,6 +185,16 @@ async def change_user(
     return _user_out(changed)
 
 
+@router.post(
+    "/user/{user_id}/link/", status_code=201, summary="Create a one-time link", responses=documented(NotFound)
+)
+async def create_link(user_id: UserId, database: DatabaseDep, origin: OriginDep) -> LinkOut:
+    """Create a link that signs the user in once, within 15 minutes. Whoever has it is let in."""
+    created = await database.transaction(commands.make_link, user_id, origin, utc_now())
+    assert created.expires_at is not None, "a link ends"
+    return LinkOut(link=created.secret, expires_at=created.expires_at)
+
+
 @router.get("/token/", summary="List tokens", responses=documented())
 async def list_tokens(database: DatabaseDep, limit: Limit = 100, after: After = None) -> TokenPage:
     """List the tokens of programs by ascending id, without their secrets."""
@@ -197,12 +236,17 @@ async def list_audit(
     return AuditPage.model_validate(cut_page(rows, limit))
 
 
-def _session_out(session: commands.Session) -> SessionOut:
+def _as(request: sessions.SignIn, actor: str) -> sessions.SignIn:
+    """Name who says to sign in, for the audit."""
+    return replace(request, origin=replace(request.origin, actor=actor))
+
+
+def _session_out(session: sessions.Session, request: sessions.SignIn) -> SessionOut:
     assert session.token.expires_at is not None, "a session ends"
     return SessionOut(
         token=session.token.secret,
         expires_at=session.token.expires_at,
-        idle_seconds=int(SESSION_IDLE.total_seconds()),
+        idle_seconds=int(request.terms.idle.total_seconds()),
         failed_logins=session.failed_logins,
         user=_user_out(session.user),
     )

@@ -1,6 +1,6 @@
 """Bodies of requests and answers about sessions, users, tokens and the audit."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -38,6 +38,15 @@ class LinkToken(_Body):
     """Token of a one-time link."""
 
     link: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class IdToken(_Body):
+    """ID token of the identity provider, and the nonce that the login began with."""
+
+    id_token: Annotated[str, StringConstraints(min_length=1, max_length=16_384)]
+    nonce: Annotated[str, StringConstraints(min_length=16, max_length=256)] = Field(
+        description="The random text that was sent to the provider as `nonce`. It can be used once."
+    )
 
 
 class UserOut(BaseModel):
@@ -104,6 +113,15 @@ class UserChange(_Body):
     zone: Zone | None = None
     password: NewPassword | None = None
     disabled: bool | None = Field(default=None, description="A disabled user is signed out at once.")
+
+
+class LinkOut(BaseModel):
+    """A one-time link. Its token is shown once."""
+
+    link: str = Field(
+        description="Exchange it at `/api/session/link/`, or open `/sign-in/link/<link>` of the console."
+    )
+    expires_at: datetime
 
 
 class UserPage(BaseModel):
@@ -174,7 +192,3 @@ class AuditPage(BaseModel):
 
     items: list[AuditEntryOut]
     next: Next
-
-
-SESSION_LIFETIME = timedelta(hours=12)
-SESSION_IDLE = timedelta(hours=1)

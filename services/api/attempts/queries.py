@@ -93,10 +93,14 @@ async def page(connection: AsyncConnection, wanted: Wanted, cursor: Cursor, limi
 async def _recorded(
     connection: AsyncConnection, wanted: Wanted, cursor: Cursor, limit: int
 ) -> list[dict[str, Any]]:
-    join, conditions = "", ""
-    if wanted.mailing_id is not None:
-        join, conditions = "JOIN messages m ON m.id = a.message_id", " AND m.mailing_id = :mailing_id"
-    conditions += _conditions(wanted, outcome="a.outcome", provider_status="a.provider_status", sender="a.sender")
+    join = "" if wanted.mailing_id is None else "JOIN messages m ON m.id = a.message_id"
+    conditions = _conditions(
+        wanted,
+        mailing_id="m.mailing_id",
+        outcome="a.outcome",
+        provider_status="a.provider_status",
+        sender="a.sender",
+    )
     statement = text(_RECORDED.format(join=join, conditions=conditions))
     return to_dicts(await connection.execute(statement, _parameters(wanted, cursor, limit)))
 
@@ -106,14 +110,15 @@ async def _accepted(
 ) -> list[dict[str, Any]]:
     """Look through windows of time that grow, from the newest acceptance on, until there are enough."""
     parameters = _parameters(wanted, cursor, limit)
-    of_mailing = "" if wanted.mailing_id is None else " AND mailing_id = :mailing_id"
-    steps = (await connection.execute(text(_STEPS.format(conditions=of_mailing)), parameters)).one()
+    steps_wanted = text(_STEPS.format(conditions=_conditions(wanted, mailing_id="mailing_id")))
+    steps = (await connection.execute(steps_wanted, parameters)).one()
     if steps.last is None:
         return []
     # A message is counted when its report is recorded, which can be long after the answer.
     longest = cursor.at - max(wanted.since, steps.first - _LONGEST_DELAY)
     window = max(_FIRST_WINDOW, cursor.at - steps.last)
-    statement = text(_ACCEPTED.format(conditions=of_mailing + _conditions(wanted, sender="jobs.sender")))
+    conditions = _conditions(wanted, mailing_id="m.mailing_id", sender="jobs.sender")
+    statement = text(_ACCEPTED.format(conditions=conditions))
     while True:
         window = min(window, longest)
         rows = to_dicts(await connection.execute(statement, {**parameters, "begin": cursor.at - window}))

@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.clients.schemas import ClientOut, ClientPage
-from services.api.edge.copying import copy_out
+from services.api.edge.copying import copy_out, protected_column
 from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
@@ -24,7 +24,10 @@ _PAGE = """
     SELECT id, number, code, tag, zone FROM clients WHERE id > :after{conditions} ORDER BY id LIMIT :limit
 """
 
-_EXPORT = SQL("SELECT number, tag, zone FROM clients ORDER BY id")
+_EXPORT = SQL("""
+    -- export_clients --
+    SELECT number, {tag}, zone FROM clients ORDER BY id
+""").format(tag=protected_column("tag"))
 
 
 class Conditions(TypedDict):

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from services.api.clients import commands, queries
+from services.api.clients.csv_rows import Defaults
 from services.api.clients.imports import import_clients
 from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
 from services.api.edge import observer
@@ -20,7 +21,9 @@ from services.api.edge.problems import documented
 from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.edge.texts import refuse_nul
+from services.api.edge.texts import Tag, refuse_nul
+from services.api.edge.uploads import UPLOAD_BODY, csv_upload
+from services.api.edge.zones import Zone
 from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
@@ -48,6 +51,18 @@ async def _conditions(
 
 
 ConditionsDep = Annotated[queries.Conditions, Depends(_conditions)]
+
+
+async def _defaults(
+    tag: Annotated[Tag | None, Query(description="Tag of rows without one.", examples=["#AzbukaVkusa"])] = None,
+    zone: Annotated[
+        Zone | None, Query(description="Time zone of rows without one.", examples=["Europe/Moscow"])
+    ] = None,
+) -> Defaults:
+    return Defaults(tag, zone)
+
+
+DefaultsDep = Annotated[Defaults, Depends(_defaults)]
 
 
 @router.post(
@@ -81,25 +96,29 @@ async def page(
     "/import/",
     summary="Import clients from CSV",
     responses=documented(),
-    openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    openapi_extra=UPLOAD_BODY,
 )
-async def import_csv(request: Request, transfers: TransfersDep, origin: OriginDep) -> Imported:
+async def import_csv(
+    request: Request, transfers: TransfersDep, origin: OriginDep, defaults: DefaultsDep
+) -> Imported:
     """Add and change clients from a CSV file.
 
-    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. A field that contains a comma, a
-    quotation mark or a line break is enclosed in quotation marks.
+    The file is the body, with `Content-Type: text/csv`, or the file of a form: `curl -F file=@clients.csv`.
+
+    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. Each further line is a client. A
+    field that contains a comma or a quotation mark is enclosed in quotation marks, and a mark inside is doubled.
+    No field contains a line break. `?tag=` and `?zone=` are for rows without a value of their own; then the file
+    needs no such column.
 
     A row with a number that a client already has changes this client. A wrong row is rejected; the other rows are
-    imported. An upload that breaks off changes nothing.
+    imported. An upload that breaks off changes nothing. A second import waits until the first one is done.
 
-    If the answer was lost, send the same file again: the second time it changes nothing. An `Idempotency-Key` is
-    not needed and is ignored.
+    If the answer was lost or is 503, send the same file again: it changes only what was not imported yet. An
+    `Idempotency-Key` is not needed and is ignored.
     """
-    media_type, _, _ = request.headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != "text/csv":
-        raise Invalid("body", "must be sent as CSV, with Content-Type: text/csv")
+    pieces = csv_upload(request)
     try:
-        return await import_clients(transfers, request.stream(), origin)
+        return await import_clients(transfers, pieces, origin, defaults)
     except ClientDisconnect:
         raise Invalid("body", "broke off before its end: nothing was changed") from None
 
@@ -111,7 +130,11 @@ async def import_csv(request: Request, transfers: TransfersDep, origin: OriginDe
     responses=documented() | CSV_RESPONSE,
 )
 async def export_csv(database: DatabaseDep, transfers: TransfersDep, origin: OriginDep) -> StreamingResponse:
-    """Return all clients as a CSV file by ascending id. The file can be imported."""
+    """Return all clients as a CSV file by ascending id. The file can be imported.
+
+    A tag that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that a spreadsheet does not take it
+    for a formula. The import removes the apostrophe.
+    """
     await database.transaction(audit, origin, Subject("client"))
     return await csv_response(queries.export(transfers), "clients.csv")
 

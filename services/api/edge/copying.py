@@ -7,9 +7,10 @@ requests.
 from collections.abc import AsyncIterable, AsyncIterator
 from datetime import timedelta
 
-from psycopg.sql import SQL, Composable
+from psycopg.sql import SQL, Composable, Identifier
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.api.edge.spreadsheets import FORMULA
 from shared.database.driver import driver_connection
 from shared.database.transactions import transaction
 
@@ -24,6 +25,13 @@ async def copy_out(engine: AsyncEngine, query: Composable) -> AsyncIterator[byte
         async with (await driver_connection(connection)).cursor().copy(command) as copy:
             async for piece in in_large_pieces(copy):
                 yield piece
+
+
+def protected_column(name: str) -> Composable:
+    """Return the SQL of a column for an export that a spreadsheet may open."""
+    return SQL("CASE WHEN {column} ~ {formula} THEN '''' || {column} ELSE {column} END AS {column}").format(
+        column=Identifier(name), formula=FORMULA
+    )
 
 
 async def in_large_pieces(pieces: AsyncIterable[bytes | bytearray | memoryview]) -> AsyncIterator[bytes]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from services.api.edge.examples import Example, Examples
 from services.api.edge.problems import Problem, describe
+from services.api.edge.uploads import FORM
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,6 +26,12 @@ _SCHEME = {
 }
 
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+@router.get("/")
+async def front_page(request: Request) -> RedirectResponse:
+    """Lead to Swagger UI."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs/")
 
 
 @router.get("/docs/")
@@ -100,11 +107,13 @@ def _add_access(operation: dict[str, Any], role: str) -> None:
 
 
 def _add_examples(operation: dict[str, Any], example: Example) -> None:
-    for content in operation.get("requestBody", {}).get("content", {}).values():
+    bodies: dict[str, Any] = operation.get("requestBody", {}).get("content", {})
+    for content in (content for media_type, content in bodies.items() if media_type != FORM):
         content["examples"] = {summary: {"value": body} for summary, body in example.bodies.items()}
-    for status in operation["responses"].keys() & {"200", "201"}:
+    answers = {"200": example.answer, "201": example.answer, "202": example.pending}
+    for status in operation["responses"].keys() & answers:
         for content in operation["responses"][status]["content"].values():
-            content["example"] = example.answer
+            content["example"] = answers[status]
 
 
 def assets() -> StaticFiles:

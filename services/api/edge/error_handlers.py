@@ -10,8 +10,17 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from services.api.edge.problems import INVALID, TYPES, FieldError, answer, plain, unavailable
-from services.api.edge.refusals import Invalid, KeyReused, LoginTaken, NumberTaken, Refusal, TooManyLogins
+from services.api.edge.refusals import (
+    Invalid,
+    KeyReused,
+    LoginTaken,
+    NumberTaken,
+    Refusal,
+    StopExists,
+    TooManyLogins,
+)
 from shared.errors import DatabaseUnavailable
+from shared.issuer import IssuerUnavailable
 
 _MAX_ERRORS = 20  # in one answer: a list of a thousand wrong values gets errors for the first of them only
 # Replacements for pydantic's messages that a caller may not understand.
@@ -31,6 +40,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     app.add_exception_handler(Refusal, _answer_refusal)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(DatabaseUnavailable, _answer_unavailable)
+    app.add_exception_handler(IssuerUnavailable, _answer_unavailable)
     app.add_exception_handler(HTTPException, answer_plain)
 
 
@@ -49,6 +59,8 @@ async def _answer_refusal(_request: Request, error: Exception) -> Response:
         errors = [FieldError(field=error.field, message=error.message)]
     elif isinstance(error, NumberTaken):
         errors = [FieldError(field="number", message="belongs to another client")]
+    elif isinstance(error, StopExists):
+        errors = [FieldError(field="number", message="is on the stop list already")]
     elif isinstance(error, KeyReused):
         errors = [FieldError(field="Idempotency-Key", message="belongs to another request")]
     elif isinstance(error, LoginTaken):

@@ -13,10 +13,11 @@ Json = dict[str, JsonValue]
 
 
 class Example(NamedTuple):
-    """An example of the answer, and examples of the body by their summaries."""
+    """An example of the answer, and examples of the body by their summaries. `pending` is the answer with 202."""
 
     answer: JsonValue
     bodies: Mapping[str, JsonValue] = {}
+    pending: JsonValue = None
 
 
 Examples = Mapping[str, Example]  # by operation, such as `GET /api/client/`

@@ -4,20 +4,33 @@ It is plain ASGI, because every request passes it.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.edge import observer
 from services.api.edge.body_limits import BodyLimits, LimitedBody
-from services.api.edge.problems import fault
+from services.api.edge.problems import UnknownHost, fault, plain
 from services.api.edge.response_headers import with_common_headers
+from shared.host_names import is_known_host
 
 
 class EdgeMiddleware:
-    """Middleware with limits for all paths, and with other limits for the paths of `upload_limits`."""
+    """Middleware with limits for all paths, and with other limits for the paths of `upload_limits`.
 
-    def __init__(self, app: ASGIApp, limits: BodyLimits, upload_limits: Mapping[str, BodyLimits]) -> None:
+    A request must name one of the hosts.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: AbstractSet[str],
+        limits: BodyLimits,
+        upload_limits: Mapping[str, BodyLimits],
+    ) -> None:
         self._app = app
+        self._hosts = hosts
         self._limits = limits
         self._upload_limits = upload_limits
 
@@ -36,8 +49,9 @@ class EdgeMiddleware:
                     message["headers"] = with_common_headers(message["headers"], request.id)
                 await send(message)
 
+            is_known = is_known_host(Headers(scope=scope).get("host"), self._hosts)
             try:
-                await self._app(scope, body.receive, send_with_id)
+                await (self._app if is_known else plain(UnknownHost()))(scope, body.receive, send_with_id)
             except Exception:
                 observer.request_failed(request)
                 if request.status is not None:

@@ -5,7 +5,7 @@ The code that does the work calls it once for each thing that happened, and logs
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -19,13 +19,14 @@ from shared.contracts import EVENT
 from shared.ledger.origin import Origin
 from shared.ledger.outbox import OutboxRow
 from shared.telemetry import tracing
-from shared.telemetry.redaction import without_numbers
+from shared.telemetry.redaction import printable, without_numbers, without_tokens
 from shared.topology import EVENTS
 
 log = structlog.get_logger()
 
 _VALID_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+_IDS_IN_A_LINE = 1_000  # Docker splits lines of more than 16 KB
 _PROBES = ("/healthz", "/readyz", "/metrics")  # requested by machines, every few seconds
 
 
@@ -44,8 +45,8 @@ class ObservedRequest:
 
     @property
     def path(self) -> str:
-        """The path without phone numbers, because a caller may mistake a number for an id."""
-        return without_numbers(self.scope["path"][:200])
+        """The path without phone numbers, because a caller may mistake a number for an id, and printable."""
+        return printable(without_numbers(without_tokens(self.scope["path"][:200])))
 
     @property
     def ids(self) -> dict[str, int]:
@@ -84,9 +85,26 @@ def resource_created(**ids: int) -> None:
     structlog.contextvars.bind_contextvars(**ids)
 
 
+def clients_imported(added: Sequence[int], changed: Sequence[int]) -> None:
+    """A part of an import is committed. Its lines name the clients, by which `mailing logs` finds them."""
+    for event, ids in (("clients_added", added), ("clients_changed", changed)):
+        for start in range(0, len(ids), _IDS_IN_A_LINE):
+            log.info(event, client_ids=ids[start : start + _IDS_IN_A_LINE])
+
+
 def database_unavailable(error: Exception) -> None:
     """A request was refused because PostgreSQL did not answer."""
-    log.warning("database_unavailable", waiting_for="PostgreSQL", error=str(error))
+    log.warning("database_unavailable", waiting_for="PostgreSQL", error=getattr(error, "reason", str(error)))
+
+
+def access_opened(host: str) -> None:
+    """The API starts without asking for tokens."""
+    log.warning("access_opened", host=host, setting="MAILING_ACCESS=open", effect="every caller may do everything")
+
+
+def issuer_unavailable(error: Exception) -> None:
+    """A login was refused because the identity provider did not answer."""
+    log.warning("identity_provider_unavailable", error=str(error))
 
 
 @contextmanager

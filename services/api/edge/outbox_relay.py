@@ -6,12 +6,13 @@ Several API processes may run it at the same time: each takes entries that no ot
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.edge import observer
 from shared.broker.publisher import Publisher
-from shared.database.transactions import transaction
+from shared.database.transactions import allow_idling, transaction
 from shared.errors import MailingError
 from shared.ledger.outbox import take_entries
 from shared.lifecycle import repeat
@@ -21,6 +22,7 @@ BATCH = 100
 # Entries of other processes, and of this one just before it died, are found by polling.
 POLL = 1.0  # seconds
 LAST_PASS = 3.0  # seconds
+MOST_IDLE = timedelta(seconds=30)  # of the transaction, while it waits for RabbitMQ
 
 
 @asynccontextmanager
@@ -54,6 +56,7 @@ async def relay_batch(engine: AsyncEngine, publisher: Publisher) -> int:
         NotPublished, PublishUnknown, DatabaseUnavailable: nothing was deleted, and the entries are tried again.
     """
     async with transaction(engine) as connection:
+        await allow_idling(connection, MOST_IDLE)
         publication = observer.publication_started(await take_entries(connection, BATCH))
         # All at once: an event only asks a planner to look at the database, so the order does not matter. A stop
         # may reach no sender at all. An event that no queue takes is a fault.

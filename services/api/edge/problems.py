@@ -10,19 +10,23 @@ from starlette.responses import Response
 
 from services.api.edge import observer
 from services.api.edge.refusals import (
+    IdentityRefused,
     Invalid,
     KeyInFlight,
     KeyReused,
     LastAdmin,
     LoginTaken,
+    NoIdentityProvider,
     NotFound,
     NoUser,
     NumberTaken,
     Refusal,
     StateForbids,
+    StopExists,
     TooManyLogins,
     WrongCredentials,
 )
+from shared.issuer import IssuerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds
@@ -31,11 +35,14 @@ INVALID = "urn:mailing:problem:invalid"
 TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     NotFound: (HTTPStatus.NOT_FOUND, "urn:mailing:problem:not-found"),
     NumberTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:number-taken"),
+    StopExists: (HTTPStatus.CONFLICT, "urn:mailing:problem:stop-exists"),
     StateForbids: (HTTPStatus.CONFLICT, "urn:mailing:problem:state-forbids"),
     KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, INVALID),
     WrongCredentials: (HTTPStatus.UNAUTHORIZED, "urn:mailing:problem:wrong-credentials"),
+    IdentityRefused: (HTTPStatus.UNAUTHORIZED, "urn:mailing:problem:identity-refused"),
+    NoIdentityProvider: (HTTPStatus.CONFLICT, "urn:mailing:problem:no-identity-provider"),
     TooManyLogins: (HTTPStatus.TOO_MANY_REQUESTS, "urn:mailing:problem:too-many-logins"),
     LoginTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:login-taken"),
     LastAdmin: (HTTPStatus.CONFLICT, "urn:mailing:problem:last-admin"),
@@ -51,8 +58,9 @@ _DESCRIPTIONS = {
     HTTPStatus.CONFLICT: "The present state does not allow the request; `detail` says why.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; `detail` says how large it may be.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is invalid; `errors` names the wrong fields.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, or all connections to it are in use. Try"
-    " again after `Retry-After` seconds.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, all connections to it are in use, or it"
+    " cannot store the change now, for example because its disk is full; `detail` says which. Try again after"
+    " `Retry-After` seconds.",
 }
 _RETRY_AFTER_HEADER = {
     "Retry-After": {
@@ -114,6 +122,22 @@ class TooSlow(HTTPException):
         super().__init__(HTTPStatus.REQUEST_TIMEOUT, detail, {"Connection": "close"})
 
 
+class HeadTooLarge(HTTPException):
+    """Raised when the head of a request is larger than allowed. The connection ends with the answer."""
+
+    def __init__(self, limit: int) -> None:
+        detail = f"The request's line and headers are larger than {limit} bytes."
+        super().__init__(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail, {"Connection": "close"})
+
+
+class UnknownHost(HTTPException):
+    """Raised when the request names a host that the API is not known as."""
+
+    def __init__(self) -> None:
+        detail = "The API is not known under the host that the request names. MAILING_HOSTS lists its names."
+        super().__init__(HTTPStatus.MISDIRECTED_REQUEST, detail)
+
+
 class Unreadable(HTTPException):
     """Raised when the bytes of a connection are no HTTP request. The connection ends with the answer."""
 
@@ -148,10 +172,15 @@ def fault() -> Response:
 
 
 def unavailable(error: Exception) -> Response:
-    """Return 503 because PostgreSQL did not answer."""
-    observer.database_unavailable(error)
+    """Return 503 because PostgreSQL or the identity provider did not answer, or cannot do the work now."""
+    cause = str(error)
+    if isinstance(error, IssuerUnavailable):
+        observer.issuer_unavailable(error)
+        cause = "The identity provider does not answer"
+    else:
+        observer.database_unavailable(error)
     headers = {"Retry-After": str(RETRY_AFTER)}
-    detail = f"{error}; try again in {RETRY_AFTER} seconds."
+    detail = f"{cause}; try again in {RETRY_AFTER} seconds."
     return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 

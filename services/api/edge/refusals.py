@@ -23,6 +23,13 @@ class NumberTaken(Refusal):
         super().__init__("Another client has this number.")
 
 
+class StopExists(Refusal):
+    """Raised when the number is on the stop list already."""
+
+    def __init__(self) -> None:
+        super().__init__("This number is on the stop list already. Change its entry instead.")
+
+
 class StateForbids(Refusal):
     """Raised when the mailing's state does not allow the change."""
 
@@ -55,6 +62,17 @@ class WrongCredentials(Refusal):
 
     def __init__(self) -> None:
         super().__init__("Login or password is wrong, or the link was used or is too old.")
+
+
+class IdentityRefused(Refusal):
+    """Raised when an identity provider's token does not prove who signs in, or that person may not sign in."""
+
+
+class NoIdentityProvider(Refusal):
+    """Raised when no identity provider is configured."""
+
+    def __init__(self) -> None:
+        super().__init__("No identity provider is configured: MAILING_OIDC_ISSUER is not set.")
 
 
 class TooManyLogins(Refusal):

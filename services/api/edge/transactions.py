@@ -12,9 +12,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.database.transactions import autocommitted, ping, transaction
+from shared.database.transactions import autocommitted, transaction
 from shared.deadlines import DeadlineExceeded, finish_within
 from shared.errors import DatabaseUnavailable, TransactionConflict
+from shared.ledger.migrations import ensure_current_schema
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -71,9 +72,14 @@ class Database:
         self._outbox_filled.set()
         return answer
 
-    async def ping(self) -> None:
-        """Raise DatabaseUnavailable unless the database answers soon."""
-        await self._within(_PING_TIMEOUT, ping(self._statements))
+    async def ensure_ready(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers soon and has our schema."""
+
+        async def check() -> None:
+            async with autocommitted(self._statements) as connection:
+                await ensure_current_schema(connection)
+
+        await self._within(_PING_TIMEOUT, check())
 
     async def _within(self, patience: timedelta, work: Coroutine[object, object, Answer]) -> Answer:
         try:

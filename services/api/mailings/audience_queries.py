@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.clients.schemas import ClientOut
 from services.api.mailings.filters import Filter
-from shared.ledger.tables import Client
+from shared.ledger.tables import Client, Stop
+from shared.stop_list import MailingKind, StopScope, kinds_held_back
 
 _SAMPLE = 5
 
@@ -32,6 +33,15 @@ async def count_audience(
     rows = (await connection.execute(query.group_by(Client.zone, Client.code))).all()
     groups = sorted(AudienceGroup(row.zone, row.code, row.clients, row.first_id) for row in rows)
     return groups, await _find_sample(connection, audience, groups)
+
+
+async def count_stopped(connection: AsyncConnection, audience: Filter, kind: MailingKind) -> int:
+    """Return the number of clients in the audience whose numbers are on the stop list for this kind."""
+    scopes = [scope for scope in StopScope if kind in kinds_held_back(scope)]
+    query = select(func.count()).select_from(Client).join(Stop, Stop.number == Client.number)
+    counted = await connection.execute(query.where(Stop.scope.in_(scopes), *_conditions(audience)))
+    count: int = counted.scalar_one()
+    return count
 
 
 async def _find_sample(

@@ -10,6 +10,7 @@ from services.api.mailings.filters import NormalisedFilter
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
 from shared.contracts import EventKind, utc_now
 from shared.ledger.audit import Subject, audit
+from shared.ledger.deliveries import put_mailing_events
 from shared.ledger.jobs import expire_plans_of_mailing
 from shared.ledger.mailings import (
     MailingColumns,
@@ -24,8 +25,20 @@ from shared.ledger.mailings import (
 from shared.ledger.origin import Origin
 from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
+from shared.webhook_events import WebhookEvent
 
-_AUDITED_FIELDS = {"starts_at", "expired_at", "text", "filter", "window", "rate", "state", "paused"}
+_AUDITED_FIELDS = {
+    "starts_at",
+    "expired_at",
+    "text",
+    "filter",
+    "window",
+    "rate",
+    "name",
+    "kind",
+    "state",
+    "paused",
+}
 
 
 async def create(connection: AsyncConnection, new: MailingIn, origin: Origin) -> MailingOut:
@@ -59,6 +72,7 @@ async def pause(connection: AsyncConnection, mailing_id: int, origin: Origin) ->
     if mailing.paused:
         return mailing
     await put_stop(connection, mailing_id, await pause_mailing(connection, mailing_id))
+    await put_mailing_events(connection, WebhookEvent.MAILING_PAUSED, [mailing_id])
     return await _announce(connection, EventKind.MAILING_STOPPED, mailing_id, origin, mailing)
 
 
@@ -69,6 +83,7 @@ async def resume(connection: AsyncConnection, mailing_id: int, origin: Origin) -
     if not mailing.paused:
         return mailing
     await resume_mailing(connection, mailing_id)
+    await put_mailing_events(connection, WebhookEvent.MAILING_RESUMED, [mailing_id])
     return await _announce(connection, EventKind.MAILING_RESUMED, mailing_id, origin, mailing)
 
 
@@ -79,6 +94,7 @@ async def cancel(connection: AsyncConnection, mailing_id: int, origin: Origin) -
     if mailing.state == MailingState.CANCELED:
         return mailing
     await put_stop(connection, mailing_id, await end_mailing(connection, mailing_id, MailingState.CANCELED))
+    await put_mailing_events(connection, WebhookEvent.MAILING_CANCELED, [mailing_id])
     return await _announce(connection, EventKind.MAILING_STOPPED, mailing_id, origin, mailing)
 
 
@@ -131,4 +147,6 @@ def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> Ma
         filter=normalised,
         window=None if source.window is None else source.window.as_window(),
         rate=source.rate,
+        name=source.name,
+        kind=source.kind,
     )

@@ -9,12 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.api.edge.copying import copy_out
 from services.api.edge.refusals import NotFound
 from services.api.mailings.schemas import MailingOut, MailingPage
+from services.api.messages.queries import DELIVERIES
 from shared.ledger.counters import COUNTERS
+from shared.sms_parts import parts
 
 _SELECT_WITH = """
     -- {name} --
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
-        m.window_until, m.rate, m.state, m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at,
+        m.window_until, m.rate, m.name, m.kind, m.state, m.paused_at IS NOT NULL AS paused, m.started_at,
+        m.finished_at,
+        CASE WHEN m.stop_pending_since IS NOT NULL THEN 'pending'
+            WHEN m.paused_at IS NOT NULL OR m.state = 'canceled' THEN 'applied' END AS stop,
         {counters}
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
     WHERE NOT m.express AND m.state <> 'deleted'
@@ -34,7 +39,7 @@ _EXPORT_MESSAGES = SQL("""
     SELECT m.id, m.client_id, c.number,
         CASE WHEN m.status = 'new' AND j.state = 'released' THEN 'active' ELSE m.status::text END AS status,
         nullif(m.reason, 'none') AS reason,
-        (SELECT started_at FROM mailings WHERE id = {mailing_id}) AS created_at, m.settled_at, m.tries
+        (SELECT started_at FROM mailings WHERE id = {mailing_id}) AS created_at, m.settled_at, {deliveries}
     FROM messages AS m LEFT JOIN jobs AS j ON j.id = m.job_id LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.mailing_id = {mailing_id} ORDER BY m.client_id
 """)
@@ -69,11 +74,16 @@ async def page(connection: AsyncConnection, *, before: int, limit: int) -> Maili
 
 def export_messages(engine: AsyncEngine, mailing_id: int) -> AsyncIterator[bytes]:
     """Yield all messages of a mailing as CSV."""
-    return copy_out(engine, _EXPORT_MESSAGES.format(mailing_id=Literal(mailing_id)))
+    return copy_out(engine, _EXPORT_MESSAGES.format(deliveries=SQL(DELIVERIES), mailing_id=Literal(mailing_id)))
 
 
 def _mailing(row: RowMapping) -> MailingOut:
     window = {"from": row["window_from"], "until": row["window_until"]}
     return MailingOut.model_validate(
-        {**row, "window": None if row["window_from"] is None else window, "messages_status": dict(row)}
+        {
+            **row,
+            "window": None if row["window_from"] is None else window,
+            "parts": parts(row["text"]).count,
+            "messages_status": dict(row),
+        }
     )

@@ -15,8 +15,9 @@ from services.api.edge.problems import documented
 from services.api.edge.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.mailings import commands, previews, queries
+from services.api.mailings import commands, copies, previews, queries
 from services.api.mailings.schemas import (
+    Duplicate,
     MailingChange,
     MailingDetail,
     MailingIn,
@@ -25,6 +26,7 @@ from services.api.mailings.schemas import (
     Preview,
     Retry,
 )
+from services.api.mailings.stopping import confirmed
 from services.api.messages import queries as message_queries
 from services.api.messages.schemas import MessagePage
 from shared.contracts import INT64_MAX
@@ -35,6 +37,9 @@ router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJ
 
 _FIRST_MESSAGES = 100
 _CAN_BE_FORBIDDEN = documented(NotFound, StateForbids)
+_MAY_BE_PENDING = _CAN_BE_FORBIDDEN | {
+    202: {"model": MailingOut, "description": "Stopped, but some sender has not confirmed it yet."}
+}
 
 
 @router.post(
@@ -139,10 +144,14 @@ async def delete(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep
     await database.transaction(commands.delete, mailing_id, origin)
 
 
-@router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_CAN_BE_FORBIDDEN)
-async def pause(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
-    """Stop sending until the mailing is resumed. `expired_at` stays as it is."""
-    return await database.transaction(commands.pause, mailing_id, origin)
+@router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_MAY_BE_PENDING)
+async def pause(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, response: Response) -> MailingOut:
+    """Stop sending until the mailing is resumed. `expired_at` stays as it is.
+
+    The answer comes when every sender has confirmed the stop: `stop` is `applied`. If some sender has not
+    confirmed it within a second, the status is 202 and `stop` is `pending`. The mailing is paused all the same.
+    """
+    return await confirmed(await database.transaction(commands.pause, mailing_id, origin), database, response)
 
 
 @router.post("/{mailing_id:id}/resume/", summary="Resume a mailing", responses=_CAN_BE_FORBIDDEN)
@@ -151,10 +160,15 @@ async def resume(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep
     return await database.transaction(commands.resume, mailing_id, origin)
 
 
-@router.post("/{mailing_id:id}/cancel/", summary="Cancel a mailing", responses=_CAN_BE_FORBIDDEN)
-async def cancel(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> MailingOut:
-    """End a mailing for good: nothing more of it is sent. It stays in the list with its statistics."""
-    return await database.transaction(commands.cancel, mailing_id, origin)
+@router.post("/{mailing_id:id}/cancel/", summary="Cancel a mailing", responses=_MAY_BE_PENDING)
+async def cancel(
+    mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, response: Response
+) -> MailingOut:
+    """End a mailing for good: nothing more of it is sent. It stays in the list with its statistics.
+
+    The status is 202 if some sender has not confirmed the stop within a second, as for a pause.
+    """
+    return await confirmed(await database.transaction(commands.cancel, mailing_id, origin), database, response)
 
 
 @router.post("/{mailing_id:id}/retry/", summary="Retry messages that were not sent", responses=_CAN_BE_FORBIDDEN)
@@ -167,3 +181,25 @@ async def retry(mailing_id: MailingId, wanted: Retry, database: DatabaseDep, ori
     If no message has one of the statuses, nothing changes. So calling it twice has the effect of calling it once.
     """
     return await database.transaction(commands.retry, mailing_id, wanted, origin)
+
+
+@router.post(
+    "/{mailing_id:id}/duplicate/",
+    status_code=201,
+    response_model=MailingOut,
+    summary="Duplicate a mailing",
+    responses=documented(NotFound, KeyInFlight, KeyReused),
+)
+async def duplicate(
+    mailing_id: MailingId, wanted: Duplicate, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
+) -> MailingOut | Response:
+    """Create a mailing with the fields of this one, whatever its state, and with new times.
+
+    Other fields in the body replace those of this mailing.
+    """
+    if keyed is not None:
+        answer = await database.transaction(create_once, keyed, copies.duplicate, mailing_id, wanted, origin)
+        return created_response(answer, "mailing")
+    mailing = await database.transaction(copies.duplicate, mailing_id, wanted, origin)
+    observer.resource_created(mailing_id=mailing.id)
+    return mailing

@@ -21,7 +21,7 @@ SENT: Json = {
     "reason": None,
     "created_at": STARTED_AT,
     "settled_at": FINISHED_AT,
-    "tries": 1,
+    "tries": 2,
 }
 FAILED: Json = {
     "id": 2,
@@ -32,7 +32,7 @@ FAILED: Json = {
     "reason": "answer",
     "created_at": STARTED_AT,
     "settled_at": "2030-01-31T10:00:00.119370Z",
-    "tries": 0,
+    "tries": 1,
 }
 
 
@@ -55,7 +55,7 @@ _DEFERRED: Json = {
     "provider_text": "busy",
     "duration_ms": 38,
 }
-_MESSAGE: Json = {**SENT, "attempts": [_DEFERRED, _accepted("2030-01-31T10:00:05.221940Z")]}
+_MESSAGE: Json = {**SENT, "test_of": None, "attempts": [_DEFERRED, _accepted("2030-01-31T10:00:05.221940Z")]}
 
 # A single message to one of the clients.
 CODE_TEXT = "Your code is 1234"
@@ -71,12 +71,14 @@ NEW_SINGLE_MESSAGE: Json = {
     "created_at": _CREATED_AT,
     "settled_at": None,
     "tries": 0,
+    "test_of": None,
     "attempts": [],
 }
 _SINGLE_MESSAGE_LATER: Json = {
     **NEW_SINGLE_MESSAGE,
     "status": "sent",
     "settled_at": "2030-01-31T11:15:00.471052Z",
+    "tries": 1,
     "attempts": [_accepted("2030-01-31T11:15:00.441052Z")],
     "text": CODE_TEXT,
     "starts_at": _CREATED_AT,

@@ -15,13 +15,16 @@ from services.api.messages.schemas import AttemptOut, HistoryPage, MessageDetail
 from shared.contracts import Outcome
 from shared.statuses import MessageStatus
 
+# The ledger counts the deliveries that had to be repeated. These statuses are given after one more.
+DELIVERIES = "m.tries + CASE WHEN m.status IN ('sent', 'failed', 'uncertain') THEN 1 ELSE 0 END AS tries"
+
 # A message outlives its client. The mailing of a single message is not shown.
-_COLUMNS = """
+_COLUMNS = f"""
     SELECT m.id, CASE WHEN NOT mailings.express THEN m.mailing_id END AS mailing_id,
         nullif(m.client_id, 0) AS client_id, coalesce(mailings.number, client.number) AS number,
         CASE WHEN m.status = 'new' AND job.state = 'released' THEN 'active' ELSE m.status END AS status,
         nullif(m.reason, 'none') AS reason, mailings.started_at AS created_at,
-        m.settled_at, m.tries, m.duration_ms, job.sender
+        mailings.test_of, m.settled_at, {DELIVERIES}, m.duration_ms, job.sender
 """
 _JOINED = """
     JOIN mailings ON mailings.id = m.mailing_id AND mailings.state <> 'deleted'
@@ -174,7 +177,7 @@ async def _attempts(connection: AsyncConnection, messages: Sequence[Mapping[str,
 def _plain_acceptance(message: Mapping[str, Any], attempts: list[AttemptOut]) -> list[AttemptOut]:
     """Return the only attempt of a message that was accepted at once. Its facts are in the message and its job."""
     is_recorded = any(attempt.outcome == Outcome.ACCEPTED for attempt in attempts)
-    if is_recorded or message["status"] != MessageStatus.SENT or message["tries"]:
+    if is_recorded or message["status"] != MessageStatus.SENT or message["tries"] != 1:
         return []
     attempt = AttemptOut(
         at=message["settled_at"] - timedelta(milliseconds=message["duration_ms"]),

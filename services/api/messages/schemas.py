@@ -23,12 +23,13 @@ class MessageOut(BaseModel):
     reason: Reason | None = Field(
         description="The reason for a final status that can have several. Expired: `window` (the client's local"
         " window did not open in time), `zone` (the client's time zone is unknown), `end` (`expired_at` came"
-        " first). Canceled: `cancel` (the mailing was canceled), `client` (the client was deleted). Failed or"
+        " first). Canceled: `cancel` (the mailing was canceled), `client` (the client was deleted), `stopped` (the"
+        " number is on the stop list). Failed or"
         " uncertain: `answer` (the provider's answer; see the attempts), `silence` (the sender sent no report)."
     )
     created_at: datetime = Field(description="The start of its mailing, when the audience was fixed.")
     settled_at: datetime | None = Field(description="When its status became final.")
-    tries: int = Field(description="The number of deliveries that had to be repeated.")
+    tries: int = Field(description="The number of deliveries to the provider so far.")
 
 
 class MessagePage(BaseModel):
@@ -52,6 +53,9 @@ class AttemptOut(BaseModel):
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
 
+    test_of: int | None = Field(
+        description="The mailing whose text the message showed, if it was a test. Statistics do not count tests."
+    )
     attempts: list[AttemptOut]
 
 

@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from services.console import assets
 from services.console.pages import (
+    audit,
     bulk,
     clients,
     health,
@@ -16,8 +17,14 @@ from services.console.pages import (
     messages,
     new_mailing,
     overview,
+    people,
     preferences,
+    programs,
+    results,
     sign_in,
+    sign_in_oidc,
+    stop_list,
+    webhooks,
 )
 
 
@@ -32,11 +39,18 @@ def routes() -> list[BaseRoute]:
         *mailing_change.ROUTES,
         *mailing_control.ROUTES,
         *imports.ROUTES,
+        *stop_list.ROUTES,
         *clients.ROUTES,
+        *results.ROUTES,
         *messages.ROUTES,
+        *webhooks.ROUTES,
         *help_page.ROUTES,
         *preferences.ROUTES,
+        *sign_in_oidc.ROUTES,
         *sign_in.ROUTES,
+        *people.ROUTES,
+        *programs.ROUTES,
+        *audit.ROUTES,
         *health.ROUTES,
         Route("/static/{version}/{name:path}", assets.serve),
     ]

@@ -13,11 +13,13 @@ from services.console.live import LiveMailings, Snapshot
 from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.preferences import preferences_of
 from services.console.rendering import render, render_text
+from services.console.rest.answers import Mailing, Progress
+from services.console.rest.calls import Api
 from services.console.session import api_for
-from services.console.sms_parts import parts
 from services.console.unsent import unsent_groups
 from services.console.words import is_over
 from shared.contracts import utc_now
+from shared.sms_parts import parts
 from shared.statuses import MessageStatus
 
 PAGE = 50
@@ -28,7 +30,7 @@ async def show(request: Request) -> Response:
     """Show a mailing."""
     api, live = api_for(request), _live(request)
     mailing = await api.mailing(request.path_params["mailing_id"])
-    groups = await unsent_groups(api, mailing) if mailing.unsent else []
+    groups, course = await asyncio.gather(unsent_groups(api, mailing), _course(api, mailing))
     snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups)
     preview, errors = await previewed_mailing(api, mailing) if mailing.state == "scheduled" else (None, ())
     window = mailing.window
@@ -37,7 +39,7 @@ async def show(request: Request) -> Response:
         "mailing/show.html",
         **facts(snapshot),
         parts=parts(mailing.text),
-        rates=json.dumps(rates(snapshot.samples)),
+        rates=json.dumps(curve(course, snapshot.samples)),
         step="time",
         preview=preview,
         errors=errors,
@@ -94,6 +96,25 @@ def rates(samples: Sequence[Sample]) -> list[tuple[float, float]]:
             rate = max(0, sample.handled - before.handled) / seconds
             points.append((round(sample.at.timestamp(), 1), round(rate, 1)))
     return points
+
+
+async def _course(api: Api, mailing: Mailing) -> Progress:
+    if mailing.state == "scheduled":
+        return Progress(step=1, points=())
+    return await api.progress(mailing.id)
+
+
+def curve(course: Progress, samples: Sequence[Sample]) -> list[tuple[float, float]]:
+    """Return points of the chart: the course as it is recorded, then the finer samples of those who watch."""
+    fine = rates(samples)
+    points: list[tuple[float, float]] = []
+    for period in course.points:
+        at = period.at.timestamp()
+        if points and at - points[-1][0] > course.step:  # nothing ended in between
+            points += [(points[-1][0] + course.step, 0.0), (at - 0.1, 0.0)]
+        points.append((at, round(period.handled / course.step, 1)))
+    begin = fine[0][0] if fine else float("inf")
+    return [point for point in points if point[0] + course.step <= begin] + fine
 
 
 async def messages(request: Request) -> Response:

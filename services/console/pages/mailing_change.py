@@ -16,8 +16,8 @@ from services.console.rendering import render, translated
 from services.console.rest.answers import Mailing
 from services.console.rest.errors import Refused, SignInNeeded
 from services.console.session import api_for
-from services.console.sms_parts import parts
 from services.console.translation import N_
+from shared.sms_parts import parts
 
 
 async def ask(request: Request) -> Response:
@@ -62,6 +62,7 @@ def _typed(form: Form, name: str, otherwise: str) -> str:
 def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
     """Return the values as the form shows them."""
     return {
+        "name": mailing.name or "",
         "text": mailing.text.strip(),
         "starts_at": _local(mailing.starts_at, zone),
         "expired_at": _local(mailing.expired_at, zone),
@@ -74,6 +75,8 @@ def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
 def _changes(changed: Mapping[str, str], typed: Mapping[str, str], zone: ZoneInfo) -> dict[str, JsonValue]:
     """Return the changed fields as the API takes them. The form shows minutes, while the mailing has seconds."""
     changes: dict[str, JsonValue] = {}
+    if "name" in changed:
+        changes["name"] = changed["name"].strip() or None
     if "text" in changed:
         changes["text"] = changed["text"]
     for name in sorted(changed.keys() & {"starts_at", "expired_at"}):

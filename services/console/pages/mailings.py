@@ -66,7 +66,8 @@ def _matches(mailing: Mailing, state: str, words: str) -> bool:
         shown = "paused" if mailing.paused and mailing.state in {"scheduled", "running"} else mailing.state
         if shown != state:
             return False
-    return not words or words.casefold() in mailing.text.casefold() or words == str(mailing.id)
+    searched = f"{mailing.name or ''}\n{mailing.text}".casefold()
+    return not words or words.casefold() in searched or words == str(mailing.id)
 
 
 ROUTES = [Route("/mailings/", show)]

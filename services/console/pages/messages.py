@@ -14,7 +14,7 @@ from services.console.rendering import render
 from services.console.rest.answers import HistoryItem, Page
 from services.console.rest.errors import Invalid, Refused, SignInNeeded
 from services.console.session import api_for
-from services.console.sms_parts import parts
+from shared.sms_parts import parts
 
 HISTORY = 20
 FIELDS = ("number", "text", "expired_at")

@@ -17,9 +17,9 @@ from services.console.preferences import preferences_of
 from services.console.rendering import render
 from services.console.rest.errors import Refused, SignInNeeded
 from services.console.session import api_for
-from services.console.sms_parts import parts
 from services.console.translation import N_
 from shared.contracts import utc_now
+from shared.sms_parts import parts
 from shared.zones import known_zones
 
 STEPS: Mapping[str, str] = {

@@ -11,12 +11,14 @@ from starlette.routing import Route
 from services.console.foresight import Foreseen, previewed_mailing
 from services.console.live import LiveMailings
 from services.console.pace import Pace, mean_pace, measured_pace
+from services.console.preferences import preferences_of
 from services.console.remembering import Remembered
 from services.console.rendering import render
-from services.console.rest.answers import Mailing
+from services.console.rest.answers import Alert, Mailing
 from services.console.rest.calls import Api
 from services.console.rest.errors import ApiError
 from services.console.session import api_for
+from services.console.week import Week, last_week
 from shared.contracts import utc_now
 
 LOOKED_AT = 200  # newest mailings
@@ -24,8 +26,18 @@ NEXT = 5
 LATELY = 8
 
 
-_FACTS: Remembered[tuple[Sequence[Mailing], Mapping[str, str]]] = Remembered(seconds=2)
+_FACTS: Remembered["Facts"] = Remembered(seconds=2)
+_WEEKS: Remembered[Week] = Remembered(seconds=30)
 _PREVIEWS: Remembered[Foreseen] = Remembered(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Newest mailings, servers that the API needs, and alerts that have not ended."""
+
+    mailings: Sequence[Mailing]
+    needs: Mapping[str, str]
+    alerts: Sequence[Alert]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,8 @@ async def show(request: Request) -> Response:
     is_update = "hx-request" in request.headers
     # Somebody who opens the page has perhaps just changed something; only the updates may be shared.
     read = _FACTS.get if is_update else _FACTS.renew
-    mailings, needs = await read(api.token, lambda: _facts(api))
+    facts = await read(api.token, lambda: _facts(api))
+    mailings = facts.mailings
     now = utc_now()
     running = [mailing for mailing in mailings if mailing.state == "running"]
     live: LiveMailings = request.app.state.live
@@ -60,8 +73,15 @@ async def show(request: Request) -> Response:
         upcoming=await _with_recipients(api, scheduled[:NEXT]),
         scheduled=len(scheduled),
         finished=finished[:LATELY],
-        needs=needs,
+        needs=facts.needs,
+        alerts=facts.alerts,
+        week=None if is_update else await _week(request, api),
     )
+
+
+async def _week(request: Request, api: Api) -> Week:
+    zone, now = preferences_of(request).zone, utc_now()
+    return await _WEEKS.get((api.token, zone.key), lambda: last_week(api, zone, now))
 
 
 def _pace_of(live: LiveMailings, mailing: Mailing) -> Pace | None:
@@ -69,9 +89,9 @@ def _pace_of(live: LiveMailings, mailing: Mailing) -> Pace | None:
     return measured_pace(mailing, live.samples(mailing.id), now) or mean_pace(mailing, now)
 
 
-async def _facts(api: Api) -> tuple[Sequence[Mailing], Mapping[str, str]]:
-    page, needs = await asyncio.gather(api.mailings(limit=LOOKED_AT), _readiness(api))
-    return page.items, needs
+async def _facts(api: Api) -> Facts:
+    page, needs, alerts = await asyncio.gather(api.mailings(limit=LOOKED_AT), _readiness(api), api.open_alerts())
+    return Facts(page.items, needs, alerts.items)
 
 
 async def _readiness(api: Api) -> Mapping[str, str]:

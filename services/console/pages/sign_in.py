@@ -9,7 +9,7 @@ from starlette.routing import Route
 from services.console.forms import first, local_path, read_form
 from services.console.rendering import render
 from services.console.rest.answers import Session
-from services.console.rest.errors import Refused
+from services.console.rest.errors import Conflict, Refused
 from services.console.session import api_for, forget_token, keep_token
 from services.console.translation import N_
 
@@ -19,7 +19,7 @@ LINK_USED = N_("This link was used, or it is older than 15 minutes. Ask for a ne
 
 async def show(request: Request) -> Response:
     """Show the form."""
-    return _page(request, back=local_path(request.query_params.get("back", "/")))
+    return sign_in_page(request, back=local_path(request.query_params.get("back", "/")))
 
 
 async def sign_in(request: Request) -> Response:
@@ -31,9 +31,9 @@ async def sign_in(request: Request) -> Response:
         session = await api_for(request).sign_in(login, password)
     except Refused as refused:
         if refused.status == 429:
-            return _page(request, refused.status, back=back, login=login, detail=str(refused))
-        return _page(request, 401, back=back, login=login, error=WRONG)
-    return _begin(request, session, back)
+            return sign_in_page(request, refused.status, back=back, login=login, detail=str(refused))
+        return sign_in_page(request, 401, back=back, login=login, error=WRONG)
+    return begin_session(request, session, back)
 
 
 async def show_link(request: Request) -> Response:
@@ -47,7 +47,7 @@ async def use_link(request: Request) -> Response:
         session = await api_for(request).sign_in_by_link(request.path_params["link"])
     except Refused:
         return render(request, "sign_in_link.html", 401, error=LINK_USED)
-    return _begin(request, session, "/")
+    return begin_session(request, session, "/")
 
 
 async def sign_out(request: Request) -> Response:
@@ -59,16 +59,39 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
-def _begin(request: Request, session: Session, back: str) -> Response:
+async def sign_out_everywhere(request: Request) -> Response:
+    """End all sessions of the person, also those on other devices."""
+    try:
+        await api_for(request).sign_out_everywhere()
+    except Conflict:  # the token is a program's: it has no other sessions
+        return await sign_out(request)
+    answer = RedirectResponse("/sign-in/", 303)
+    forget_token(answer)
+    return answer
+
+
+def begin_session(request: Request, session: Session, back: str) -> Response:
+    """Keep the session in the browser, and show the page that the person came for."""
     answer = RedirectResponse(back, 303)
     keep_token(request, answer, session.token, session.expires_at)
     return answer
 
 
-def _page(
+def sign_in_page(
     request: Request, status: int = 200, *, back: str, login: str = "", error: str = "", detail: str = ""
 ) -> Response:
-    return render(request, "sign_in.html", status, back=back, login=login, error=error, detail=detail)
+    """Return the form, with what went wrong."""
+    provider = request.app.state.identity_provider
+    return render(
+        request,
+        "sign_in.html",
+        status,
+        back=back,
+        login=login,
+        error=error,
+        detail=detail,
+        provider=None if provider is None else provider.name,
+    )
 
 
 ROUTES = [
@@ -77,4 +100,5 @@ ROUTES = [
     Route("/sign-in/link/{link}", show_link, methods=["GET"]),
     Route("/sign-in/link/{link}", use_link, methods=["POST"]),
     Route("/sign-out/", sign_out, methods=["POST"]),
+    Route("/sign-out/everywhere/", sign_out_everywhere, methods=["POST"]),
 ]

@@ -22,6 +22,62 @@ class Page(_Answer, Generic[Item]):
     next: int | None
 
 
+class Alert(_Answer):
+    """A condition that somebody should look at. `subject` is the id or the queue that it is about."""
+
+    id: int
+    kind: str
+    subject: str
+    severity: str
+    facts: Mapping[str, object]
+    began_at: datetime
+
+
+class Webhook(_Answer):
+    """An address of a program that events are sent to."""
+
+    id: int
+    name: str
+    url: str
+    events: Sequence[str]
+    messages: str
+    enabled: bool
+    failing_since: datetime | None
+    disabled_because: str | None
+
+
+class NewWebhook(Webhook):
+    """A new webhook with its secret."""
+
+    secret: str
+
+
+class RotatedSecret(_Answer):
+    """A new secret; the previous one signs, too, until the instant."""
+
+    secret: str
+    previous_until: datetime
+
+
+class Delivery(_Answer):
+    """An event for a webhook, and the outcome of its last POST."""
+
+    id: int
+    kind: str
+    mailing_id: int | None
+    created_at: datetime
+    tries: int
+    status: int | None
+    error: str | None
+    delivered_at: datetime | None
+
+
+class AddedDelivery(_Answer):
+    """A delivery that was added on request."""
+
+    delivery_id: int
+
+
 class Session(_Answer):
     """A new session of a person."""
 
@@ -37,6 +93,17 @@ class Client(_Answer):
     code: int
     tag: str
     zone: str
+
+
+class Stop(_Answer):
+    """A number that must not be written to."""
+
+    id: int
+    number: int | str  # masked for viewers
+    scope: str
+    since: datetime
+    source: str
+    note: str
 
 
 class Window(_Answer):
@@ -57,11 +124,19 @@ class Mailing(_Answer):
     filter: Mapping[str, Sequence[int | str]]
     window: Window | None
     rate: float | None
+    name: str | None
+    kind: str
     state: str
     paused: bool
+    stop: str | None = None
     started_at: datetime | None
     finished_at: datetime | None
     messages_status: Mapping[str, int]
+
+    @property
+    def title(self) -> str:
+        """The name, or the text of a mailing without one."""
+        return self.name or self.text
 
     def count(self, status: MessageStatus) -> int:
         """Return the number of messages in the status."""
@@ -124,6 +199,94 @@ class MessageDetail(Message):
     attempts: Sequence[Attempt]
 
 
+class AttemptItem(Attempt):
+    """An attempt with its message, in the list across mailings."""
+
+    message_id: int
+    mailing_id: int | None
+    client_id: int | None
+    number: int | str | None  # masked for viewers
+    status: MessageStatus
+
+
+class AttemptPage(_Answer):
+    """A page of attempts, newest first. `next` is the cursor of the next page; None on the last one."""
+
+    items: Sequence[AttemptItem]
+    next: str | None
+
+
+class ProviderAnswer(_Answer):
+    """Words of the provider, and the number of messages that got them last."""
+
+    provider_status: int | None
+    provider_text: str | None
+    messages: int
+
+
+class ReasonCount(_Answer):
+    """Messages that were not sent, with the same status and reason."""
+
+    status: MessageStatus
+    reason: str | None
+    messages: int
+
+
+class ReasonDetail(ReasonCount):
+    """Messages of one mailing that were not sent, with the provider's most frequent answers."""
+
+    answers: Sequence[ProviderAnswer]
+
+
+class Reasons(_Answer):
+    """Why messages of a mailing were not sent, the most frequent reason first."""
+
+    items: Sequence[ReasonDetail]
+
+
+class _Counts(_Answer):
+    """Number of messages by final status."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def count(self, status: str) -> int:
+        """Return the number of messages in the status."""
+        value = (self.model_extra or {}).get(status, 0)
+        return value if isinstance(value, int) else 0
+
+    @property
+    def all(self) -> int:
+        """Number of messages with a final status."""
+        return sum(self.count(status) for status in FINAL_STATUSES)
+
+    @property
+    def handled(self) -> int:
+        """Number of messages that came to their end by being worked on."""
+        return self.all - self.count(MessageStatus.CANCELED)
+
+
+class Period(_Counts):
+    """Messages that got their final status in a period that began at the instant."""
+
+    at: datetime
+
+
+class Progress(_Answer):
+    """Course of a mailing, in steps of so many seconds."""
+
+    step: int
+    points: Sequence[Period]
+
+
+class Statistics(_Answer):
+    """Messages of all mailings that got their final status in a time."""
+
+    messages: _Counts
+    single_messages: _Counts
+    periods: Sequence[Period]
+    reasons: Sequence[ReasonCount]
+
+
 class HistoryItem(MessageDetail):
     """A message with its mailing's text and times."""
 
@@ -142,6 +305,7 @@ class Preview(_Answer):
     by_zone: Mapping[str, int]
     by_code: Mapping[str, int]
     unknown_zones: int
+    stopped: int
     late: int
     finish: datetime | None
     rate: float | None

@@ -8,17 +8,29 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from services.console.rest.access_answers import AuditEntry, Link, NewToken, ProgramToken, User
 from services.console.rest.answers import (
+    AddedDelivery,
+    Alert,
+    AttemptPage,
     Client,
+    Delivery,
     HistoryItem,
     Imported,
     Mailing,
     Message,
     MessageDetail,
+    NewWebhook,
     Page,
     Preview,
     Problem,
+    Progress,
+    Reasons,
+    RotatedSecret,
     Session,
+    Statistics,
+    Stop,
+    Webhook,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
 from shared.statuses import MessageStatus
@@ -47,6 +59,7 @@ class Api:
     http: httpx.AsyncClient
     token: str | None = None
     request_id: str | None = None
+    address: str | None = None  # of the person, which the API audits
 
     async def mailings(self, *, limit: int, after: int | None = None) -> Page[Mailing]:
         """Return mailings, newest first."""
@@ -65,6 +78,64 @@ class Api:
         """Return messages of a mailing, by client."""
         query = {"status": status, "limit": limit, "after": after}
         return await self._get(f"/api/mailing/{mailing_id}/messages/", Page[Message], query)
+
+    async def reasons(self, mailing_id: int) -> Reasons:
+        """Return why messages of a mailing were not sent."""
+        return await self._get(f"/api/mailing/{mailing_id}/reasons/", Reasons)
+
+    async def progress(self, mailing_id: int) -> Progress:
+        """Return the course of a mailing."""
+        return await self._get(f"/api/mailing/{mailing_id}/progress/", Progress)
+
+    async def statistics(self, query: Query) -> Statistics:
+        """Return numbers of messages over all mailings."""
+        return await self._get("/api/statistics/", Statistics, query)
+
+    async def attempts(self, query: Query) -> AttemptPage:
+        """Return attempts across mailings, newest first."""
+        return await self._get("/api/attempt/", AttemptPage, query)
+
+    async def open_alerts(self) -> Page[Alert]:
+        """Return the alerts that have not ended, newest first."""
+        return await self._get("/api/alert/", Page[Alert], {"open": "true", "limit": 20})
+
+    async def webhooks(self) -> Page[Webhook]:
+        """Return the webhooks, by id."""
+        return await self._get("/api/webhook/", Page[Webhook], {"limit": 200})
+
+    async def webhook(self, webhook_id: int) -> Webhook:
+        """Return a webhook."""
+        return await self._get(f"/api/webhook/{webhook_id}/", Webhook)
+
+    async def create_webhook(self, body: Json) -> NewWebhook:
+        """Create a webhook."""
+        return await self._send("POST", "/api/webhook/", NewWebhook, body)
+
+    async def change_webhook(self, webhook_id: int, body: Json) -> Webhook:
+        """Change the given fields of a webhook."""
+        return await self._send("PATCH", f"/api/webhook/{webhook_id}/", Webhook, body)
+
+    async def rotate_webhook(self, webhook_id: int) -> RotatedSecret:
+        """Give a webhook a new secret."""
+        return await self._send("POST", f"/api/webhook/{webhook_id}/secret/", RotatedSecret, None)
+
+    async def test_webhook(self, webhook_id: int) -> AddedDelivery:
+        """Send a test to a webhook."""
+        return await self._send("POST", f"/api/webhook/{webhook_id}/test/", AddedDelivery, None)
+
+    async def deliveries(self, webhook_id: int, *, limit: int, after: str | None = None) -> Page[Delivery]:
+        """Return the events of a webhook, newest first."""
+        query = {"limit": limit, "after": after}
+        return await self._get(f"/api/webhook/{webhook_id}/deliveries/", Page[Delivery], query)
+
+    async def send_delivery_again(self, webhook_id: int, delivery_id: int) -> AddedDelivery:
+        """Send an event once more."""
+        path = f"/api/webhook/{webhook_id}/deliveries/{delivery_id}/again/"
+        return await self._send("POST", path, AddedDelivery, None)
+
+    async def delete_webhook(self, webhook_id: int) -> None:
+        """Delete a webhook with its events."""
+        await self._answer("DELETE", f"/api/webhook/{webhook_id}/")
 
     async def preview(self, body: Json) -> Preview:
         """Return the audience and the forecast of a mailing that does not exist yet."""
@@ -108,11 +179,27 @@ class Api:
 
     async def import_clients(self, rows: AsyncIterator[bytes]) -> Imported:
         """Import clients from CSV, passed on as it arrives."""
-        headers = {"Content-Type": "text/csv"}
-        answer = await self._answer(
-            "POST", "/api/client/import/", content=rows, headers=headers, timeout=UPLOAD_TIMEOUT
-        )
-        return Imported.model_validate_json(answer.content)
+        return await self._import("/api/client/import/", rows)
+
+    async def stops(self, query: Query) -> Page[Stop]:
+        """Return numbers of the stop list, newest first."""
+        return await self._get("/api/stop/", Page[Stop], query)
+
+    async def stop(self, stop_id: int) -> Stop:
+        """Return an entry of the stop list."""
+        return await self._get(f"/api/stop/{stop_id}/", Stop)
+
+    async def add_stop(self, body: Json) -> Stop:
+        """Put a number on the stop list."""
+        return await self._send("POST", "/api/stop/", Stop, body)
+
+    async def remove_stop(self, stop_id: int) -> None:
+        """Take a number off the stop list."""
+        await self._answer("DELETE", f"/api/stop/{stop_id}/")
+
+    async def import_stops(self, rows: AsyncIterator[bytes]) -> Imported:
+        """Import numbers into the stop list from CSV, passed on as it arrives."""
+        return await self._import("/api/stop/import/", rows)
 
     async def history(self, *, limit: int, after: int | None = None, **person: str | int) -> Page[HistoryItem]:
         """Return everything that concerned a `client` or a `number`, newest first."""
@@ -133,6 +220,53 @@ class Api:
     async def sign_in_by_link(self, link: str) -> Session:
         """Return a new session for the token of a one-time link."""
         return await self._send("POST", "/api/session/link/", Session, {"link": link})
+
+    async def sign_in_by_id_token(self, id_token: str, nonce: str) -> Session:
+        """Return a new session for an ID token of the identity provider."""
+        return await self._send("POST", "/api/session/oidc/", Session, {"id_token": id_token, "nonce": nonce})
+
+    async def sign_out_everywhere(self) -> None:
+        """End all sessions of the person."""
+        await self._answer("DELETE", "/api/session/all/")
+
+    async def users(self, *, limit: int, after: int | None = None) -> Page[User]:
+        """Return the people who may sign in, by id."""
+        return await self._get("/api/user/", Page[User], {"limit": limit, "after": after})
+
+    async def user(self, user_id: int) -> User:
+        """Return one of them: the API has a list only."""
+        page = await self.users(limit=1, after=user_id - 1 or None)
+        if not page.items or page.items[0].id != user_id:
+            raise NotFound(404, Problem(detail=f"There is no user {user_id}."))
+        return page.items[0]
+
+    async def create_user(self, body: Json) -> User:
+        """Create a user."""
+        return await self._send("POST", "/api/user/", User, body)
+
+    async def change_user(self, user_id: int, body: Json) -> User:
+        """Change the given fields of a user."""
+        return await self._send("PATCH", f"/api/user/{user_id}/", User, body)
+
+    async def create_link(self, user_id: int) -> Link:
+        """Return a new one-time link for a user."""
+        return await self._send("POST", f"/api/user/{user_id}/link/", Link, None)
+
+    async def tokens(self, *, limit: int, after: int | None = None) -> Page[ProgramToken]:
+        """Return the tokens of programs, by id."""
+        return await self._get("/api/token/", Page[ProgramToken], {"limit": limit, "after": after})
+
+    async def create_token(self, body: Json) -> NewToken:
+        """Create a token for a program; the answer shows it once."""
+        return await self._send("POST", "/api/token/", NewToken, body)
+
+    async def revoke_token(self, token_id: int) -> None:
+        """Revoke a token of a program."""
+        await self._answer("DELETE", f"/api/token/{token_id}/")
+
+    async def audit(self, query: Query) -> Page[AuditEntry]:
+        """Return what was done and refused, newest first."""
+        return await self._get("/api/audit/", Page[AuditEntry], query)
 
     async def sign_out(self) -> None:
         """End the session of the person."""
@@ -162,6 +296,11 @@ class Api:
     async def _get(self, path: str, kind: type[Answer], query: Query | None = None) -> Answer:
         params = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         return _parsed(kind, await self._answer("GET", path, params=params))
+
+    async def _import(self, path: str, rows: AsyncIterator[bytes]) -> Imported:
+        headers = {"Content-Type": "text/csv"}
+        answer = await self._answer("POST", path, content=rows, headers=headers, timeout=UPLOAD_TIMEOUT)
+        return Imported.model_validate_json(answer.content)
 
     async def _send(
         self, method: str, path: str, kind: type[Answer], body: Json | None, key: str | None = None
@@ -200,6 +339,8 @@ class Api:
             headers["Authorization"] = f"Bearer {self.token}"
         if self.request_id:
             headers["X-Request-ID"] = self.request_id
+        if self.address:
+            headers["X-Forwarded-For"] = self.address
         return headers
 
 

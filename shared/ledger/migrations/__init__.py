@@ -3,6 +3,7 @@
 Several processes may run it at once: an advisory lock lets one of them work.
 """
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -12,10 +13,12 @@ from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from shared.database.failures import driver_reason
-from shared.errors import DatabaseUnavailable
+from shared.database.transactions import OUTDATED, transaction
+from shared.errors import DatabaseUnavailable, SchemaOutdated
 
 # A migration waits briefly for its locks and gives up, rather than stop the service behind it.
 LOCK_TIMEOUT = "5s"
@@ -58,6 +61,22 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+async def check_schema(engine: AsyncEngine) -> None:
+    """Raise DatabaseUnavailable if the database does not answer, or SchemaOutdated if it is too old."""
+    async with transaction(engine) as connection:
+        await ensure_current_schema(connection)
+
+
+async def ensure_current_schema(connection: AsyncConnection) -> None:
+    """Raise SchemaOutdated if the database is older than this version. A newer one serves this version, too."""
+    current = await connection.run_sync(current_revision)
+    if current is None or current < newest_revision():
+        raise SchemaOutdated(
+            OUTDATED, f"{OUTDATED}: it is at revision {current or 'none'}, not {newest_revision()}"
+        )
+
+
+@cache
 def newest_revision() -> str:
     """Return the revision that this version of the service needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from shared.ledger import access_tables  # noqa: F401 - its tables belong to the metadata
+from shared.ledger import access_tables, notifier_tables  # noqa: F401 - their tables belong to the metadata
 from shared.ledger.tables import Table
 
 connection = context.config.attributes["connection"]

@@ -51,6 +51,7 @@
 
   const forget = () => { if (plot) { plot.destroy(); plot = null; } };
   element.addEventListener("htmx:sseMessage", (event) => {
+    element.dataset.live = "yes";
     const point = JSON.parse(event.detail.data);
     if (points.length && points[points.length - 1][0] >= point[0]) return;
     points.push(point);

@@ -6,6 +6,7 @@ code units in one part, or 67 in each of several. A character of two units is ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -18,7 +19,7 @@ _EXTENDED = frozenset("^{}\\[~]|€\f")
 class Parts:
     """The encoding of a text, its length in units of that encoding, and the number of its parts."""
 
-    encoding: str
+    encoding: Literal["GSM-7", "UCS-2"]
     units: int
     count: int
     left: int  # units until the next part begins
@@ -33,7 +34,9 @@ def parts(text: str) -> Parts:
     return _split("GSM-7", [2 if character in _EXTENDED else 1 for character in text], 160, 153, foreign)
 
 
-def _split(encoding: str, sizes: Sequence[int], alone: int, each: int, foreign: Sequence[str]) -> Parts:
+def _split(
+    encoding: Literal["GSM-7", "UCS-2"], sizes: Sequence[int], alone: int, each: int, foreign: Sequence[str]
+) -> Parts:
     units = sum(sizes)
     shown = "".join(dict.fromkeys(foreign))[:10]
     if units <= alone:

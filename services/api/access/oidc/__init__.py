@@ -1,0 +1,1 @@
+"""OpenID Connect: tokens of an identity provider, verified by the API itself."""

@@ -1,0 +1,1 @@
+"""Alerts of the notifier, as the API shows them."""

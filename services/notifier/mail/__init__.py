@@ -1,0 +1,1 @@
+"""E-mail: addresses, messages, and the way to the SMTP server."""

@@ -1,0 +1,1 @@
+"""Daily report: what happened on one day, as an e-mail."""

@@ -1,0 +1,1 @@
+"""Promises of the system while clocks, neighbours and machines misbehave: `python -m tests.faults`."""
