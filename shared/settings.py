@@ -29,7 +29,7 @@ from shared.telemetry.log import Level, MessageSample
 
 def _seconds(value: object) -> object:
     """Take `5` and `0.25` in the environment as seconds. By itself, pydantic takes only numbers as seconds."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.startswith("P"):  # pydantic reads ISO 8601
         return value
     try:
         return timedelta(seconds=float(value))
@@ -251,7 +251,7 @@ def variable(field: str) -> str:
 def _reason(kind: str, message: str) -> str:
     """Return pydantic's message, in terms of what an operator writes."""
     if kind.startswith("time_delta"):
-        return "Input should be a number of seconds, as 5 or 0.25, or an ISO 8601 duration, as PT5S"
+        return "must be a number of seconds, such as 5 or 0.25, or an ISO 8601 duration, such as PT5S"
     if kind == "too_short":
         return "Input should not be empty"
     return message.removeprefix("Value error, ")

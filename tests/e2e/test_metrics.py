@@ -279,7 +279,7 @@ async def test_a_sender_without_a_broker_is_alive_and_not_ready(
         await until(lambda: sender.answers("/healthz", 200), timeout=20, what="the sender is alive")
         response = await sender.get("/readyz")
         assert response.status_code == 503
-        assert response.json() == {"status": "unavailable", "broker": "unavailable"}
+        assert response.json() == {"status": "unavailable", "broker": "unavailable", "clock": "ok"}
         assert (await sender.numbers())["mailing_sender_results_total{outcome=accepted}"] == 0
         assert await system.terminate("sender") == 0
 

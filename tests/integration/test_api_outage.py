@@ -111,6 +111,7 @@ async def test_a_database_that_comes_back_is_used_again(database_url: str, clean
             "database": "ok",
             "access": "tokens",
             "broker": "unavailable",
+            "clock": "ok",
         }
 
 

@@ -81,8 +81,7 @@ def test_check_says_what_is_wrong_and_what_to_do(environment: dict[str, str]) ->
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (1, "")
     assert lines[0] == (
-        "settings  wrong: setting MAILING_LEASE: Input should be a number of seconds, as 5 or 0.25,"
-        " or an ISO 8601 duration, as PT5S"
+        "settings  wrong: setting MAILING_LEASE: must be a number of seconds, such as 5 or 0.25, and not 'soon'"
     )
     assert lines[1].endswith("MAILING_PROVIDER_RAT: no service knows it; do you mean MAILING_PROVIDER_RATE?")
     for line, part, variable in (

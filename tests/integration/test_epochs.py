@@ -17,13 +17,14 @@ from shared.ledger.epochs import begin_epoch, find_epoch
 from shared.topology import CONTROL
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
-NOW = utc_now() + timedelta(minutes=1)  # later than the start of the mailings
+NOW = utc_now()
+HOUR = timedelta(hours=1)  # the mailings run at NOW, however much later than this module's import a test runs
 
 
 async def released_job(engine: AsyncEngine, settings: PlannerSettings) -> Job:
     """A job of ten messages that is released in the present epoch."""
     await add_clients(engine, 10)
-    mailing = await add_mailing(engine)
+    mailing = await add_mailing(engine, starts_in=-HOUR, lasts=3 * HOUR)
     await expand_all(engine, mailing, settings, now=NOW)
     async with transaction(engine) as connection:
         (job,) = await claim(connection, {mailing: 10}, NOW + settings.lease, NOW)
@@ -85,7 +86,7 @@ async def test_a_planner_that_lived_through_a_restore_notices_it_before_it_relea
     engine: AsyncEngine, settings: PlannerSettings, broker_url: str
 ) -> None:
     await add_clients(engine, 10)
-    mailing = await add_mailing(engine)
+    mailing = await add_mailing(engine, starts_in=-HOUR, lasts=3 * HOUR)
     await expand_all(engine, mailing, settings, now=NOW)
     publisher = Publisher(settings.broker_url, "tests publisher")
     conditions = ReleaseConditions(newest_job=1_000)

@@ -510,9 +510,9 @@ async def test_a_stop_that_cannot_be_parsed_is_skipped_and_the_next_is_in_force(
     stops: list[Mapping[int, int]] = []
     stop_mailings = WorkerPool.stop_mailings
 
-    def stop(self: WorkerPool, revisions: Mapping[int, int]) -> None:
+    def stop(self: WorkerPool, revisions: Mapping[int, int], epoch: int = 0) -> None:
         stops.append(revisions)
-        stop_mailings(self, revisions)
+        stop_mailings(self, revisions, epoch)
 
     async def began() -> bool:
         return stops == [{}]
