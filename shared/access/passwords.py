@@ -1,6 +1,7 @@
 """Passwords, hashed by argon2id with the parameters that argon2-cffi recommends (RFC 9106, low memory)."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -12,7 +13,7 @@ MAX_LENGTH = 256  # characters: a longer one would only cost time
 _MAX_AT_A_TIME = 2
 
 _hasher = PasswordHasher()
-_slots = asyncio.Semaphore(_MAX_AT_A_TIME)
+_threads = ThreadPoolExecutor(_MAX_AT_A_TIME, "passwords")
 # Verified when a user does not exist or has no password, so that the answer takes as long as for one that does.
 _NOBODY = _hasher.hash("nobody has this password")
 
@@ -33,8 +34,10 @@ async def verify_password(password_hash: str | None, password: str) -> bool:
 
     It runs in a thread, because the event loop must not wait for it.
     """
-    async with _slots:
-        is_right = await asyncio.to_thread(_verify, password_hash or _NOBODY, password[: MAX_LENGTH + 1])
+    given = password[: MAX_LENGTH + 1]
+    is_right = await asyncio.get_running_loop().run_in_executor(
+        _threads, _verify, password_hash or _NOBODY, given
+    )
     return is_right and password_hash is not None
 
 

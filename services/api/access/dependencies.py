@@ -1,5 +1,6 @@
 """Dependencies of the routes of access: who sends the request, and what remembers tokens."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -25,10 +26,12 @@ async def _authenticator(request: Request) -> Authenticator:
     return authenticator
 
 
-async def _sign_in(request: Request) -> SignIn:
+async def _sign_in(request: Request) -> AsyncIterator[SignIn]:
+    """Few requests sign in at a time: many at once would take all connections to PostgreSQL from the others."""
     terms = request.app.state.session_terms
     assert isinstance(terms, SessionTerms)
-    return SignIn(origin_of(request.scope), utc_now(), terms)
+    async with request.app.state.sign_in_turns:
+        yield SignIn(origin_of(request.scope), utc_now(), terms)
 
 
 async def _identity_provider(request: Request) -> IdentityProvider:
