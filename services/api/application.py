@@ -1,6 +1,6 @@
 """The web application: routes, errors, documentation. It needs no settings and opens no connection."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import StatelessLifespan
 
 from services.api.access.examples import EXAMPLES as ACCESS
@@ -15,6 +15,7 @@ from services.api.clients.routes import router as clients
 from services.api.edge import docs, error_handlers, health, metrics_page
 from services.api.edge.examples import Examples
 from services.api.edge.metrics import begin_at_zero
+from services.api.edge.query_parameters import check_parameters
 from services.api.mailings.examples import EXAMPLES as MAILINGS
 from services.api.mailings.routes import router as mailings
 from services.api.messages.examples import EXAMPLES as MESSAGES
@@ -81,6 +82,7 @@ def create_application(lifespan: StatelessLifespan[FastAPI] | None = None) -> Fa
         docs_url=None,  # FastAPI's page loads its files from another host
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(check_parameters)],
         # `shared.telemetry.tracing` traces. FastAPI's own telemetry would contain the values of invalid requests.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )

@@ -157,6 +157,22 @@ async def test_an_id_is_written_in_digits(api: httpx.AsyncClient, given: str) ->
             assert answer.json()["errors"][0]["field"] in query
 
 
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("?tga=x", {"field": "tga", "message": "is not a known parameter"}),
+        ("/?tag=%00", {"field": "tag", "message": "must not contain a NUL character"}),
+        ("/?tag=x&tag=y", {"field": "tag", "message": "must be given once"}),
+    ],
+)
+async def test_a_parameter_that_would_be_ignored_is_refused(
+    api: httpx.AsyncClient, given: str, error: dict[str, str]
+) -> None:
+    answer = await api.get(f"/api/client{given}")
+    assert is_problem(answer, 422)
+    assert answer.json()["errors"] == [error]
+
+
 async def test_an_id_that_no_table_can_hold_is_refused(api: httpx.AsyncClient) -> None:
     for given in ("0", "9" * 19):
         assert is_problem(await api.get(f"/api/client/{given}/"), 422)

@@ -26,6 +26,7 @@ from services.api.access.schemas import (
     UserPage,
 )
 from services.api.edge.dependencies import DatabaseDep, OriginDep
+from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit, cut_page
 from services.api.edge.problems import documented
 from services.api.edge.refusals import (
@@ -226,7 +227,7 @@ async def list_audit(
     actor: _Text = None,
     operation: _Text = None,
     noun: _Text = None,
-    noun_id: Annotated[int | None, Query(ge=1, le=INT64_MAX)] = None,
+    noun_id: Annotated[int | None, Query(ge=1, le=INT64_MAX), Digits] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> AuditPage:

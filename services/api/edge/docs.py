@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from services.api.edge.examples import Example, Examples
 from services.api.edge.problems import Problem, describe
+from services.api.edge.query_parameters import remove_null
 from services.api.edge.uploads import FORM
 
 router = APIRouter(include_in_schema=False)
@@ -79,6 +80,8 @@ def complete(app: FastAPI, examples: Examples, role_of: Callable[[str, str], str
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     _add_edge_answers(operation)
+                    for parameter in operation.get("parameters", ()):
+                        remove_null(parameter)
                     if (role := role_of(method.upper(), path)) is not None:
                         _add_access(operation, role)
                     if (name := f"{method.upper()} {path}") in examples:
@@ -91,6 +94,7 @@ def complete(app: FastAPI, examples: Examples, role_of: Callable[[str, str], str
 def _add_edge_answers(operation: dict[str, Any]) -> None:
     """Add the answers that the edge gives before the route is called."""
     answers = operation["responses"] | {"408": describe(HTTPStatus.REQUEST_TIMEOUT)}
+    answers.setdefault("422", describe(HTTPStatus.UNPROCESSABLE_ENTITY))
     if "requestBody" in operation:
         answers["413"] = describe(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     operation["responses"] = dict(sorted(answers.items()))
