@@ -35,9 +35,7 @@ async def verify_password(password_hash: str | None, password: str) -> bool:
     It runs in a thread, because the event loop must not wait for it.
     """
     given = password[: MAX_LENGTH + 1]
-    is_right = await asyncio.get_running_loop().run_in_executor(
-        _threads, _verify, password_hash or _NOBODY, given
-    )
+    is_right = await asyncio.get_running_loop().run_in_executor(_threads, _verify, password_hash or _NOBODY, given)
     return is_right and password_hash is not None
 
 
