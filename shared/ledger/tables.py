@@ -72,6 +72,8 @@ class Client(Table):
     tag: Mapped[str]
     zone: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # {"name": "Anna", "visits": 3}: values for texts and filters, flat. The API bounds them.
+    attributes: Mapped[dict[str, str | int | float | bool]] = mapped_column(JSONB, server_default="{}")
 
 
 class Mailing(Table):
