@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.planner import reaping
 from services.planner.conditions import ReleaseConditions
 from services.planner.consumers import Received
+from services.planner.erasing import erase
 from services.planner.expansion import BatchSizes, expand_batch, expand_batches
 from services.planner.observer import PlannerObserver
 from services.planner.queries import find_due_mailings, find_mailings_to_retry, find_next_start
@@ -31,6 +32,7 @@ SENDERS_POLL = 0.5
 STARTED_TOGETHER = 25  # mailings, in one transaction, which holds their rows
 STARTS_AT_ONCE = 3  # transactions
 FOLD_PAUSE = 3600.0
+REMOVE_PAUSE = 0.1  # between batches, so that the removal of rows slows nothing else down
 
 
 class PlannerLoops:
@@ -121,6 +123,10 @@ class PlannerLoops:
         if await reaping.has_overdue_jobs(this):
             await self._publish_reclaim(this)
         return 0 if await reaping.reap(this) else SLOW_POLL
+
+    async def remove(self) -> float:
+        """Carry out the erasures of persons."""
+        return REMOVE_PAUSE if await erase(self._reap_round()) else SLOW_POLL
 
     async def fold(self) -> float:
         """Fold old progress once an hour."""

@@ -100,6 +100,10 @@ class PlannerObserver:
         """The last rows of a deleted mailing were removed."""
         log.info("mailing_purged", mailing_id=mailing_id)
 
+    def client_erased(self, client_id: int, messages: int) -> None:
+        """A person was removed from everything but counts, with so many messages."""
+        log.info("client_erased", client_id=client_id, messages=messages)
+
     # Release
 
     def release_blocked(self, holder: LockHolder) -> None:

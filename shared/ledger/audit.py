@@ -1,6 +1,6 @@
 """Every statement that writes the table `audit`, and the part with which a statement writes its own entry."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,12 @@ _DELETE_OLD_ENTRIES = text("""
     DELETE FROM audit WHERE id IN (
         SELECT id FROM audit WHERE at < :before ORDER BY at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
+""")
+
+_ERASE_COLUMNS = text("""
+    -- erase_audited_columns --
+    UPDATE audit SET before = NULL, after = NULL
+    WHERE noun = :noun AND noun_id = ANY(CAST(:ids AS bigint[])) AND (before IS NOT NULL OR after IS NOT NULL)
 """)
 
 Columns = Mapping[str, object]
@@ -87,6 +93,12 @@ def origin_parameters(origin: Origin) -> dict[str, object]:
 async def delete_old_entries(connection: AsyncConnection, before: datetime, limit: int) -> int:
     """Delete up to `limit` entries that are older than the instant; return how many there were."""
     return (await connection.execute(_DELETE_OLD_ENTRIES, {"before": before, "limit": limit})).rowcount
+
+
+async def erase_audited_columns(connection: AsyncConnection, noun: str, ids: Collection[int]) -> None:
+    """Remove what the entries about these things say of their columns. Who did what and when stays."""
+    if ids:
+        await connection.execute(_ERASE_COLUMNS, {"noun": noun, "ids": list(ids)})
 
 
 def _differences(before: Columns | None, after: Columns | None) -> tuple[str | None, str | None]:

@@ -62,6 +62,15 @@ _DELETE_CLIENT_WITHOUT_OPEN_MESSAGES = text(f"""
     SELECT id FROM changed
 """)  # noqa: S608 - all parts are ours
 
+# The entry says nothing of the columns, as these are what is to be erased.
+_ERASE_CLIENT = text(f"""
+    -- erase_client --
+    WITH changed AS (
+        DELETE FROM clients WHERE id = :id RETURNING id, number
+    ), {audited("client")}
+    SELECT number FROM changed
+""")  # noqa: S608 - all parts are ours
+
 
 class ClientRow(NamedTuple):
     """A client as it is stored. `code` is derived from the number."""
@@ -116,6 +125,13 @@ async def delete_client_without_open_messages(connection: AsyncConnection, clien
     values = {"id": client_id, **origin_parameters(origin)}
     deleted = await connection.execute(_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES, values)
     return deleted.one_or_none() is not None
+
+
+async def erase_client(connection: AsyncConnection, client_id: int, origin: Origin) -> int | None:
+    """Delete a client for an erasure, and return its number; None if there is no such client."""
+    erased = await connection.execute(_ERASE_CLIENT, {"id": client_id, **origin_parameters(origin)})
+    number: int | None = erased.scalar_one_or_none()
+    return number
 
 
 def _client(row: Row[tuple[int, int, int, str, str]] | None) -> ClientRow | None:

@@ -148,6 +148,11 @@ _DELETE_JOBS_OF_MAILING = text("""
     DELETE FROM jobs WHERE mailing_id = :mailing_id
 """)
 
+_DELETE_JOBS_OF_MAILINGS = text("""
+    -- delete_jobs_of_mailings --
+    DELETE FROM jobs WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[])) AND state = 'done'
+""")
+
 
 class NewJob(NamedTuple):
     """Columns of a planned job. `send_before` is the end of the local window's opening, if there is a window."""
@@ -394,3 +399,8 @@ async def expire_plans_of_mailing(connection: AsyncConnection, mailing_id: int, 
 async def delete_jobs_of_mailing(connection: AsyncConnection, mailing_id: int) -> None:
     """Delete all jobs of the mailing."""
     await connection.execute(_DELETE_JOBS_OF_MAILING, {"mailing_id": mailing_id})
+
+
+async def delete_jobs_of_mailings(connection: AsyncConnection, mailing_ids: Sequence[int]) -> None:
+    """Delete the done jobs of some small mailings."""
+    await connection.execute(_DELETE_JOBS_OF_MAILINGS, {"mailing_ids": list(mailing_ids)})

@@ -72,7 +72,8 @@ _FINISH_MAILINGS = text("""
       AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state, mailings.request_id, to_jsonb(counters) - 'mailing_id' AS counts
+    RETURNING mailings.id, mailings.state, mailings.request_id,
+        to_jsonb(counters) - 'mailing_id' - 'removed' AS counts
 """)
 
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
@@ -86,6 +87,11 @@ _LOCK_MAILING_TO_PURGE = text("""
 _DELETE_MAILING = text("""
     -- delete_mailing --
     DELETE FROM mailings WHERE id = :mailing_id
+""")
+
+_DELETE_SINGLE_MAILINGS = text("""
+    -- delete_mailings_of_single_messages --
+    DELETE FROM mailings WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND express
 """)
 
 
@@ -225,3 +231,8 @@ async def lock_mailing_to_purge(connection: AsyncConnection, stopped_before: dat
 async def delete_mailing(connection: AsyncConnection, mailing_id: int) -> None:
     """Delete the mailing's own row, and its counters with it."""
     await connection.execute(_DELETE_MAILING, {"mailing_id": mailing_id})
+
+
+async def delete_mailings_of_single_messages(connection: AsyncConnection, mailing_ids: Sequence[int]) -> None:
+    """Delete the rows of mailings whose single message is removed, and their counters with them."""
+    await connection.execute(_DELETE_SINGLE_MAILINGS, {"mailing_ids": list(mailing_ids)})

@@ -91,6 +91,31 @@ _PURGE_MESSAGES = text("""
     SELECT count(*) FROM removed
 """)
 
+# The attempts of a message are removed with it. The caller has locked the mailings, so no retry is under way.
+_REMOVE_MESSAGES_OF_CLIENT = text("""
+    -- remove_messages_of_client --
+    WITH removed AS (
+        DELETE FROM messages
+        WHERE client_id = :client_id AND mailing_id = ANY(CAST(:mailing_ids AS bigint[]))
+          AND status <> 'new' AND settled_at < :settled_before
+        RETURNING id, mailing_id
+    ), removed_attempts AS (
+        DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
+    )
+    SELECT mailing_id, id FROM removed
+""")
+
+_REMOVE_SINGLE_MESSAGES = text("""
+    -- remove_single_messages --
+    WITH removed AS (
+        DELETE FROM messages WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[])) AND status <> 'new'
+        RETURNING id
+    ), removed_attempts AS (
+        DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
+    )
+    SELECT id FROM removed
+""")
+
 
 class MessageSettlement(NamedTuple):
     """Final status of one message. `duration_ms` is that of the POST, if there was one."""
@@ -258,6 +283,24 @@ async def purge_messages(connection: AsyncConnection, mailing_id: int, limit: in
     removed = await connection.execute(_PURGE_MESSAGES, {"mailing_id": mailing_id, "limit": limit})
     count: int = removed.scalar_one()
     return count
+
+
+async def remove_messages_of_client(
+    connection: AsyncConnection, client_id: int, mailing_ids: Sequence[int], settled_before: datetime
+) -> dict[int, int]:
+    """Remove the client's final messages in these locked mailings, with their attempts; return ids by mailing.
+
+    The caller notes in the counters how many rows are gone.
+    """
+    parameters = {"client_id": client_id, "mailing_ids": list(mailing_ids), "settled_before": settled_before}
+    removed = await connection.execute(_REMOVE_MESSAGES_OF_CLIENT, parameters)
+    return {row.mailing_id: row.id for row in removed}
+
+
+async def remove_single_messages(connection: AsyncConnection, mailing_ids: Sequence[int]) -> list[int]:
+    """Remove the final messages of these locked mailings of single messages, with their attempts; return ids."""
+    removed = await connection.execute(_REMOVE_SINGLE_MESSAGES, {"mailing_ids": list(mailing_ids)})
+    return list(removed.scalars())
 
 
 def _events_of(messages: SettledMessages) -> Iterator[SettledMessage]:

@@ -155,10 +155,27 @@ class Stop(Table):
     note: Mapped[str] = mapped_column(server_default="")
 
 
+class Erasure(Table):
+    """A person who is being removed from all tables. `number` is kept until that is done."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        Index("erasures_open", "client_id", unique=True, postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    client_id: Mapped[int]
+    number: Mapped[int | None]
+    requested_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    messages: Mapped[int] = mapped_column(server_default="0")  # removed so far
+
+
 class Counters(Table):
     """Number of messages of a mailing by status, correct at every instant.
 
-    The table has a column for each `MessageStatus`. The database checks that they add up to `total`.
+    The table has a column for each `MessageStatus`. The database checks that they add up to `total`. `removed` is
+    the number of final messages whose rows were removed. They are still counted by their status.
     """
 
     __table__ = TableDefinition(
@@ -171,9 +188,13 @@ class Counters(Table):
             primary_key=True,
             autoincrement=False,
         ),
-        *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("total", *MessageStatus)),
+        *(
+            Column(name, BigInteger, nullable=False, server_default="0")
+            for name in ("total", *MessageStatus, "removed")
+        ),
         CheckConstraint(COUNTERS_ADD_UP, name="add_up"),
         CheckConstraint(COUNTERS_NOT_NEGATIVE, name="not_negative"),
+        CheckConstraint("removed BETWEEN 0 AND total", name="removed_within_total"),
         # Rewritten with every batch of reports: room on the page keeps the updates in place (HOT).
         postgresql_with={"fillfactor": 20},
     )

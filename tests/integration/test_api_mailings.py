@@ -79,6 +79,7 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
         "started_at": None,
         "finished_at": None,
         "messages_status": NO_MESSAGES,
+        "removed": 0,
     }
     assert await outbox_of(engine) == [("mailing.created", 1)]
     assert await query(engine, "SELECT request_id FROM mailings") == [("abc-1",)]

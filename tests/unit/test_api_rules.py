@@ -56,6 +56,7 @@ def mailing(
         messages_status=MessagesStatus(
             new=0, active=0, sent=0, failed=0, expired=0, canceled=0, uncertain=0, total=0
         ),
+        removed=0,
     )
 
 

@@ -22,6 +22,7 @@ OWNERS = {
     "counters": {"counters"},
     "deliveries": {"deliveries"},
     "epochs": {"epochs"},
+    "erasures": {"erasures"},
     "idempotency_keys": {"idempotency_keys"},
     "login_failures": {"login_failures"},
     "jobs": {"dealing", "jobs"},  # dealing: a part of the statements of bulk_messages

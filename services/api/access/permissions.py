@@ -51,6 +51,9 @@ _TABLE: Final = (
     ("POST", "/api/message/", "message.send", _OPERATOR),
     ("GET", "/api/message/{message_id}/", "message.show", _VIEWER),
     ("GET", "/api/attempt/", "attempt.list", _VIEWER),
+    # Erasures
+    ("GET", "/api/erasure/", "erasure.list", _ADMIN),
+    ("GET", "/api/erasure/{erasure_id}/", "erasure.show", _ADMIN),
     # Stop list
     ("GET", "/api/stop/", "stop.list", _VIEWER),
     ("POST", "/api/stop/", "stop.create", _OPERATOR),

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from services.api.access import commands, queries, sessions
-from services.api.access.dependencies import AuthenticatorDep, IdentityProviderDep, PrincipalDep, SignInDep
+from services.api.access.dependencies import AuthenticatorDep, IdentityProviderDep, SignInDep
 from services.api.access.oidc.sign_in import sign_in_by_id_token
 from services.api.access.schemas import (
     AuditPage,
@@ -25,7 +25,7 @@ from services.api.access.schemas import (
     UserOut,
     UserPage,
 )
-from services.api.edge.dependencies import DatabaseDep, OriginDep
+from services.api.edge.dependencies import DatabaseDep, OriginDep, PrincipalDep
 from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit, cut_page
 from services.api.edge.problems import documented

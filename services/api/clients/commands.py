@@ -6,7 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.clients import queries
 from services.api.clients.schemas import ClientFields, ClientIn, ClientOut
 from services.api.edge.refusals import NotFound, NumberTaken
+from services.api.erasures.schemas import ErasureOut
 from shared.contracts import utc_now
+from shared.ledger.audit import Subject, audit, erase_audited_columns
 from shared.ledger.clients import (
     ClientRow,
     NewClient,
@@ -14,10 +16,13 @@ from shared.ledger.clients import (
     create_client,
     delete_client,
     delete_client_without_open_messages,
+    erase_client,
 )
+from shared.ledger.erasures import request_erasure
 from shared.ledger.jobs import lock_planned_jobs_of_client
 from shared.ledger.messages import cancel_messages_of_client
 from shared.ledger.origin import Origin
+from shared.ledger.stop_list import delete_stop_of_number
 
 
 async def create(connection: AsyncConnection, new: ClientIn, origin: Origin) -> ClientOut:
@@ -60,6 +65,24 @@ async def delete(connection: AsyncConnection, client_id: int, origin: Origin) ->
     job_ids = await lock_planned_jobs_of_client(connection, client_id)
     if job_ids:
         await cancel_messages_of_client(connection, client_id, job_ids, utc_now())
+
+
+async def erase(connection: AsyncConnection, client_id: int, origin: Origin) -> ErasureOut:
+    """Delete a client, and request that the planner removes the person from all tables. Raises NotFound.
+
+    A client that was deleted before can be erased, too: its messages may be there still.
+    """
+    number = await erase_client(connection, client_id, origin)
+    if number is None:
+        if not await queries.has_messages(connection, client_id):
+            raise NotFound("client", client_id)
+        await audit(connection, origin, Subject("client", client_id))
+    elif (stop_id := await delete_stop_of_number(connection, number)) is not None:
+        await erase_audited_columns(connection, "stop", [stop_id])
+    job_ids = await lock_planned_jobs_of_client(connection, client_id)
+    if job_ids:
+        await cancel_messages_of_client(connection, client_id, job_ids, utc_now())
+    return ErasureOut.model_validate((await request_erasure(connection, client_id, number))._asdict())
 
 
 def _client(row: ClientRow) -> ClientOut:

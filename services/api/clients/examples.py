@@ -1,6 +1,7 @@
 """Examples of clients: the two of them get a mailing in `services.api.mailings.examples`."""
 
 from services.api.edge.examples import Example, Examples, Json, page_of
+from services.api.erasures.examples import ERASURE
 
 _ANNA: Json = {"tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
 _NEW_CLIENT: Json = {"number": "+7 (905) 700-30-50", **_ANNA}
@@ -39,4 +40,5 @@ EXAMPLES: Examples = {
     "GET /api/client/{client_id}/": Example(CLIENT),
     "PUT /api/client/{client_id}/": Example(CLIENT, _CHANGES),
     "PATCH /api/client/{client_id}/": Example(CLIENT, _CHANGES),
+    "DELETE /api/client/{client_id}/": Example(None, pending=ERASURE),
 }

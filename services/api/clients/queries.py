@@ -29,6 +29,12 @@ _EXPORT = SQL("""
     SELECT number, {tag}, zone FROM clients ORDER BY id
 """).format(tag=protected_column("tag"))
 
+_HAS_MESSAGES = text("""
+    -- client_has_messages --
+    SELECT EXISTS (SELECT FROM messages WHERE client_id = :client_id)
+        OR EXISTS (SELECT FROM erasures WHERE client_id = :client_id AND finished_at IS NULL)
+""")
+
 
 class Conditions(TypedDict):
     """Values that a client must have to be on a page; None for any value."""
@@ -54,6 +60,12 @@ async def page(connection: AsyncConnection, conditions: Conditions, *, after: in
     values = {**given, "after": after, "limit": limit + 1}
     rows = to_dicts(await connection.execute(_page_with(*given), values))
     return ClientPage.model_validate(cut_page(rows, limit))
+
+
+async def has_messages(connection: AsyncConnection, client_id: int) -> bool:
+    """Return True if there is a message to the client, who may be deleted, or an erasure that is not finished."""
+    found: bool = (await connection.execute(_HAS_MESSAGES, {"client_id": client_id})).scalar_one()
+    return found
 
 
 @cache

@@ -1,29 +1,40 @@
 """Routes of /api/client/."""
 
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from services.api.clients import commands, queries
 from services.api.clients.csv_rows import Defaults
 from services.api.clients.imports import import_clients
 from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
 from services.api.edge import observer
-from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, OriginDep, TransfersDep
+from services.api.edge.dependencies import (
+    ClientId,
+    DatabaseDep,
+    NumberQuery,
+    OriginDep,
+    PrincipalDep,
+    TransfersDep,
+)
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
-from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken
+from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken, RoleForbids
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.edge.texts import Tag, refuse_nul
 from services.api.edge.uploads import UPLOAD_BODY, csv_upload
 from services.api.edge.zones import Zone
+from services.api.erasures.schemas import ErasureOut
+from shared.access.roles import Role
 from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
@@ -154,11 +165,36 @@ async def change(
     return await database.statement(commands.change, client_id, changes, origin)
 
 
-@router.delete("/{client_id:id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
-async def delete(client_id: ClientId, database: DatabaseDep, origin: OriginDep) -> None:
+@router.delete(
+    "/{client_id:id}/",
+    status_code=204,
+    summary="Delete or erase a client",
+    responses=documented(NotFound)
+    | {202: {"model": ErasureOut, "description": "The client is deleted, and the erasure has begun."}},
+)
+async def delete(
+    client_id: ClientId,
+    database: DatabaseDep,
+    origin: OriginDep,
+    principal: PrincipalDep,
+    erase: Annotated[
+        bool, Query(description="Remove the person from everything but counts. This requires the role `admin`.")
+    ] = False,
+) -> Response:
     """Delete a client and cancel its messages that no sender has yet.
 
     Messages with a final status stay in the statistics of their mailings.
+
+    With `erase=true`, the person's messages, single messages and attempts are removed, too. The entries of the
+    audit lose what they say of the person, and so do the events for webhooks. The numbers of messages in mailings
+    and statistics stay. It takes about a minute, or until the last message to the person has a final status.
+    `GET /api/erasure/{erasure_id}/` shows when it is done. A client that was deleted before can be erased.
     """
+    if erase:
+        if not principal.role.includes(Role.ADMIN):
+            raise RoleForbids("To erase a client", Role.ADMIN)
+        begun = await database.transaction(commands.erase, client_id, replace(origin, operation="client.erase"))
+        return JSONResponse(begun.model_dump(mode="json"), HTTPStatus.ACCEPTED)
     if not await database.statement(commands.delete_if_settled, client_id, origin):
         await database.transaction(commands.delete, client_id, origin)
+    return Response(status_code=HTTPStatus.NO_CONTENT)

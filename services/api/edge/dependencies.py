@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.edge.numbers import parse_number
 from services.api.edge.origins import origin_of
+from services.api.edge.principal import Principal
 from services.api.edge.transactions import Database
 from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
@@ -45,6 +46,12 @@ async def _provider_rate(request: Request) -> float | None:
     return rate
 
 
+async def _principal(request: Request) -> Principal:
+    principal = request.state.principal
+    assert isinstance(principal, Principal), "the middleware lets no other request pass"
+    return principal
+
+
 async def _origin(request: Request) -> Origin:
     return origin_of(request.scope)
 
@@ -54,3 +61,4 @@ TransfersDep = Annotated[AsyncEngine, Depends(_transfers)]
 PublisherDep = Annotated[Publisher, Depends(_publisher)]
 ProviderRateDep = Annotated[float | None, Depends(_provider_rate)]
 OriginDep = Annotated[Origin, Depends(_origin)]
+PrincipalDep = Annotated[Principal, Depends(_principal)]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from shared.access.roles import Role
 from shared.errors import MailingError
 
 
@@ -32,6 +33,13 @@ class StopExists(Refusal):
 
 class StateForbids(Refusal):
     """Raised when the mailing's state does not allow the change."""
+
+
+class RoleForbids(Refusal):
+    """Raised when a part of an operation requires a higher role than the rest."""
+
+    def __init__(self, what: str, role: Role) -> None:
+        super().__init__(f"{what} requires the role {role}.")
 
 
 class KeyInFlight(Refusal):

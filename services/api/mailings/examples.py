@@ -59,6 +59,7 @@ _SCHEDULED: Json = {
     "started_at": None,
     "finished_at": None,
     "messages_status": _counts(),
+    "removed": 0,
 }
 _CHANGED: Json = {**_SCHEDULED, **_CHANGE}
 _RUNNING: Json = {

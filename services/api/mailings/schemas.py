@@ -84,6 +84,10 @@ class MailingOut(BaseModel):
     started_at: datetime | None = Field(description="When the audience was fixed and sending began.")
     finished_at: datetime | None = Field(description="When the last message got a final status.")
     messages_status: MessagesStatus
+    removed: int = Field(
+        description="The number of messages whose details were removed, because their person was erased. They"
+        " still count in `messages_status`."
+    )
 
 
 class MailingDetail(MailingOut):

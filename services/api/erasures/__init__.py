@@ -1,0 +1,1 @@
+"""Erasures of persons: /api/erasure/. `DELETE /api/client/{client_id}/?erase=true` requests one."""
