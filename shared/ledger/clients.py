@@ -1,7 +1,8 @@
 """Every statement that writes the table `clients`, but for the merge of an import."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,36 +19,40 @@ def _shown(client: str) -> str:
     return f"jsonb_build_object('number', {number}, 'tag', {client}.tag, 'zone', {client}.zone)"
 
 
+# PostgreSQL gives every version of a row the number of the transaction that wrote it. It is the API's entity tag.
+_HAS_VERSION = "(CAST(:versions AS text[]) IS NULL OR clients.xmin::text = ANY(CAST(:versions AS text[])))"
+
 # Each of these writes its audit entry itself, because clients are created and changed in large numbers.
 _CREATE_CLIENT = text(f"""
     -- create_client --
     WITH changed AS (
         INSERT INTO clients (number, tag, zone) VALUES (:number, :tag, :zone)
         ON CONFLICT (number) DO NOTHING
-        RETURNING id, number, code, tag, zone
+        RETURNING id, number, code, tag, zone, xmin::text AS version
     ), {audited("client", after=_shown("changed"))}
-    SELECT id, number, code, tag, zone FROM changed
+    SELECT id, number, code, tag, zone, version FROM changed
 """)  # noqa: S608 - all parts are ours
 
 _CHANGE_CLIENT = text(f"""
     -- change_client --
     WITH present AS (
-        SELECT id, number, tag, zone FROM clients WHERE id = :id FOR UPDATE
+        SELECT id, number, tag, zone FROM clients WHERE id = :id AND {_HAS_VERSION} FOR UPDATE
     ), changed AS (
         UPDATE clients SET
             number = coalesce(CAST(:number AS bigint), clients.number),
             tag = coalesce(CAST(:tag AS text), clients.tag),
             zone = coalesce(CAST(:zone AS text), clients.zone)
         FROM present WHERE clients.id = present.id
-        RETURNING clients.id, clients.number, clients.code, clients.tag, clients.zone
+        RETURNING clients.id, clients.number, clients.code, clients.tag, clients.zone,
+            clients.xmin::text AS version
     ), {audited("client", before=f"(SELECT {_shown('present')} FROM present)", after=_shown("changed"))}
-    SELECT id, number, code, tag, zone FROM changed
+    SELECT id, number, code, tag, zone, version FROM changed
 """)  # noqa: S608 - all parts are ours
 
 _DELETE_CLIENT = text(f"""
     -- delete_client --
     WITH changed AS (
-        DELETE FROM clients WHERE id = :id RETURNING id, number, tag, zone
+        DELETE FROM clients WHERE id = :id AND {_HAS_VERSION} RETURNING id, number, tag, zone
     ), {audited("client", before=_shown("changed"))}
     SELECT id FROM changed
 """)  # noqa: S608 - all parts are ours
@@ -56,7 +61,8 @@ _DELETE_CLIENT_WITHOUT_OPEN_MESSAGES = text(f"""
     -- delete_client_without_open_messages --
     WITH changed AS (
         DELETE FROM clients
-        WHERE id = :id AND NOT EXISTS (SELECT FROM messages WHERE client_id = :id AND status = 'new')
+        WHERE id = :id AND {_HAS_VERSION}
+            AND NOT EXISTS (SELECT FROM messages WHERE client_id = :id AND status = 'new')
         RETURNING id, number, tag, zone
     ), {audited("client", before=_shown("changed"))}
     SELECT id FROM changed
@@ -80,6 +86,7 @@ class ClientRow(NamedTuple):
     code: int
     tag: str
     zone: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,19 @@ class NewClient:
     zone: str
 
 
+class ClientChanges(TypedDict, total=False):
+    """New values of a client's columns."""
+
+    number: int
+    tag: str
+    zone: str
+
+
+_UNCHANGED = dict.fromkeys(ClientChanges.__annotations__)  # NULL for a column that keeps its value
+
+Versions = Collection[str] | None  # that the row may have for a change of it; None: any
+
+
 async def create_client(connection: AsyncConnection, new: NewClient, origin: Origin) -> ClientRow | None:
     """Create a client; return None if another client has the number."""
     values = {"number": new.number, "tag": new.tag, "zone": new.zone, **origin_parameters(origin)}
@@ -100,29 +120,32 @@ async def create_client(connection: AsyncConnection, new: NewClient, origin: Ori
 async def change_client(
     connection: AsyncConnection,
     client_id: int,
+    changes: ClientChanges,
     origin: Origin,
-    *,
-    number: int | None = None,
-    tag: str | None = None,
-    zone: str | None = None,
+    versions: Versions = None,
 ) -> ClientRow | None:
-    """Change the columns whose new value is given; return None if there is no such client.
+    """Change the columns whose new value is given; return None if there is no such client, or of other versions.
 
     Raises sqlalchemy's IntegrityError if another client has the number.
     """
-    values = {"id": client_id, "number": number, "tag": tag, "zone": zone, **origin_parameters(origin)}
+    values = {**_UNCHANGED, **changes, **_key(client_id, versions), **origin_parameters(origin)}
     return _client((await connection.execute(_CHANGE_CLIENT, values)).one_or_none())
 
 
-async def delete_client(connection: AsyncConnection, client_id: int, origin: Origin) -> bool:
-    """Delete a client; return False if there is no such client."""
-    deleted = await connection.execute(_DELETE_CLIENT, {"id": client_id, **origin_parameters(origin)})
+async def delete_client(
+    connection: AsyncConnection, client_id: int, origin: Origin, versions: Versions = None
+) -> bool:
+    """Delete a client; return False if there is no such client, or of other versions."""
+    values = {**_key(client_id, versions), **origin_parameters(origin)}
+    deleted = await connection.execute(_DELETE_CLIENT, values)
     return deleted.one_or_none() is not None
 
 
-async def delete_client_without_open_messages(connection: AsyncConnection, client_id: int, origin: Origin) -> bool:
+async def delete_client_without_open_messages(
+    connection: AsyncConnection, client_id: int, origin: Origin, versions: Versions = None
+) -> bool:
     """Delete a client to whom no message may still be sent; return False if nothing was deleted."""
-    values = {"id": client_id, **origin_parameters(origin)}
+    values = {**_key(client_id, versions), **origin_parameters(origin)}
     deleted = await connection.execute(_DELETE_CLIENT_WITHOUT_OPEN_MESSAGES, values)
     return deleted.one_or_none() is not None
 
@@ -134,5 +157,9 @@ async def erase_client(connection: AsyncConnection, client_id: int, origin: Orig
     return number
 
 
-def _client(row: Row[tuple[int, int, int, str, str]] | None) -> ClientRow | None:
-    return None if row is None else ClientRow(row.id, row.number, row.code, row.tag, row.zone)
+def _key(client_id: int, versions: Versions) -> dict[str, object]:
+    return {"id": client_id, "versions": None if versions is None else sorted(versions)}
+
+
+def _client(row: Row[tuple[int, int, int, str, str, str]] | None) -> ClientRow | None:
+    return None if row is None else ClientRow(**row._mapping)

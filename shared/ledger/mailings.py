@@ -34,7 +34,7 @@ _CHANGE_MAILING = text("""
     UPDATE mailings SET
         starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
         window_from = :window_from, window_until = :window_until, rate = :rate, name = :name,
-        kind = CAST(:kind AS mailing_kind)
+        kind = CAST(:kind AS mailing_kind), version = version + 1
     WHERE id = :id
 """)
 
@@ -45,21 +45,21 @@ _RECALL_MAILING = text("""
 
 _PAUSE_MAILING = text("""
     -- pause_mailing --
-    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1,
+    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1, version = version + 1,
         stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
 """)
 
 _RESUME_MAILING = text("""
     -- resume_mailing --
-    UPDATE mailings SET paused_at = NULL, stop_pending_since = NULL WHERE id = :id
+    UPDATE mailings SET paused_at = NULL, stop_pending_since = NULL, version = version + 1 WHERE id = :id
 """)
 
 # The planner sets `finished_at` when no message of a canceled mailing is open, or no row of a deleted one is left.
 _END_MAILING = text("""
     -- end_mailing --
     UPDATE mailings SET state = CAST(:state AS mailing_state), paused_at = NULL, finished_at = NULL,
-        stopped_at = now(), revision = revision + 1,
+        stopped_at = now(), revision = revision + 1, version = version + 1,
         stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
 """)
@@ -78,7 +78,7 @@ _REQUEST_RETRY = text("""
             SELECT DISTINCT unnest(coalesce(retry_statuses, '{}') || CAST(:statuses AS text[])) ORDER BY 1
         ),
         retry_ended_by = :now, retried_to = 0, expired_at = :expired_at, stop_pending_since = NULL,
-        state = 'running', finished_at = NULL
+        state = 'running', finished_at = NULL, version = version + 1
     WHERE id = :id
 """)
 

@@ -123,6 +123,8 @@ class Mailing(Table):
     paused_at: Mapped[datetime | None]
     # Raised by every pause, cancel and delete; see shared.contracts.Stops.
     revision: Mapped[int] = mapped_column(Integer, server_default="0")
+    # Raised by every change that a user makes; the API's entity tag.
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
     stopped_at: Mapped[datetime | None]
     stop_pending_since: Mapped[datetime | None]  # until every living sender has confirmed the stop
     # The expansion: the audience are the clients up to `audience_until`; up to `expanded_to` it is done.

@@ -17,9 +17,10 @@ from tests.tokens import bearer, create_api_token
 
 # A schema cannot say that an end must come after its start, or that a time zone must exist: a request that fits it
 # may so be refused with 422.
+# An If-Match that it makes up names no version: 412.
 # And the lists of a filter have room for more than a body has: 413.
-ACCEPTANCE = {"expected-statuses": ["2xx", "404", "409", "413", "422"]}
-REJECTION = {"expected-statuses": ["401", "404", "405", "409", "413", "415", "422"]}
+ACCEPTANCE = {"expected-statuses": ["2xx", "404", "409", "412", "413", "422"]}
+REJECTION = {"expected-statuses": ["401", "404", "405", "409", "412", "413", "415", "422"]}
 RULES = {"checks": {"positive_data_acceptance": ACCEPTANCE, "negative_data_rejection": REJECTION}}
 EXAMPLES = 10  # of each operation and way to make them
 

@@ -16,7 +16,7 @@ from services.api.edge.rows import to_dicts
 
 _FIND = text("""
     -- find_client --
-    SELECT id, number, code, tag, zone FROM clients WHERE id = :id
+    SELECT id, number, code, tag, zone, xmin::text AS version FROM clients WHERE id = :id
 """)
 
 _PAGE = """

@@ -22,12 +22,21 @@ from services.api.edge.dependencies import (
     PrincipalDep,
     TransfersDep,
 )
+from services.api.edge.entity_tags import PreconditionDep, documented_tag, tagged
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
-from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken, RoleForbids
+from services.api.edge.refusals import (
+    ChangedMeanwhile,
+    Invalid,
+    KeyInFlight,
+    KeyReused,
+    NotFound,
+    NumberTaken,
+    RoleForbids,
+)
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.edge.texts import Tag, refuse_nul
@@ -38,6 +47,9 @@ from shared.access.roles import Role
 from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
+
+_TAG = documented_tag("824712")
+_CHANGE_ANSWERS = documented(NotFound, NumberTaken, ChangedMeanwhile) | _TAG
 
 IMPORT = "/api/client/import/"  # the path whose bodies are large
 
@@ -150,26 +162,35 @@ async def export_csv(database: DatabaseDep, transfers: TransfersDep, origin: Ori
     return await csv_response(queries.export(transfers), "clients.csv")
 
 
-@router.get("/{client_id:id}/", summary="Show a client", responses=documented(NotFound))
-async def find(client_id: ClientId, database: DatabaseDep) -> ClientOut:
+@router.get("/{client_id:id}/", summary="Show a client", responses=documented(NotFound) | _TAG)
+async def find(client_id: ClientId, database: DatabaseDep, response: Response) -> ClientOut:
     """Return one client."""
-    return await database.statement(queries.find, client_id)
+    return tagged(await database.statement(queries.find, client_id), response)
 
 
-@router.put("/{client_id:id}/", summary="Change a client, like PATCH", responses=documented(NotFound, NumberTaken))
-@router.patch("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
+@router.put("/{client_id:id}/", summary="Change a client, like PATCH", responses=_CHANGE_ANSWERS)
+@router.patch("/{client_id:id}/", summary="Change a client", responses=_CHANGE_ANSWERS)
 async def change(
-    client_id: ClientId, changes: ClientChange, database: DatabaseDep, origin: OriginDep
+    client_id: ClientId,
+    changes: ClientChange,
+    database: DatabaseDep,
+    origin: OriginDep,
+    precondition: PreconditionDep,
+    response: Response,
 ) -> ClientOut:
-    """Change the given fields; the others keep their values. PUT and PATCH do the same."""
-    return await database.statement(commands.change, client_id, changes, origin)
+    """Change the given fields; the others keep their values. PUT and PATCH do the same.
+
+    With `If-Match`, nothing changes if somebody else has changed the client since that version.
+    """
+    changed = await database.statement(commands.change, client_id, changes, origin, precondition)
+    return tagged(changed, response)
 
 
 @router.delete(
     "/{client_id:id}/",
     status_code=204,
     summary="Delete or erase a client",
-    responses=documented(NotFound)
+    responses=documented(NotFound, ChangedMeanwhile)
     | {202: {"model": ErasureOut, "description": "The client is deleted, and the erasure has begun."}},
 )
 async def delete(
@@ -177,6 +198,7 @@ async def delete(
     database: DatabaseDep,
     origin: OriginDep,
     principal: PrincipalDep,
+    precondition: PreconditionDep,
     erase: Annotated[
         bool, Query(description="Remove the person from everything but counts. This requires the role `admin`.")
     ] = False,
@@ -193,8 +215,9 @@ async def delete(
     if erase:
         if not principal.role.includes(Role.ADMIN):
             raise RoleForbids("To erase a client", Role.ADMIN)
-        begun = await database.transaction(commands.erase, client_id, replace(origin, operation="client.erase"))
+        erasing = replace(origin, operation="client.erase")
+        begun = await database.transaction(commands.erase, client_id, erasing, precondition)
         return JSONResponse(begun.model_dump(mode="json"), HTTPStatus.ACCEPTED)
-    if not await database.statement(commands.delete_if_settled, client_id, origin):
-        await database.transaction(commands.delete, client_id, origin)
+    if not await database.statement(commands.delete_if_settled, client_id, origin, precondition):
+        await database.transaction(commands.delete, client_id, origin, precondition)
     return Response(status_code=HTTPStatus.NO_CONTENT)

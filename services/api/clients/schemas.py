@@ -27,6 +27,12 @@ class ClientOut(BaseModel):
     code: int = Field(description="The mobile operator's code. It is always derived from the number.")
     tag: str
     zone: str
+    version: str = Field(default="", exclude=True)  # of the row; empty in lists, which carry no tag
+
+    @property
+    def entity_tag(self) -> str:
+        """The version, for the header `ETag`."""
+        return self.version
 
 
 class ClientPage(BaseModel):

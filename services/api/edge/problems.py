@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from services.api.edge import observer
 from services.api.edge.refusals import (
+    ChangedMeanwhile,
     IdentityRefused,
     Invalid,
     KeyInFlight,
@@ -39,6 +40,7 @@ TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     StopExists: (HTTPStatus.CONFLICT, "urn:mailing:problem:stop-exists"),
     StateForbids: (HTTPStatus.CONFLICT, "urn:mailing:problem:state-forbids"),
     RoleForbids: (HTTPStatus.FORBIDDEN, "urn:mailing:problem:role"),
+    ChangedMeanwhile: (HTTPStatus.PRECONDITION_FAILED, "urn:mailing:problem:changed-meanwhile"),
     KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, INVALID),
@@ -58,6 +60,7 @@ _DESCRIPTIONS = {
     HTTPStatus.REQUEST_TIMEOUT: "The head or the body of the request took too long to arrive. The connection is"
     " closed.",
     HTTPStatus.CONFLICT: "The present state does not allow the request; `detail` says why.",
+    HTTPStatus.PRECONDITION_FAILED: "Somebody has changed it since the version that `If-Match` names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; `detail` says how large it may be.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is invalid; `errors` names the wrong fields.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, all connections to it are in use, or it"

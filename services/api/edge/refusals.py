@@ -42,6 +42,16 @@ class RoleForbids(Refusal):
         super().__init__(f"{what} requires the role {role}.")
 
 
+class ChangedMeanwhile(Refusal):
+    """Raised when a change was decided on another version than the present one."""
+
+    def __init__(self, noun: str, tag: str) -> None:
+        super().__init__(
+            f'The {noun} has changed since you read it. Its version is now "{tag}". Read it again,'
+            " and repeat the change if it is still right."
+        )
+
+
 class KeyInFlight(Refusal):
     """Raised when the first request with this Idempotency-Key is still being answered."""
 

@@ -5,6 +5,7 @@ A change locks the mailing's row first, so that what it was decided on still hol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.edge.entity_tags import ANY_VERSION, Precondition
 from services.api.mailings import queries, rules
 from services.api.mailings.filters import NormalisedFilter
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
@@ -49,10 +50,15 @@ async def create(connection: AsyncConnection, new: MailingIn, origin: Origin) ->
 
 
 async def change(
-    connection: AsyncConnection, mailing_id: int, wanted: MailingFields, origin: Origin
+    connection: AsyncConnection,
+    mailing_id: int,
+    wanted: MailingFields,
+    origin: Origin,
+    precondition: Precondition = ANY_VERSION,
 ) -> MailingOut:
-    """Change the given fields. Raises NotFound, StateForbids, Invalid."""
+    """Change the given fields. Raises NotFound, ChangedMeanwhile, StateForbids, Invalid."""
     mailing, now = await queries.lock(connection, mailing_id), utc_now()
+    precondition.check("mailing", mailing)
     changes = rules.find_changes(mailing, wanted, now)
     if not changes:
         return mailing
@@ -111,9 +117,12 @@ async def retry(connection: AsyncConnection, mailing_id: int, wanted: Retry, ori
     return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin, mailing)
 
 
-async def delete(connection: AsyncConnection, mailing_id: int, origin: Origin) -> None:
-    """Hide a mailing from now on; the planner removes its rows. Raises NotFound."""
+async def delete(
+    connection: AsyncConnection, mailing_id: int, origin: Origin, precondition: Precondition = ANY_VERSION
+) -> None:
+    """Hide a mailing from now on; the planner removes its rows. Raises NotFound, ChangedMeanwhile."""
     mailing = await queries.lock(connection, mailing_id)
+    precondition.check("mailing", mailing)
     await put_stop(connection, mailing_id, await end_mailing(connection, mailing_id, MailingState.DELETED))
     await put_event(connection, EventKind.MAILING_DELETED, mailing_id, origin)
     await audit(connection, origin, Subject("mailing", mailing_id, before=_audited(mailing)))

@@ -8,11 +8,12 @@ from starlette.responses import Response, StreamingResponse
 
 from services.api.edge import observer
 from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep, ProviderRateDep, TransfersDep
+from services.api.edge.entity_tags import PreconditionDep, documented_tag, tagged
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
-from services.api.edge.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
+from services.api.edge.refusals import ChangedMeanwhile, KeyInFlight, KeyReused, NotFound, StateForbids
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.mailings import commands, copies, previews, queries
@@ -37,6 +38,8 @@ router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJ
 
 _FIRST_MESSAGES = 100
 _CAN_BE_FORBIDDEN = documented(NotFound, StateForbids)
+_TAG = documented_tag("7-scheduled")
+_CHANGE_ANSWERS = documented(NotFound, StateForbids, ChangedMeanwhile) | _TAG
 _MAY_BE_PENDING = _CAN_BE_FORBIDDEN | {
     202: {"model": MailingOut, "description": "Stopped, but some sender has not confirmed it yet."}
 }
@@ -86,10 +89,14 @@ async def page(database: DatabaseDep, limit: Limit = 100, after: After = None) -
     return await database.statement(queries.page, before=after or INT64_MAX, limit=limit)
 
 
-@router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound))
-async def find(mailing_id: MailingId, database: DatabaseDep) -> MailingDetail:
-    """Return one mailing with its statistics and its first 100 messages. `messages/` below it lists all."""
-    return await database.statement(_find_with_messages, mailing_id)
+@router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound) | _TAG)
+async def find(mailing_id: MailingId, database: DatabaseDep, response: Response) -> MailingDetail:
+    """Return one mailing with its statistics and its first 100 messages. `messages/` below it lists all.
+
+    The `ETag` changes when somebody changes the mailing, and with its state. It does not depend on the
+    statistics.
+    """
+    return tagged(await database.statement(_find_with_messages, mailing_id), response)
 
 
 async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> MailingDetail:
@@ -125,23 +132,38 @@ async def export_csv(
     return await csv_response(queries.export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
 
 
-@router.put("/{mailing_id:id}/", summary="Change a mailing, like PATCH", responses=_CAN_BE_FORBIDDEN)
-@router.patch("/{mailing_id:id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
+@router.put("/{mailing_id:id}/", summary="Change a mailing, like PATCH", responses=_CHANGE_ANSWERS)
+@router.patch("/{mailing_id:id}/", summary="Change a mailing", responses=_CHANGE_ANSWERS)
 async def change(
-    mailing_id: MailingId, changes: MailingChange, database: DatabaseDep, origin: OriginDep
+    mailing_id: MailingId,
+    changes: MailingChange,
+    database: DatabaseDep,
+    origin: OriginDep,
+    precondition: PreconditionDep,
+    response: Response,
 ) -> MailingOut:
     """Change the given fields; the others keep their values. PUT and PATCH do the same.
 
     After the start, `filter` cannot be changed. The other fields can; the new values apply to the messages that
     are not sent yet. `null` removes a window or a rate. A finished or canceled mailing cannot be changed.
+
+    With `If-Match`, nothing changes if somebody else has changed the mailing since that version.
     """
-    return await database.transaction(commands.change, mailing_id, changes, origin)
+    changed = await database.transaction(commands.change, mailing_id, changes, origin, precondition)
+    return tagged(changed, response)
 
 
-@router.delete("/{mailing_id:id}/", status_code=204, summary="Delete a mailing", responses=documented(NotFound))
-async def delete(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> None:
+@router.delete(
+    "/{mailing_id:id}/",
+    status_code=204,
+    summary="Delete a mailing",
+    responses=documented(NotFound, ChangedMeanwhile),
+)
+async def delete(
+    mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, precondition: PreconditionDep
+) -> None:
     """Stop a mailing and remove it with its messages and statistics."""
-    await database.transaction(commands.delete, mailing_id, origin)
+    await database.transaction(commands.delete, mailing_id, origin, precondition)
 
 
 @router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_MAY_BE_PENDING)

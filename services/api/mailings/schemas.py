@@ -88,6 +88,12 @@ class MailingOut(BaseModel):
         description="The number of messages whose details were removed, because their person was erased. They"
         " still count in `messages_status`."
     )
+    version: int = Field(default=1, exclude=True)
+
+    @property
+    def entity_tag(self) -> str:
+        """The version, for the header `ETag`: it changes when a person changes something, and with the state."""
+        return f"{self.version}-{self.state}"
 
 
 class MailingDetail(MailingOut):
