@@ -239,6 +239,20 @@ async def test_two_people_who_change_the_same_thing_are_told(site: Site, page: P
     await expect(page.locator(".sms")).to_have_text("Mine")
 
 
+async def test_two_people_who_edit_the_same_client_are_told(site: Site, page: Page) -> None:
+    client_id = await site.system.add_client(79_014_600_000, tag="#before")
+    await page.goto(f"/clients/{client_id}/edit/")
+    answer = await site.system.api.patch(f"/api/client/{client_id}/", json={"tag": "#theirs"})
+    assert answer.is_success
+    await page.get_by_label("Tag").fill("#mine")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("#tag-error")).to_contain_text("Somebody else has changed this meanwhile")
+    await expect(page.locator("#tag-error")).to_contain_text("#theirs")
+    await expect(page.get_by_label("Tag")).to_have_value("#mine")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("main")).to_contain_text("#mine")
+
+
 async def test_an_operator_finds_a_client_while_typing_and_deletes_it(site: Site, page: Page) -> None:
     await site.add_clients("#found", 3, 79_015_000_000)
     await page.goto("/clients/")

@@ -9,10 +9,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from services.console.forms import Form, first, read_form
-from services.console.rendering import render
+from services.console.rendering import render, translated
 from services.console.rest.answers import Client, Page
-from services.console.rest.errors import Invalid, NotFound, Refused, SignInNeeded
+from services.console.rest.errors import ChangedMeanwhile, Invalid, NotFound, Refused, SignInNeeded
 from services.console.session import api_for
+from services.console.translation import N_
 from shared.zones import known_zones
 
 PAGE = 50
@@ -74,21 +75,40 @@ async def create(request: Request) -> Response:
 
 async def edit(request: Request) -> Response:
     """Show a client's fields."""
-    client = await api_for(request).client(request.path_params["client_id"])
-    return _form(request, client, {"number": str(client.number), "tag": client.tag, "zone": client.zone})
+    client, version = await api_for(request).client_with_version(request.path_params["client_id"])
+    return _form(request, client, {**_shown(client), "version": version})
 
 
 async def change(request: Request) -> Response:
-    """Change a client."""
-    api, typed = api_for(request), _typed(await read_form(request))
-    client = await api.client(request.path_params["client_id"])
+    """Change a client that is as the form showed it.
+
+    If somebody else has changed it, the form shows what is typed beside what is stored. Sent again, it overwrites.
+    """
+    api, form = api_for(request), await read_form(request)
+    typed = _typed(form)
+    client, version = await api.client_with_version(request.path_params["client_id"])
     try:
-        await api.change_client(client.id, typed)
+        await api.change_client(client.id, typed, first(form, "version"))
     except SignInNeeded:
         raise
+    except ChangedMeanwhile as error:
+        if conflicts := _conflicts(request, client, typed):
+            return _form(request, client, {**typed, "version": version}, error, conflicts)
     except Refused as error:
-        return _form(request, client, typed, error)
+        return _form(request, client, {**typed, "version": first(form, "version")}, error)
     return RedirectResponse(f"/clients/{client.id}/", 303)
+
+
+def _conflicts(request: Request, client: Client, typed: Mapping[str, JsonValue]) -> Mapping[str, str]:
+    """Return a message for each field that is stored with another value than the typed one."""
+    conflict = translated(request, N_("Somebody else has changed this meanwhile. It is now: %(value)s"))
+    return {
+        name: conflict % {"value": value} for name, value in _shown(client).items() if str(typed[name]) != value
+    }
+
+
+def _shown(client: Client) -> dict[str, str]:
+    return {"number": str(client.number), "tag": client.tag, "zone": client.zone}
 
 
 async def ask_delete(request: Request) -> Response:
@@ -110,9 +130,13 @@ def _typed(form: Form) -> dict[str, JsonValue]:
 
 
 def _form(
-    request: Request, client: Client | None, values: Mapping[str, JsonValue], error: Refused | None = None
+    request: Request,
+    client: Client | None,
+    values: Mapping[str, JsonValue],
+    error: Refused | None = None,
+    conflicts: Mapping[str, str] | None = None,
 ) -> Response:
-    errors = error.by_field if error else {}
+    errors = conflicts or (error.by_field if error else {})
     return render(
         request,
         "clients/form.html",

@@ -1,6 +1,7 @@
 """/mailings/N/change/: the fields of a mailing that may still be changed."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,10 +15,12 @@ from services.console.forms import Form, first, instant, read_form
 from services.console.preferences import preferences_of
 from services.console.rendering import render, translated
 from services.console.rest.answers import Mailing
-from services.console.rest.errors import Refused, SignInNeeded
+from services.console.rest.errors import ChangedMeanwhile, Refused, SignInNeeded
 from services.console.session import api_for
 from services.console.translation import N_
 from shared.sms_parts import parts
+
+_TRIES = 3
 
 
 async def ask(request: Request) -> Response:
@@ -29,12 +32,24 @@ async def ask(request: Request) -> Response:
 async def change(request: Request) -> Response:
     """Change what the person has changed. What was typed stays when the API refuses it.
 
+    Between the look at the mailing and the change of it, somebody else may change it: then it is looked at again.
+    """
+    form = await read_form(request)
+    for _ in range(_TRIES - 1):
+        with suppress(ChangedMeanwhile):
+            return await _change_once(request, form)
+    return await _change_once(request, form)
+
+
+async def _change_once(request: Request, form: Form) -> Response:
+    """Change a mailing that stays as it is found. Raises ChangedMeanwhile.
+
     The form carries the values that it was opened with. A field that somebody else has changed since is not
-    overwritten: the person is conflict.
+    overwritten: the form shows the conflict.
     """
     api, mailing_id = api_for(request), request.path_params["mailing_id"]
-    form, zone = await read_form(request), preferences_of(request).zone
-    mailing = await api.mailing(mailing_id)
+    zone = preferences_of(request).zone
+    mailing, version = await api.mailing_with_version(mailing_id)
     shown = _shown(mailing, zone)
     opened = {name: _typed(form, f"was-{name}", value) for name, value in shown.items()}
     typed = {name: _typed(form, name, opened[name]) for name in shown}
@@ -46,8 +61,8 @@ async def change(request: Request) -> Response:
         )
     if changes := _changes({name: typed[name] for name in changed}, typed, zone):
         try:
-            await api.change_mailing(mailing_id, changes)
-        except SignInNeeded:
+            await api.change_mailing(mailing_id, changes, version)
+        except (SignInNeeded, ChangedMeanwhile):
             raise
         except Refused as error:
             return _change_form(request, mailing, typed, error.by_field, error)

@@ -72,6 +72,11 @@ class Api:
             raise NotFound(404, Problem(detail=f"There is no mailing {mailing_id}."))
         return page.items[0]
 
+    async def mailing_with_version(self, mailing_id: int) -> tuple[Mailing, str]:
+        """Return a mailing and its version, for a change."""
+        answer = await self._answer("GET", f"/api/mailing/{mailing_id}/")
+        return _parsed(Mailing, answer), answer.headers.get("ETag", "")
+
     async def mailing_messages(
         self, mailing_id: int, *, status: MessageStatus | None, limit: int, after: int | None = None
     ) -> Page[Message]:
@@ -145,9 +150,9 @@ class Api:
         """Create a mailing; a repetition with the same key creates nothing more."""
         return await self._send("POST", "/api/mailing/", Mailing, body, key)
 
-    async def change_mailing(self, mailing_id: int, body: Json) -> Mailing:
-        """Change the given fields of a mailing."""
-        return await self._send("PATCH", f"/api/mailing/{mailing_id}/", Mailing, body)
+    async def change_mailing(self, mailing_id: int, body: Json, version: str) -> Mailing:
+        """Change the given fields of a mailing that still has the version. Raises ChangedMeanwhile."""
+        return await self._change(f"/api/mailing/{mailing_id}/", Mailing, body, version)
 
     async def control_mailing(self, mailing_id: int, action: str, body: Json | None = None) -> Mailing:
         """Pause, resume, cancel or retry a mailing."""
@@ -165,13 +170,18 @@ class Api:
         """Return a client."""
         return await self._get(f"/api/client/{client_id}/", Client)
 
+    async def client_with_version(self, client_id: int) -> tuple[Client, str]:
+        """Return a client and its version, for a change."""
+        answer = await self._answer("GET", f"/api/client/{client_id}/")
+        return _parsed(Client, answer), answer.headers.get("ETag", "")
+
     async def create_client(self, body: Json) -> Client:
         """Create a client."""
         return await self._send("POST", "/api/client/", Client, body)
 
-    async def change_client(self, client_id: int, body: Json) -> Client:
-        """Change the given fields of a client."""
-        return await self._send("PATCH", f"/api/client/{client_id}/", Client, body)
+    async def change_client(self, client_id: int, body: Json, version: str) -> Client:
+        """Change the given fields of a client that still has the version. Raises ChangedMeanwhile."""
+        return await self._change(f"/api/client/{client_id}/", Client, body, version)
 
     async def delete_client(self, client_id: int) -> None:
         """Delete a client; its waiting messages are canceled."""
@@ -307,6 +317,10 @@ class Api:
     ) -> Answer:
         headers = {"Idempotency-Key": key} if key else {}
         return _parsed(kind, await self._answer(method, path, json=body, headers=headers))
+
+    async def _change(self, path: str, kind: type[Answer], body: Json, version: str) -> Answer:
+        headers = {"If-Match": version} if version else {}
+        return _parsed(kind, await self._answer("PATCH", path, json=body, headers=headers))
 
     async def _answer(
         self,
