@@ -191,6 +191,8 @@ class ProviderSettings(LogSettings):
 
     provider_url: AnyHttpUrl = Field(description="base address; messages are POSTed to /v1/send/{msgId}")
     provider_token: SecretStr = Field(min_length=1, description="bearer token that the provider has given")
+    provider_ca_file: Path | None = Field(None, description="authorities to trust instead of the system's, PEM")
+    provider_proxy: SecretStr | None = Field(None, description="proxy to the provider; needs the engine httpx")
 
 
 class PacingSettings(LogSettings):

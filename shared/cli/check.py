@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 
 import httpx
@@ -110,7 +111,14 @@ def check_provider() -> str:
     url = str(settings.provider_url)
     headers = {"Authorization": f"Bearer {settings.provider_token.get_secret_value()}"}
     try:
-        answer = httpx.get(url, headers=headers, timeout=PROVIDER_TIMEOUT, trust_env=False)
+        trust = ssl.create_default_context(cafile=settings.provider_ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise CheckFailed(f"{settings.provider_ca_file}: {error}; check MAILING_PROVIDER_CA_FILE") from error
+    proxy = settings.provider_proxy.get_secret_value() if settings.provider_proxy else None
+    try:
+        answer = httpx.get(
+            url, headers=headers, timeout=PROVIDER_TIMEOUT, trust_env=False, verify=trust, proxy=proxy
+        )
     except httpx.HTTPError as error:
         raise CheckFailed(f"no answer from {url}: {error}; check MAILING_PROVIDER_URL") from error
     if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
