@@ -43,12 +43,15 @@ _CREATE_JOB = text("""
 # Jobs of a mailing with a local window go by the end of their opening; `replan_jobs` is for those whose opening is
 # over. Under a rate limit, a job that closes before the first slot is not claimed. A mailing whose revision
 # differs from the share's was stopped or changed after the shares were made. There is no SKIP LOCKED: another
-# transaction holds one of these jobs for a moment only, and `state` is checked again under the lock.
+# transaction holds one of these jobs for a moment only, and `state` is checked again under the lock. A share of n
+# messages needs no more than n jobs. PostgreSQL expects one running mailing and few planned jobs where it knows
+# nothing. LATERAL with a LIMIT, and IS NOT DISTINCT FROM, keep it from comparing each mailing with each job, and
+# from reading all planned jobs.
 _CLAIM_JOBS = text("""
     -- claim_jobs --
     WITH picked AS MATERIALIZED (
-        SELECT id, revision FROM (
-            SELECT due.id, share.revision, share.counts,
+        SELECT id, mailing_id, revision FROM (
+            SELECT due.id, share.mailing_id, share.revision, share.counts,
                 sum(CASE WHEN share.counts THEN due.open END)
                     OVER (ORDER BY due.before, due.due_at, due.id) - due.open AS before
             FROM unnest(
@@ -61,7 +64,7 @@ _CLAIM_JOBS = text("""
                     SELECT id, open, send_before, due_at FROM jobs
                     WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
                       AND (send_before IS NULL OR send_before > share.first_slot)
-                    ORDER BY send_before, due_at, id LIMIT :max_jobs
+                    ORDER BY send_before, due_at, id LIMIT least(share.messages, :max_jobs)
                 ) AS first
             ) AS due
             WHERE due.before < share.messages
@@ -70,12 +73,15 @@ _CLAIM_JOBS = text("""
     )
     UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until,
         begun_to = NULL, delivered = NULL
-    FROM mailings, picked
-    WHERE jobs.id = picked.id AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
-      AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
-    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
-              mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
-              mailings.request_id, mailings.traceparent, jobs.returns
+    FROM picked CROSS JOIN LATERAL (
+        SELECT * FROM mailings
+        WHERE id = picked.mailing_id AND revision = picked.revision AND state = 'running' AND paused_at IS NULL
+        LIMIT 1
+    ) AS mailing
+    WHERE jobs.id = picked.id AND jobs.state IS NOT DISTINCT FROM 'planned'
+    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
+              mailing.window_from, mailing.window_until, mailing.express, mailing.revision, mailing.text,
+              mailing.request_id, mailing.traceparent, jobs.returns
 """)
 
 _REMOVE_MESSAGES = text("""
