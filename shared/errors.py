@@ -30,3 +30,7 @@ class TransactionConflict(DatabaseUnavailable):
 
 class SchemaOutdated(DatabaseUnavailable):
     """Raised when the database has not the schema of this version: `mailing migrate` has not run."""
+
+
+class CheckFailed(Exception):
+    """Raised by a check of `mailing check`; each argument is a line with what is wrong and what to do."""

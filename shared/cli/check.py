@@ -2,17 +2,16 @@
 
 import argparse
 import asyncio
-import ssl
+import importlib
 from collections.abc import Callable, Mapping
 
-import httpx
 from sqlalchemy import Connection, text
 
 from shared.broker.connection import CONNECTION_ERRORS, close, connect
 from shared.cli.known_settings import all_setting_problems
-from shared.errors import DatabaseUnavailable
+from shared.errors import CheckFailed, DatabaseUnavailable
 from shared.ledger.migrations import current_revision, newest_revision, open_connection
-from shared.settings import BrokerSettings, DatabaseSettings, ProviderSettings, Settings, SettingsError, read
+from shared.settings import BrokerSettings, DatabaseSettings, Settings, SettingsError, read
 from shared.telemetry.log import configure
 
 SUMMARY = "check settings, database, schema, broker and provider"
@@ -23,11 +22,6 @@ DESCRIPTION = (
 )
 
 OLDEST_POSTGRES = 15
-PROVIDER_TIMEOUT = 5.0  # seconds
-
-
-class CheckFailed(Exception):
-    """Raised by a check; each argument is a line with what is wrong and what to do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,26 +100,12 @@ def check_broker() -> str:
 
 
 def check_provider() -> str:
-    """Check that the provider answers, and does not refuse the token. Asks for its base address only."""
-    settings = _read(ProviderSettings)
-    url = str(settings.provider_url)
-    headers = {"Authorization": f"Bearer {settings.provider_token.get_secret_value()}"}
-    try:
-        trust = ssl.create_default_context(cafile=settings.provider_ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise CheckFailed(f"{settings.provider_ca_file}: {error}; check MAILING_PROVIDER_CA_FILE") from error
-    proxy = settings.provider_proxy.get_secret_value() if settings.provider_proxy else None
-    try:
-        answer = httpx.get(
-            url, headers=headers, timeout=PROVIDER_TIMEOUT, trust_env=False, verify=trust, proxy=proxy
-        )
-    except httpx.HTTPError as error:
-        raise CheckFailed(f"no answer from {url}: {error}; check MAILING_PROVIDER_URL") from error
-    if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        raise CheckFailed(f"{url} answers {answer.status_code}: check MAILING_PROVIDER_TOKEN")
-    if answer.is_server_error:
-        raise CheckFailed(f"{url} answers {answer.status_code}: the provider has a fault; messages will wait")
-    return f"{url} answers {answer.status_code}"
+    """Check that the provider answers, and does not refuse the token.
+
+    The sender does that. It is found by its name, because `shared` imports no service.
+    """
+    outcome: str = importlib.import_module("services.sender.check").check_provider()
+    return outcome
 
 
 CHECKS: Mapping[str, Callable[[], str]] = {

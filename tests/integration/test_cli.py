@@ -114,6 +114,25 @@ def test_check_sees_a_schema_that_is_missing_old_or_too_new(
     assert "9999" in later.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"MAILING_PROVIDER_ADAPTER": "smpp"}, "there is no provider adapter 'smpp', only http, probe"),
+        ({"MAILING_PROVIDER_ADAPTER": "http"}, "the provider adapter 'http' needs MAILING_PROVIDER_FILE"),
+        (
+            {"MAILING_PROVIDER_URL": f"https://{NOWHERE}", "MAILING_PROVIDER_CA_FILE": "missing.pem"},
+            "setting MAILING_PROVIDER_CA_FILE: No such file",
+        ),
+    ],
+)
+def test_check_goes_the_senders_own_way_to_the_provider(
+    environment: dict[str, str], setting: dict[str, str], reason: str
+) -> None:
+    done = mailing(environment | setting, "check", "provider")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"provider  wrong: {reason}")
+
+
 def test_check_sees_a_token_that_the_provider_refuses(environment: dict[str, str]) -> None:
     done = mailing(environment | {"MAILING_PROVIDER_TOKEN": "wrong"}, "check", "provider")
     assert (done.returncode, done.stdout[:16]) == (1, "provider  wrong:")
