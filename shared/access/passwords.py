@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -14,8 +15,6 @@ _MAX_AT_A_TIME = 2
 
 _hasher = PasswordHasher()
 _threads = ThreadPoolExecutor(_MAX_AT_A_TIME, "passwords")
-# Verified when a user does not exist or has no password, so that the answer takes as long as for one that does.
-_NOBODY = _hasher.hash("nobody has this password")
 
 
 def hash_password(password: str) -> str:
@@ -35,12 +34,18 @@ async def verify_password(password_hash: str | None, password: str) -> bool:
     It runs in a thread, because the event loop must not wait for it.
     """
     given = password[: MAX_LENGTH + 1]
-    is_right = await asyncio.get_running_loop().run_in_executor(_threads, _verify, password_hash or _NOBODY, given)
+    is_right = await asyncio.get_running_loop().run_in_executor(_threads, _verify, password_hash, given)
     return is_right and password_hash is not None
 
 
-def _verify(password_hash: str, password: str) -> bool:
+@cache
+def _hash_of_nobody() -> str:
+    """Return what is verified when a user does not exist or has no password, so that the answer takes as long."""
+    return _hasher.hash("nobody has this password")
+
+
+def _verify(password_hash: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        return _hasher.verify(password_hash or _hash_of_nobody(), password)
     except (VerifyMismatchError, InvalidHashError):
         return False
