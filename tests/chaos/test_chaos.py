@@ -9,7 +9,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 WELL = re.compile(
-    r"chaos: seed=\d+ messages=2500 kills=\d+ restarts=\d+ lost=0 unsettled=0 repeated=\d+"
+    r"chaos: seed=\d+ messages=1500 kills=\d+ restarts=\d+ lost=0 unsettled=0 repeated=\d+"
     r" repeated_not_in_flight=0 counters=ok"
 )
 
@@ -21,9 +21,9 @@ def test_whatever_is_killed_cut_or_fails_every_message_is_accounted_for() -> Non
         "-m",
         "tests.chaos",
         "--messages",
-        "2500",
+        "1500",
         "--minutes",
-        "1.4",
+        "0.8",
         "--pause",
         "1",
         "--seed",

@@ -64,9 +64,9 @@ def test_postgres_keeps_its_rows_and_its_port(server_folder: Path, end: Callable
 
 
 @pytest.mark.skipif(installed_programs() is None, reason="RabbitMQ is not installed here")
-@pytest.mark.parametrize("folder", ["plain", "мой проект рассылки"])
-async def test_rabbitmq_keeps_its_messages_and_its_ports(tmp_path: Path, folder: str) -> None:
-    server = PrivateRabbitMQ(tmp_path / folder)
+async def test_rabbitmq_keeps_its_messages_and_its_ports_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "мой проект рассылки"
+    server = PrivateRabbitMQ(folder)
     try:
         server.start()
         url, management_url = server.url, server.management_url
@@ -77,7 +77,7 @@ async def test_rabbitmq_keeps_its_messages_and_its_ports(tmp_path: Path, folder:
         assert await _receive(url) == b"kept"
     finally:
         server.kill()
-        shutil.rmtree((tmp_path / folder).resolve())
+        shutil.rmtree(folder.resolve())
 
 
 def test_a_node_that_does_not_start_is_reported_by_its_first_error(tmp_path: Path) -> None:
