@@ -1,4 +1,4 @@
-"""Local windows: the times at which a zone's own clock shows a time of day inside a window. Pure.
+"""Local windows: the times at which a zone's own clock shows a day and a time of day inside a window. Pure.
 
 The clock decides. A time of day that comes twice, when clocks are put back, is inside both times. A time that is
 skipped, when clocks are put forward, does not come that day.
@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
+_FIRST_WEEKDAY = 3  # the first of January 1970 was a Thursday
+EVERY_DAY = frozenset(range(7))
 # No zone changes its offset twice within this time. The shortest time between two changes until 2100 is seven
 # days: Asia/Gaza and Asia/Hebron in 2040, 2054 and 2072, when Ramadan ends close to the end of summer time.
 _STEP = 5 * _DAY
@@ -28,18 +30,29 @@ _LAST_KNOWN = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Local times of day, from `start` until before `end`.
+    """Local times of day, from `start` until before `end`, on some days of the week.
 
-    The window wraps around midnight if the end comes before the start. The two are never equal.
+    The window wraps around midnight if the end comes before the start. The two are never equal. It belongs to the
+    day on which it begins. `days` are as `datetime.weekday` counts them: 0 is Monday.
     """
 
     start: time
     end: time
+    days: frozenset[int] = EVERY_DAY
 
     @classmethod
-    def from_columns(cls, start: time | None, end: time | None) -> "Window | None":
-        """Return the window of a mailing's two columns; None if the mailing has no window."""
-        return None if start is None or end is None else cls(start, end)
+    def from_columns(cls, start: time | None, end: time | None, day_bits: int | None) -> "Window | None":
+        """Return the window of a mailing's columns; None if the mailing has no window."""
+        if start is None or end is None:
+            return None
+        if day_bits is None:
+            return cls(start, end)
+        return cls(start, end, frozenset(day for day in EVERY_DAY if day_bits >> day & 1))
+
+    @property
+    def day_bits(self) -> int | None:
+        """The days as bits, Monday the lowest; None for every day."""
+        return None if self.days == EVERY_DAY else sum(1 << day for day in self.days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +67,7 @@ def is_open(window: Window, zone: ZoneInfo, at: datetime) -> bool:
     """Return True if the zone's clock shows a time inside the window."""
     start, length = _bounds(window)
     local = _to_microseconds(at) + _offset(zone, _to_microseconds(at))
-    return (local - start) % _DAY < length
+    return (local - start) % _DAY < length and _weekday(local - start) in window.days
 
 
 def next_opening(window: Window, zone: ZoneInfo, not_before: datetime) -> Opening:
@@ -99,7 +112,7 @@ def _pieces(window: Window, zone: ZoneInfo, at: int) -> Iterator[tuple[int, int]
     for begins, ends, offset in _spans(zone, at):
         opens = begins - (begins + offset - start) % _DAY  # the latest opening that is not after `begins`
         while opens < ends:
-            if opens + length > begins:
+            if opens + length > begins and _weekday(opens + offset - start) in window.days:
                 yield max(opens, begins), min(opens + length, ends)
             opens += _DAY
 
@@ -133,6 +146,11 @@ def _bounds(window: Window) -> tuple[int, int]:
     """Return the opening after midnight, and the length on a day of 24 hours."""
     start, end = _time_of_day(window.start), _time_of_day(window.end)
     return start, (end - start) % _DAY
+
+
+def _weekday(local: int) -> int:
+    """Return the day of the week of a local time, in microseconds; 0 is Monday."""
+    return (local // _DAY + _FIRST_WEEKDAY) % 7
 
 
 def _time_of_day(clock: time) -> int:

@@ -1,13 +1,13 @@
 """A mailing that is being written. It lives in the address of the page, so it can be left, kept and sent on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from services.console.forms import instant, lines
+from services.console.forms import collected, instant, lines
 from services.console.rest.answers import Mailing
 
 LASTS = timedelta(hours=24)  # until the end, if the person says nothing else
@@ -28,6 +28,7 @@ class Draft:
     end: str = ""
     begin: str = ""  # of the local window
     until: str = ""
+    days: str = ""  # of the week, with commas; empty: every day
     rate: str = ""
 
     @property
@@ -51,9 +52,13 @@ class Draft:
             "text": self.text.replace("\r\n", "\n"),
             "starts_at": starts.isoformat() if starts else self.start,
             "expired_at": ends.isoformat() if ends else self.end,
-            "window": {"from": self.begin, "until": self.until} if self.begin or self.until else None,
+            "window": self.window(),
             "rate": number_or_text(self.rate),
         }
+
+    def window(self) -> dict[str, JsonValue] | None:
+        """Return the local window as the API takes it."""
+        return window_of(self.begin, self.until, self.days)
 
     def values(self) -> dict[str, str]:
         """Return the fields by name."""
@@ -66,6 +71,20 @@ NAMES = tuple(field.name for field in fields(Draft))
 def draft_of(values: Mapping[str, str]) -> Draft:
     """Return the draft of an address or a form."""
     return Draft(**{name: values[name] for name in NAMES if name in values})
+
+
+def typed(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return one value for each field of a form: the first, or all the days that are checked, with commas."""
+    form = collected(list(pairs))
+    return {name: ",".join(filter(None, form[name])) if name == "days" else form[name][0] for name in form}
+
+
+def window_of(begin: str, until: str, days: str) -> dict[str, JsonValue] | None:
+    """Return a local window as the API takes it; None if no hours are given."""
+    if not begin and not until:
+        return None
+    window: dict[str, JsonValue] = {"from": begin, "until": until}
+    return window | {"days": list(days.split(","))} if days else window
 
 
 def fresh(zone: ZoneInfo, now: datetime) -> Draft:
@@ -83,6 +102,7 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
         text=mailing.text,
         begin=mailing.window.begin[:5] if mailing.window else "",
         until=mailing.window.until[:5] if mailing.window else "",
+        days=",".join(mailing.window.days) if mailing.window else "",
         rate=f"{mailing.rate:g}" if mailing.rate else "",
     )
     lasted = mailing.expired_at - mailing.starts_at

@@ -47,6 +47,7 @@ def environment(language: str) -> Environment:
         is_over=words.is_over,
         explanation_of=words.explanation_of,
         alert_title=words.alert_title,
+        weekday_names=words.WEEKDAYS,
         query=encoded_query,
         version=__version__,
     )

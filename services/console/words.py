@@ -100,6 +100,15 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
 }
 UNKNOWN_REASON = Explanation(N_("For another reason"), "")
 
+WEEKDAYS: Mapping[str, str] = {
+    "mon": N_("Monday"),
+    "tue": N_("Tuesday"),
+    "wed": N_("Wednesday"),
+    "thu": N_("Thursday"),
+    "fri": N_("Friday"),
+    "sat": N_("Saturday"),
+    "sun": N_("Sunday"),
+}
 
 # Events that a webhook can be subscribed to.
 WEBHOOK_EVENTS: Mapping[str, str] = {

@@ -63,7 +63,7 @@ _MESSAGES_OF_JOBS = text(f"""
 _OPEN_MESSAGES = text("""
     -- find_open_messages --
     SELECT m.id, m.job_id, m.client_id, m.tries, mailings.expired_at, mailings.state,
-        mailings.window_from, mailings.window_until
+        mailings.window_from, mailings.window_until, mailings.window_days
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id
     WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = 'new'
 """)
@@ -77,7 +77,7 @@ _OVERDUE_JOBS = text("""
 
 _EXPIRED_JOBS = text("""
     -- find_expired_jobs --
-    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until
+    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until, mailings.window_days
     FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
     WHERE mailings.state = 'running' AND mailings.finished_at IS NULL AND mailings.expired_at <= :now
     ORDER BY jobs.id LIMIT :limit
@@ -92,7 +92,8 @@ _CANCELED_JOBS = text("""
 
 _MISSED_JOBS = text("""
     -- find_missed_jobs --
-    SELECT jobs.id, window_from, window_until, request_id FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
+    SELECT jobs.id, window_from, window_until, window_days, request_id
+    FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
     WHERE jobs.state = 'planned' AND send_before <= :now
       AND mailings.state = 'running' AND mailings.expired_at > :now
     ORDER BY send_before LIMIT :limit
@@ -205,7 +206,7 @@ async def find_open_messages(connection: AsyncConnection, ids: Collection[int]) 
             tries=row.tries,
             expired_at=row.expired_at,
             mailing_state=MailingState(row.state),
-            window=Window.from_columns(row.window_from, row.window_until),
+            window=Window.from_columns(row.window_from, row.window_until, row.window_days),
         )
         for row in rows
     }
@@ -223,7 +224,8 @@ async def find_expired_jobs(connection: AsyncConnection, now: datetime, limit: i
     """Return planned jobs of running mailings that are past their end."""
     rows = await connection.execute(_EXPIRED_JOBS, {"now": now, "limit": limit})
     return {
-        row.id: ExpiredJob(row.expired_at, Window.from_columns(row.window_from, row.window_until)) for row in rows
+        row.id: ExpiredJob(row.expired_at, Window.from_columns(row.window_from, row.window_until, row.window_days))
+        for row in rows
     }
 
 
@@ -236,7 +238,8 @@ async def find_missed_jobs(connection: AsyncConnection, now: datetime, limit: in
     """Return planned jobs whose local window has closed before they were released."""
     rows = await connection.execute(_MISSED_JOBS, {"now": now, "limit": limit})
     return {
-        row.id: MissedJob(Window.from_columns(row.window_from, row.window_until), row.request_id) for row in rows
+        row.id: MissedJob(Window.from_columns(row.window_from, row.window_until, row.window_days), row.request_id)
+        for row in rows
     }
 
 

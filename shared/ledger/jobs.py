@@ -80,8 +80,8 @@ _CLAIM_JOBS = text("""
     ) AS mailing
     WHERE jobs.id = picked.id AND jobs.state IS NOT DISTINCT FROM 'planned'
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
-              mailing.window_from, mailing.window_until, mailing.express, mailing.revision, mailing.text,
-              mailing.request_id, mailing.traceparent, jobs.returns
+              mailing.window_from, mailing.window_until, mailing.window_days, mailing.express, mailing.revision,
+              mailing.text, mailing.request_id, mailing.traceparent, jobs.returns
 """)
 
 _REMOVE_MESSAGES = text("""
@@ -304,7 +304,7 @@ async def claim_jobs(
             zone=row.zone,
             send_before=row.send_before,
             expired_at=row.expired_at,
-            window=Window.from_columns(row.window_from, row.window_until),
+            window=Window.from_columns(row.window_from, row.window_until, row.window_days),
             is_single=row.express,
             revision=row.revision,
             text=row.text,

@@ -18,8 +18,8 @@ from shared.windows import Window
 # SKIP LOCKED: another planner expands these mailings now. The state is checked again under the lock.
 _LOCK_MAILINGS_TO_EXPAND = text("""
     -- lock_mailings_to_expand --
-    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id,
-        traceparent
+    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, window_days, rate,
+        request_id, traceparent
     FROM mailings
     WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
@@ -49,7 +49,8 @@ _RECORD_EXPANSIONS = text("""
 # SKIP LOCKED: another planner puts messages of this mailing back now.
 _LOCK_MAILING_TO_RETRY = text("""
     -- lock_mailing_to_retry --
-    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, rate, request_id
+    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, window_days, rate,
+        request_id
     FROM mailings
     WHERE id = :mailing_id AND retry_statuses IS NOT NULL
     FOR NO KEY UPDATE SKIP LOCKED
@@ -160,7 +161,7 @@ async def lock_mailings_to_expand(
             started_at=row.started_at,
             audience_until=row.audience_until,
             expanded_to=row.expanded_to,
-            window=Window.from_columns(row.window_from, row.window_until),
+            window=Window.from_columns(row.window_from, row.window_until, row.window_days),
             rate=row.rate,
             request_id=row.request_id,
             traceparent=row.traceparent,
@@ -201,7 +202,7 @@ async def lock_mailing_to_retry(connection: AsyncConnection, mailing_id: int) ->
         statuses=row.retry_statuses,
         settled_until=row.retry_ended_by,
         retried_to=row.retried_to,
-        window=Window.from_columns(row.window_from, row.window_until),
+        window=Window.from_columns(row.window_from, row.window_until, row.window_days),
         rate=row.rate,
         request_id=row.request_id,
     )

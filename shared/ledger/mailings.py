@@ -20,10 +20,10 @@ from shared.windows import Window
 _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, name,
-            kind, request_id, traceparent)
-        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate, :name,
-            CAST(:kind AS mailing_kind), :request_id, :traceparent)
+        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, window_days,
+            rate, name, kind, request_id, traceparent)
+        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :window_days,
+            :rate, :name, CAST(:kind AS mailing_kind), :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -33,8 +33,8 @@ _CHANGE_MAILING = text("""
     -- change_mailing --
     UPDATE mailings SET
         starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
-        window_from = :window_from, window_until = :window_until, rate = :rate, name = :name,
-        kind = CAST(:kind AS mailing_kind), version = version + 1
+        window_from = :window_from, window_until = :window_until, window_days = :window_days,
+        rate = :rate, name = :name, kind = CAST(:kind AS mailing_kind), version = version + 1
     WHERE id = :id
 """)
 
@@ -162,6 +162,7 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "filter": orjson.dumps(columns.filter).decode(),
         "window_from": None if window is None else window.start,
         "window_until": None if window is None else window.end,
+        "window_days": None if window is None else window.day_bits,
         "rate": columns.rate,
         "name": columns.name,
         "kind": columns.kind.value,

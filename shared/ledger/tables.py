@@ -108,6 +108,7 @@ class Mailing(Table):
     # Local times of day: a client is written to only while its own clock is inside. See shared.windows.
     window_from: Mapped[time | None] = mapped_column(Time)
     window_until: Mapped[time | None] = mapped_column(Time)
+    window_days: Mapped[int | None] = mapped_column(SmallInteger)  # bits, Monday the lowest; NULL for every day
     rate: Mapped[float | None] = mapped_column(Double)  # messages per second, over all senders
     name: Mapped[str | None]
     kind: Mapped[MailingKind] = mapped_column(

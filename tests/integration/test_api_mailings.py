@@ -132,6 +132,9 @@ async def test_a_filter_comes_back_as_an_object(api: httpx.AsyncClient, given: o
         ({"window": {"from": "09:00", "until": 21}}, "window.until"),
         ({"window": {"from": "09:00", "until": "21:00", "to": "22:00"}}, "window.to"),
         ({"window": "09:00-21:00"}, "window"),
+        ({"window": {"from": "09:00", "until": "21:00", "days": []}}, "window.days"),
+        ({"window": {"from": "09:00", "until": "21:00", "days": ["friday"]}}, "window.days.0"),
+        ({"window": {"from": "09:00", "until": "21:00", "days": "fri"}}, "window.days"),
         ({"rate": 0}, "rate"),
         ({"rate": 100_001}, "rate"),
         ({"rate": "5"}, "rate"),
@@ -208,6 +211,7 @@ async def test_the_filter_of_a_started_mailing_is_fixed_and_the_rest_is_not(
 
 DAYTIME = {"from": "09:00", "until": "21:00"}
 NIGHT = {"from": "21:00", "until": "00:00"}
+EVERY_DAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 async def test_a_window_and_a_rate_are_stored_changed_and_removed(api: httpx.AsyncClient) -> None:
@@ -216,6 +220,8 @@ async def test_a_window_and_a_rate_are_stored_changed_and_removed(api: httpx.Asy
         ({"text": "bye"}, DAYTIME, 0.1),
         ({"window": NIGHT}, NIGHT, 0.1),
         ({"rate": 250}, NIGHT, 250),
+        ({"window": {**NIGHT, "days": ["sun", "fri", "sun"]}}, {**NIGHT, "days": ["fri", "sun"]}, 250),
+        ({"window": {**NIGHT, "days": EVERY_DAY}}, NIGHT, 250),
         ({"window": None}, None, 250),
         ({"rate": None, "window": DAYTIME}, DAYTIME, None),
     ):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from services.console.draft import Draft, fresh, like
+from services.console.draft import Draft, draft_of, fresh, like, typed
 from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
 from services.console.pace import Sample, mean_pace, measured_pace
@@ -133,6 +133,17 @@ def test_a_draft_is_what_the_api_takes_in_the_zone_of_the_person() -> None:
 
 def test_a_new_draft_wakes_nobody_up() -> None:
     assert fresh(MOSCOW, NOW).body(MOSCOW, NOW)["window"] == {"from": "09:00", "until": "21:00"}
+
+
+def test_the_days_that_are_checked_are_those_of_the_window() -> None:
+    fields = [("days", ""), ("begin", "09:00"), ("days", "mon"), ("until", "21:00"), ("days", "sat")]
+    draft = draft_of(typed(fields))
+    window = {"from": "09:00", "until": "21:00", "days": ["mon", "sat"]}
+    assert draft.body(MOSCOW, NOW)["window"] == window
+    assert draft_of(typed(draft.values().items())) == draft, "the next step carries them on"
+    assert like(mailing(window=window), MOSCOW, NOW).body(MOSCOW, NOW)["window"] == window
+    every_day = draft_of(typed(fields[:2] + fields[3:4]))
+    assert every_day.body(MOSCOW, NOW)["window"] == {"from": "09:00", "until": "21:00"}
 
 
 def test_a_draft_like_another_mailing_starts_at_a_new_time() -> None:

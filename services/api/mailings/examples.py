@@ -15,7 +15,7 @@ _LATER = "2030-01-31T20:00:00Z"
 _NEW_MAILING: Json = {
     **MAILING_FACTS,
     "filter": {"tag": ["#AzbukaVkusa"], "zone": ["Asia/Omsk", "Europe/Moscow"]},
-    "window": {"from": "09:00", "until": "21:00"},
+    "window": {"from": "09:00", "until": "21:00", "days": ["mon", "tue", "wed", "thu", "fri"]},
     "rate": 50.0,
     "name": "Orders ready",
     "kind": "service",

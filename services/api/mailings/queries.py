@@ -8,16 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.edge.copying import copy_out
 from services.api.edge.refusals import NotFound
+from services.api.mailings.limits import LocalWindow
 from services.api.mailings.schemas import MailingOut, MailingPage
 from services.api.messages.queries import DELIVERIES
 from shared.ledger.counters import COUNTERS
 from shared.sms_parts import parts
+from shared.windows import Window
 
 _SELECT_WITH = """
     -- {name} --
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
-        m.window_until, m.rate, m.name, m.kind, m.state, m.paused_at IS NOT NULL AS paused, m.started_at,
-        m.finished_at, m.version,
+        m.window_until, m.window_days, m.rate, m.name, m.kind, m.state, m.paused_at IS NOT NULL AS paused,
+        m.started_at, m.finished_at, m.version,
         CASE WHEN m.stop_pending_since IS NOT NULL THEN 'pending'
             WHEN m.paused_at IS NOT NULL OR m.state = 'canceled' THEN 'applied' END AS stop,
         c.removed, {counters}
@@ -78,11 +80,11 @@ def export_messages(engine: AsyncEngine, mailing_id: int) -> AsyncIterator[bytes
 
 
 def _mailing(row: RowMapping) -> MailingOut:
-    window = {"from": row["window_from"], "until": row["window_until"]}
+    window = Window.from_columns(row["window_from"], row["window_until"], row["window_days"])
     return MailingOut.model_validate(
         {
             **row,
-            "window": None if row["window_from"] is None else window,
+            "window": LocalWindow.of(window),
             "parts": parts(row["text"]).count,
             "messages_status": dict(row),
         }

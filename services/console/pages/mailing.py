@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from services.console.foresight import next_hours, previewed_mailing, reach
+from services.console.foresight import next_hours, previewed_mailing, reach, shown_window
 from services.console.live import LiveMailings, Snapshot
 from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.preferences import preferences_of
@@ -33,7 +33,6 @@ async def show(request: Request) -> Response:
     groups, course = await asyncio.gather(unsent_groups(api, mailing), _course(api, mailing))
     snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups)
     preview, errors = await previewed_mailing(api, mailing) if mailing.state == "scheduled" else (None, ())
-    window = mailing.window
     return render(
         request,
         "mailing/show.html",
@@ -43,7 +42,7 @@ async def show(request: Request) -> Response:
         step="time",
         preview=preview,
         errors=errors,
-        reach=reach(window.begin if window else "", window.until if window else "", preview),
+        reach=reach(shown_window(mailing.window), preview),
         hours=next_hours(preferences_of(request).zone),
     )
 

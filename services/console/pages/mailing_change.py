@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.draft import number_or_text
+from services.console.draft import number_or_text, window_of
 from services.console.forms import Form, first, instant, read_form
 from services.console.preferences import preferences_of
 from services.console.rendering import render, translated
@@ -71,6 +71,8 @@ async def _change_once(request: Request, form: Form) -> Response:
 
 def _typed(form: Form, name: str, otherwise: str) -> str:
     """Return a field of the form. Browsers send each line of a text with CR and LF."""
+    if name == "days" and name in form:
+        return ",".join(filter(None, form[name]))
     return first(form, name).replace("\r\n", "\n") if name in form else otherwise
 
 
@@ -83,6 +85,7 @@ def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
         "expired_at": _local(mailing.expired_at, zone),
         "from": mailing.window.begin[:5] if mailing.window else "",
         "until": mailing.window.until[:5] if mailing.window else "",
+        "days": ",".join(mailing.window.days) if mailing.window else "",
         "rate": f"{mailing.rate:g}" if mailing.rate else "",
     }
 
@@ -97,9 +100,8 @@ def _changes(changed: Mapping[str, str], typed: Mapping[str, str], zone: ZoneInf
     for name in sorted(changed.keys() & {"starts_at", "expired_at"}):
         at = instant(changed[name], zone)
         changes[name] = at.isoformat() if at else changed[name]
-    if changed.keys() & {"from", "until"}:
-        begin, until = typed["from"], typed["until"]
-        changes["window"] = {"from": begin, "until": until} if begin or until else None
+    if changed.keys() & {"from", "until", "days"}:
+        changes["window"] = window_of(typed["from"], typed["until"], typed["days"])
     if "rate" in changed:
         changes["rate"] = number_or_text(changed["rate"])
     return changes

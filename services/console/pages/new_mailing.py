@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.draft import Draft, draft_of, fresh, like
+from services.console.draft import Draft, draft_of, fresh, like, typed
 from services.console.foresight import next_hours, previewed_draft, reach
 from services.console.forms import first, read_form
 from services.console.preferences import preferences_of
@@ -43,7 +43,7 @@ async def begin(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """Show a step of the draft."""
-    step, draft = request.path_params["step"], draft_of(request.query_params)
+    step, draft = request.path_params["step"], draft_of(typed(request.query_params.multi_items()))
     if step != "check":
         return _step(request, step, draft)
     return await _check(request, draft)
@@ -51,7 +51,7 @@ async def show(request: Request) -> Response:
 
 async def preview(request: Request) -> Response:
     """Count the people, and foresee the end, while the person types."""
-    draft, step = draft_of(request.query_params), request.query_params.get("step", "")
+    draft, step = draft_of(typed(request.query_params.multi_items())), request.query_params.get("step", "")
     previewed, errors = await previewed_draft(api_for(request), draft, preferences_of(request))
     return render(
         request,
@@ -59,7 +59,7 @@ async def preview(request: Request) -> Response:
         step=step,
         preview=previewed,
         errors=errors,
-        reach=reach(draft.begin, draft.until, previewed) if step == "time" else (),
+        reach=reach(draft.window(), previewed) if step == "time" else (),
         hours=next_hours(preferences_of(request).zone),
     )
 
@@ -72,7 +72,7 @@ async def show_parts(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """Create the mailing. The key in the form makes a second press of the button create nothing more."""
     form, preferences = await read_form(request), preferences_of(request)
-    draft = draft_of({name: values[0] for name, values in form.items() if values})
+    draft = draft_of(typed((name, value) for name, values in form.items() for value in values))
     api = api_for(request)
     try:
         mailing = await api.create_mailing(

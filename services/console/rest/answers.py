@@ -111,6 +111,7 @@ class Window(_Answer):
 
     begin: str = Field(alias="from")
     until: str
+    days: Sequence[str] = ()  # of the week; none: every day
 
 
 class Mailing(_Answer):
