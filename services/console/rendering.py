@@ -17,6 +17,7 @@ from services.console.formatting import Formatter
 from services.console.preferences import THEMES, Preferences, preferences_of
 from services.console.session import token_of
 from services.console.translation import LANGUAGES, catalog
+from services.console.visitor import visitor_of
 from shared import __version__
 from shared.contracts import utc_now
 
@@ -43,6 +44,7 @@ def environment(language: str) -> Environment:
         themes=THEMES,
         statuses=words.STATUSES,
         outcomes=words.OUTCOMES,
+        roles=words.ROLES,
         state_of=words.state_of,
         is_over=words.is_over,
         explanation_of=words.explanation_of,
@@ -81,7 +83,7 @@ def translated(request: Request, text: str) -> str:
 
 def render_text(request: Request, template: str, /, **context: Any) -> str:
     """Return a template as text, for a page or a fragment of one."""
-    preferences = preferences_of(request)
+    preferences, visitor = preferences_of(request), visitor_of(request)
     return (
         environment(preferences.language)
         .get_template(template)
@@ -93,6 +95,8 @@ def render_text(request: Request, template: str, /, **context: Any) -> str:
             here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             section=request.url.path.split("/")[1],
             is_signed_in=token_of(request) is not None,
+            visitor=visitor,
+            may=visitor.may_act_as,
             **context,
         )
     )

@@ -60,7 +60,10 @@ async def test_a_token_is_shown_once_works_and_is_revoked(page: Page, site: Site
         assert (await http.get("/api/client/", headers=bearer(token))).status_code == 200
         await page.get_by_role("link", name="I have copied it").click()
         assert token not in await page.content()
-        await page.get_by_role("button", name="Revoke shop backend").click()
+        await page.get_by_role("link", name="Revoke shop backend").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("It was last used")
+        await dialog.get_by_role("button", name="Revoke").click()
         await expect(page.locator("tr", has_text="shop backend")).to_contain_text("Revoked")
         assert (await http.get("/api/client/", headers=bearer(token))).status_code == 401
 

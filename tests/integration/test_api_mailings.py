@@ -392,6 +392,16 @@ async def test_messages_are_shown_with_what_their_jobs_are_doing(
     for status in MessageStatus:
         page = (await api.get(f"/api/mailing/{mailing_id}/messages/", params={"status": status})).json()
         assert page == {"items": [one for one in messages if one["status"] == status], "next": None}
+    path, of_client = f"/api/mailing/{mailing_id}/messages/", {"status": "canceled", "reason": "client"}
+    assert (await api.get(path, params=of_client)).json()["items"] == messages[4:]
+    assert (await api.get(path, params=of_client | {"reason": "cancel"})).json()["items"] == []
+    for wrong in (
+        {"reason": "client"},
+        {"status": "failed", "reason": "client"},
+        {"status": "new", "reason": "end"},
+    ):
+        refused = await api.get(path, params=wrong)
+        assert refused.json()["errors"][0]["field"] == "reason"
 
 
 async def test_pages_of_messages_show_every_one_once(

@@ -321,6 +321,16 @@ async def test_a_mailings_messages_are_exported_as_they_are(
         ["4", "79050000003", "active", "", start, "", "0"],
         ["5", "", "canceled", "client", start, end, "0"],
     ]
+    for wanted, clients in (
+        ({"status": "sent"}, ["1"]),
+        ({"status": "new"}, ["3"]),
+        ({"status": "active"}, ["4"]),
+        ({"status": "failed"}, ["2"]),
+        ({"status": "canceled", "reason": "client"}, ["5"]),
+        ({"status": "canceled", "reason": "stopped"}, []),
+    ):
+        part = await api.get(f"/api/mailing/{mailing_id}/messages/export/", params=wanted)
+        assert [row[1] for row in list(csv.reader(io.StringIO(part.text, newline="")))[1:]] == clients
     listed = (await api.get(f"/api/mailing/{mailing_id}/messages/")).json()["items"]
     assert [(row[0], row[3], row[4]) for row in rows] == [
         (str(one["id"]), one["status"], one["reason"] or "") for one in listed

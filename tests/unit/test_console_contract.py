@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from services.api.application import create_application
+from services.console.rest.access_answers import Me
 from services.console.rest.answers import (
     AddedDelivery,
     Alert,
@@ -25,6 +26,7 @@ from services.console.rest.answers import (
     RotatedSecret,
     Statistics,
     Stop,
+    Trials,
     Webhook,
 )
 
@@ -39,6 +41,8 @@ CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("post", "/api/mailing/{mailing_id}/cancel/", Mailing),
     ("post", "/api/mailing/{mailing_id}/retry/", Mailing),
     ("get", "/api/mailing/{mailing_id}/messages/", Page[Message]),
+    ("post", "/api/mailing/{mailing_id}/test/", Trials),
+    ("get", "/api/me/", Me),
     ("get", "/api/mailing/{mailing_id}/reasons/", Reasons),
     ("get", "/api/mailing/{mailing_id}/progress/", Progress),
     ("get", "/api/statistics/", Statistics),
@@ -95,7 +99,8 @@ def test_the_api_has_the_other_operations_that_the_console_calls(method: str, pa
 def test_the_parameters_of_the_lists_are_known_to_the_api() -> None:
     wanted = {
         "/api/mailing/": {"limit", "after"},
-        "/api/mailing/{mailing_id}/messages/": {"status", "limit", "after"},
+        "/api/mailing/{mailing_id}/messages/": {"status", "reason", "limit", "after"},
+        "/api/mailing/{mailing_id}/messages/export/": {"status", "reason"},
         "/api/client/": {"number", "tag", "code", "zone", "limit", "after"},
         "/api/message/": {"number", "client", "limit", "after"},
     }

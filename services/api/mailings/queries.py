@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Composable, Literal
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -10,9 +10,11 @@ from services.api.edge.copying import copy_out
 from services.api.edge.refusals import NotFound
 from services.api.mailings.limits import LocalWindow
 from services.api.mailings.schemas import MailingOut, MailingPage
+from services.api.messages.filters import MessageFilter
 from services.api.messages.queries import DELIVERIES
 from shared.ledger.counters import COUNTERS
 from shared.sms_parts import parts
+from shared.statuses import MessageStatus
 from shared.windows import Window
 
 _SELECT_WITH = """
@@ -43,8 +45,13 @@ _EXPORT_MESSAGES = SQL("""
         nullif(m.reason, 'none') AS reason,
         (SELECT started_at FROM mailings WHERE id = {mailing_id}) AS created_at, m.settled_at, {deliveries}
     FROM messages AS m LEFT JOIN jobs AS j ON j.id = m.job_id LEFT JOIN clients AS c ON c.id = m.client_id
-    WHERE m.mailing_id = {mailing_id} ORDER BY m.client_id
+    WHERE m.mailing_id = {mailing_id} {condition} ORDER BY m.client_id
 """)
+# The index of unsent messages has those with a reason.
+_UNSENT = SQL("AND m.status = {status} AND m.reason <> 'none' AND m.reason = ANY({reasons}::message_reason[])")
+_NOT_RELEASED = SQL("AND m.status = 'new' AND j.state IS DISTINCT FROM 'released'")
+_RELEASED = SQL("AND m.status = 'new' AND j.state = 'released'")
+_SENT = SQL("AND m.status = 'sent'")
 
 
 async def find(connection: AsyncConnection, mailing_id: int) -> MailingOut:
@@ -74,9 +81,27 @@ async def page(connection: AsyncConnection, *, before: int, limit: int) -> Maili
     return MailingPage(items=items, next=items[-1].id if len(rows) > limit else None)
 
 
-def export_messages(engine: AsyncEngine, mailing_id: int) -> AsyncIterator[bytes]:
-    """Yield all messages of a mailing as CSV."""
-    return copy_out(engine, _EXPORT_MESSAGES.format(deliveries=SQL(DELIVERIES), mailing_id=Literal(mailing_id)))
+def export_messages(engine: AsyncEngine, mailing_id: int, wanted: MessageFilter) -> AsyncIterator[bytes]:
+    """Yield messages of a mailing as CSV."""
+    query = _EXPORT_MESSAGES.format(
+        deliveries=SQL(DELIVERIES), mailing_id=Literal(mailing_id), condition=_condition(wanted)
+    )
+    return copy_out(engine, query)
+
+
+def _condition(wanted: MessageFilter) -> Composable:
+    match wanted.status:
+        case None:
+            return SQL("")
+        case MessageStatus.NEW:
+            return _NOT_RELEASED
+        case MessageStatus.ACTIVE:
+            return _RELEASED
+        case MessageStatus.SENT:
+            return _SENT
+        case status:
+            reasons = [str(reason) for reason in wanted.reasons]
+            return _UNSENT.format(status=Literal(str(status)), reasons=Literal(reasons))
 
 
 def _mailing(row: RowMapping) -> MailingOut:

@@ -1,8 +1,6 @@
 """Routes of /api/mailing/."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
@@ -29,10 +27,10 @@ from services.api.mailings.schemas import (
 )
 from services.api.mailings.stopping import confirmed
 from services.api.messages import queries as message_queries
+from services.api.messages.filters import MessageFilter, ReasonQuery, StatusQuery
 from services.api.messages.schemas import MessagePage
 from shared.contracts import INT64_MAX
 from shared.ledger.audit import Subject, audit
-from shared.statuses import MessageStatus
 
 router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJsonRoute)
 
@@ -101,7 +99,7 @@ async def find(mailing_id: MailingId, database: DatabaseDep, response: Response)
 
 async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> MailingDetail:
     mailing = await queries.find(connection, mailing_id)
-    first = await message_queries.page(connection, mailing_id, status=None, after=0, limit=_FIRST_MESSAGES)
+    first = await message_queries.page(connection, mailing_id, MessageFilter(), after=0, limit=_FIRST_MESSAGES)
     return MailingDetail(**dict(mailing), messages=first.items)
 
 
@@ -109,12 +107,14 @@ async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> M
 async def message_page(
     mailing_id: MailingId,
     database: DatabaseDep,
-    status: Annotated[MessageStatus | None, Query(description="Only messages with this status.")] = None,
+    status: StatusQuery = None,
+    reason: ReasonQuery = None,
     limit: Limit = 100,
     after: After = None,
 ) -> MessagePage:
     """List the messages of a mailing by ascending client id."""
-    return await database.statement(message_queries.page, mailing_id, status=status, after=after or 0, limit=limit)
+    wanted = MessageFilter.of(status, reason)
+    return await database.statement(message_queries.page, mailing_id, wanted, after=after or 0, limit=limit)
 
 
 @router.get(
@@ -124,12 +124,18 @@ async def message_page(
     responses=documented(NotFound) | CSV_RESPONSE,
 )
 async def export_csv(
-    mailing_id: MailingId, database: DatabaseDep, transfers: TransfersDep, origin: OriginDep
+    mailing_id: MailingId,
+    database: DatabaseDep,
+    transfers: TransfersDep,
+    origin: OriginDep,
+    status: StatusQuery = None,
+    reason: ReasonQuery = None,
 ) -> StreamingResponse:
-    """Return all messages of a mailing as a CSV file by ascending client id."""
+    """Return the messages of a mailing as a CSV file by ascending client id."""
+    wanted = MessageFilter.of(status, reason)
     await database.statement(queries.find, mailing_id)
     await database.transaction(audit, origin, Subject("mailing", mailing_id))
-    return await csv_response(queries.export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
+    return await csv_response(queries.export_messages(transfers, mailing_id, wanted), f"mailing-{mailing_id}.csv")
 
 
 @router.put("/{mailing_id:id}/", summary="Change a mailing, like PATCH", responses=_CHANGE_ANSWERS)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
+from services.api.messages.filters import MessageFilter
 from services.api.messages.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
 from shared.contracts import Outcome
 from shared.statuses import MessageStatus
@@ -115,11 +116,11 @@ _HISTORY = text(_PAGE_OF_PERSON + _COLUMNS + _COLUMNS_OF_MAILING + _FROM + _IN_P
 
 
 async def page(
-    connection: AsyncConnection, mailing_id: int, *, status: MessageStatus | None, after: int, limit: int
+    connection: AsyncConnection, mailing_id: int, wanted: MessageFilter, *, after: int, limit: int
 ) -> MessagePage:
     """Return messages of a mailing, by ascending client id, above `after`. Raises NotFound."""
     values = {"mailing_id": mailing_id, "after": after, "limit": limit + 1}
-    match status:
+    match wanted.status:
         case None:
             query = _PAGE
         case MessageStatus.NEW:
@@ -129,7 +130,7 @@ async def page(
         case MessageStatus.SENT:
             query = _PAGE_OF_SENT
         case _:
-            query = _PAGE_OF_UNSENT.bindparams(status=status, reasons=sorted(status.reasons))
+            query = _PAGE_OF_UNSENT.bindparams(status=wanted.status, reasons=wanted.reasons)
     rows = to_dicts(await connection.execute(query, values))
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)

@@ -12,12 +12,12 @@ from services.console.foresight import next_hours, previewed_mailing, reach, sho
 from services.console.live import LiveMailings, Snapshot
 from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.preferences import preferences_of
-from services.console.rendering import render, render_text
+from services.console.rendering import encoded_query, render, render_text
 from services.console.rest.answers import Mailing, Progress
 from services.console.rest.calls import Api
 from services.console.session import api_for
 from services.console.unsent import unsent_groups
-from services.console.words import is_over
+from services.console.words import explanation_of, is_over
 from shared.contracts import utc_now
 from shared.sms_parts import parts
 from shared.statuses import MessageStatus
@@ -119,19 +119,38 @@ def curve(course: Progress, samples: Sequence[Sample]) -> list[tuple[float, floa
 async def messages(request: Request) -> Response:
     """List the messages of a mailing, those in one status if the address says so."""
     api, mailing_id = api_for(request), request.path_params["mailing_id"]
-    wanted = request.query_params.get("status", "")
-    status = MessageStatus(wanted) if wanted in set(MessageStatus) else None
+    wanted = _wanted(request)
     mailing, page = await asyncio.gather(
         api.mailing(mailing_id),
-        api.mailing_messages(mailing_id, status=status, limit=PAGE, after=_cursor(request)),
+        api.mailing_messages(mailing_id, {**wanted, "limit": PAGE, "after": _cursor(request)}),
     )
-    return render(request, "mailing/messages.html", mailing=mailing, page=page, status=status)
+    return render(
+        request,
+        "mailing/messages.html",
+        mailing=mailing,
+        page=page,
+        status=wanted.get("status"),
+        wanted=wanted,
+        after=_cursor(request),
+        why=explanation_of(wanted["status"], wanted["reason"]) if "reason" in wanted else None,
+    )
+
+
+def _wanted(request: Request) -> dict[str, str]:
+    """Return the status of the address, and the reason if the status can have it."""
+    wanted, reason = request.query_params.get("status", ""), request.query_params.get("reason", "")
+    if wanted not in set(MessageStatus):
+        return {}
+    return {"status": wanted} | ({"reason": reason} if reason in MessageStatus(wanted).reasons else {})
 
 
 async def export(request: Request) -> Response:
     """Pass the API's CSV of a mailing's messages on as it comes."""
     mailing_id = request.path_params["mailing_id"]
-    return await passed_on(request, f"/api/mailing/{mailing_id}/messages/export/", f"mailing-{mailing_id}.csv")
+    wanted = _wanted(request)
+    name = "-".join(["mailing", str(mailing_id), *wanted.values()])
+    path = f"/api/mailing/{mailing_id}/messages/export/{encoded_query(wanted)}"
+    return await passed_on(request, path, f"{name}.csv")
 
 
 async def passed_on(request: Request, path: str, name: str) -> Response:

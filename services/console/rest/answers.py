@@ -200,6 +200,12 @@ class MessageDetail(Message):
     attempts: Sequence[Attempt]
 
 
+class Trials(_Answer):
+    """The messages of a test."""
+
+    items: Sequence[MessageDetail]
+
+
 class AttemptItem(Attempt):
     """An attempt with its message, in the list across mailings."""
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from services.console.rest.access_answers import AuditEntry, Link, NewToken, ProgramToken, User
+from services.console.rest.access_answers import AuditEntry, Link, Me, NewToken, ProgramToken, User
 from services.console.rest.answers import (
     AddedDelivery,
     Alert,
@@ -30,10 +30,10 @@ from services.console.rest.answers import (
     Session,
     Statistics,
     Stop,
+    Trials,
     Webhook,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
-from shared.statuses import MessageStatus
 
 Json = Mapping[str, JsonValue]
 Query = Mapping[str, str | int | None]
@@ -77,11 +77,8 @@ class Api:
         answer = await self._answer("GET", f"/api/mailing/{mailing_id}/")
         return _parsed(Mailing, answer), answer.headers.get("ETag", "")
 
-    async def mailing_messages(
-        self, mailing_id: int, *, status: MessageStatus | None, limit: int, after: int | None = None
-    ) -> Page[Message]:
+    async def mailing_messages(self, mailing_id: int, query: Query) -> Page[Message]:
         """Return messages of a mailing, by client."""
-        query = {"status": status, "limit": limit, "after": after}
         return await self._get(f"/api/mailing/{mailing_id}/messages/", Page[Message], query)
 
     async def reasons(self, mailing_id: int) -> Reasons:
@@ -157,6 +154,10 @@ class Api:
     async def control_mailing(self, mailing_id: int, action: str, body: Json | None = None) -> Mailing:
         """Pause, resume, cancel or retry a mailing."""
         return await self._send("POST", f"/api/mailing/{mailing_id}/{action}/", Mailing, body)
+
+    async def test_mailing(self, mailing_id: int, body: Json) -> Trials:
+        """Send the text of a mailing to some numbers."""
+        return await self._send("POST", f"/api/mailing/{mailing_id}/test/", Trials, body)
 
     async def delete_mailing(self, mailing_id: int) -> None:
         """Delete a mailing with its messages."""
@@ -266,6 +267,13 @@ class Api:
         """Return the tokens of programs, by id."""
         return await self._get("/api/token/", Page[ProgramToken], {"limit": limit, "after": after})
 
+    async def program_token(self, token_id: int) -> ProgramToken:
+        """Return one of them: the API has a list only."""
+        page = await self.tokens(limit=1, after=token_id - 1 or None)
+        if not page.items or page.items[0].id != token_id:
+            raise NotFound(404, Problem(detail=f"There is no token {token_id}."))
+        return page.items[0]
+
     async def create_token(self, body: Json) -> NewToken:
         """Create a token for a program; the answer shows it once."""
         return await self._send("POST", "/api/token/", NewToken, body)
@@ -281,6 +289,10 @@ class Api:
     async def sign_out(self) -> None:
         """End the session of the person."""
         await self._answer("DELETE", "/api/session/")
+
+    async def me(self) -> Me:
+        """Return the person or program behind the token."""
+        return await self._get("/api/me/", Me)
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what the API needs and whether it is there. Raises ApiUnavailable."""

@@ -33,7 +33,17 @@
   });
 
   const preferences = document.getElementById("preferences");
-  preferences.addEventListener("change", () => preferences.requestSubmit());
+  preferences.addEventListener("change", (event) => {
+    if (event.target.matches("select")) preferences.requestSubmit();
+  });
+  // What is typed into a draft is in the address of the page, which may be newer than the page itself.
+  preferences.addEventListener("submit", (event) => {
+    preferences.elements.back.value = location.pathname + location.search;
+    if (event.submitter && event.submitter.hasAttribute("formaction")) sessionStorage.clear();  // the next person's
+  });
+  // Somebody may choose before this script runs.
+  const isChosen = (option) => option.selected !== option.defaultSelected;
+  if ([...preferences.querySelectorAll("option")].some(isChosen)) preferences.requestSubmit();
 
   // Times are shown in the browser's zone until somebody chooses another one.
   if (document.body.dataset.zoneKnown === "no" && navigator.cookieEnabled) {
@@ -44,8 +54,25 @@
     }
   }
 
+  // While the console is away, ask for it every second: the stream of events waits longer and longer between its tries.
   const notice = document.getElementById("connection");
-  const isAway = (away) => { notice.hidden = !away; };
+  let asking = null;
+  const isAway = (away) => {
+    notice.hidden = !away;
+    if (!away) {
+      clearInterval(asking);
+      asking = null;
+    } else if (!asking) {
+      asking = setInterval(async () => {
+        try {
+          await fetch("/healthz", { cache: "no-store" });
+          if (!asking) return;
+          isAway(false);
+          if (document.querySelector("[sse-connect]")) location.reload();
+        } catch { /* still away */ }
+      }, 1000);
+    }
+  };
   document.body.addEventListener("htmx:sendError", () => isAway(true));
   // A stream of events does not say why it broke: the console is away, the service is, or the session is over.
   document.body.addEventListener("htmx:sseError", async () => {
@@ -135,4 +162,37 @@
     if (!all) return;
     for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;
   });
+
+  // A draft is in the address of the page, also while it is typed: a reload, a link and the back button keep it. A
+  // draft that was left is offered again, on this device and until the browser is closed.
+  const draft = document.getElementById("draft");
+  const kept = { read: () => sessionStorage.getItem("draft"), drop: () => sessionStorage.removeItem("draft") };
+  const left = document.getElementById("left-draft");
+  if (left && kept.read()) {
+    left.querySelector("a").href = kept.read();
+    left.querySelector("button").addEventListener("click", () => { kept.drop(); left.hidden = true; });
+    left.hidden = false;
+  }
+  if (draft) {
+    sessionStorage.removeItem("draft-sent");
+    const fields = () => {
+      const all = [...new FormData(draft)].filter(([name, value]) => value && name !== "key");
+      return new URLSearchParams(all).toString();
+    };
+    const keep = () => {
+      const address = `${draft.dataset.step}?${fields()}`;
+      history.replaceState(history.state, "", address);
+      sessionStorage.setItem("draft", address);
+      if (left) left.hidden = true;
+    };
+    let soon = null;
+    draft.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(keep, 200); });
+    draft.addEventListener("submit", () => clearTimeout(soon));
+    if (location.search && !left) keep();
+    // Once the mailing is made, its page is the next one.
+    draft.addEventListener("submit", () => { if (draft.method === "post") sessionStorage.setItem("draft-sent", "yes"); });
+  } else if (sessionStorage.getItem("draft-sent")) {
+    sessionStorage.removeItem("draft-sent");
+    if (/^\/mailings\/\d+\/$/.test(location.pathname)) kept.drop();
+  }
 })();
