@@ -148,7 +148,7 @@ class Api:
         return await self._send("POST", "/api/mailing/", Mailing, body, key)
 
     async def change_mailing(self, mailing_id: int, body: Json, version: str = "") -> Mailing:
-        """Change the given fields of a mailing; if it still has the version, if one is given. Raises ChangedMeanwhile."""
+        """Change the given fields of a mailing. Raises ChangedMeanwhile if it has not the given version."""
         return await self._change(f"/api/mailing/{mailing_id}/", Mailing, body, version)
 
     async def control_mailing(self, mailing_id: int, action: str, body: Json | None = None) -> Mailing:
@@ -181,7 +181,7 @@ class Api:
         return await self._send("POST", "/api/client/", Client, body)
 
     async def change_client(self, client_id: int, body: Json, version: str = "") -> Client:
-        """Change the given fields of a client; if it still has the version, if one is given. Raises ChangedMeanwhile."""
+        """Change the given fields of a client. Raises ChangedMeanwhile if it has not the given version."""
         return await self._change(f"/api/client/{client_id}/", Client, body, version)
 
     async def delete_client(self, client_id: int) -> None:
