@@ -4,9 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
+import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.attributes import Attributes
 from shared.ledger.audit import audited, origin_parameters
 from shared.ledger.origin import Origin
 
@@ -14,9 +16,12 @@ _MASKED_NUMBER = "left({client}.number::text, 4) || '*****' || right({client}.nu
 
 
 def _shown(client: str) -> str:
-    """Return the columns of a client for the audit."""
+    """Return the columns of a client for the audit, and of the attributes only the names."""
     number = _MASKED_NUMBER.format(client=client)
-    return f"jsonb_build_object('number', {number}, 'tag', {client}.tag, 'zone', {client}.zone)"
+    fields = f"jsonb_build_object('number', {number}, 'tag', {client}.tag, 'zone', {client}.zone)"
+    names = f"(SELECT jsonb_agg(name) FROM jsonb_object_keys({client}.attributes) AS name)"  # noqa: S608 - ours
+    present = f"CASE WHEN {client}.attributes <> '{{}}' THEN jsonb_build_object('attributes', {names})"
+    return f"{fields} || {present} ELSE '{{}}' END"
 
 
 # PostgreSQL gives every version of a row the number of the transaction that wrote it. It is the API's entity tag.
@@ -26,33 +31,35 @@ _HAS_VERSION = "(CAST(:versions AS text[]) IS NULL OR clients.xmin::text = ANY(C
 _CREATE_CLIENT = text(f"""
     -- create_client --
     WITH changed AS (
-        INSERT INTO clients (number, tag, zone) VALUES (:number, :tag, :zone)
+        INSERT INTO clients (number, tag, zone, attributes)
+        VALUES (:number, :tag, :zone, CAST(:attributes AS jsonb))
         ON CONFLICT (number) DO NOTHING
-        RETURNING id, number, code, tag, zone, xmin::text AS version
+        RETURNING id, number, code, tag, zone, attributes, xmin::text AS version
     ), {audited("client", after=_shown("changed"))}
-    SELECT id, number, code, tag, zone, version FROM changed
+    SELECT id, number, code, tag, zone, attributes, version FROM changed
 """)  # noqa: S608 - all parts are ours
 
 _CHANGE_CLIENT = text(f"""
     -- change_client --
     WITH present AS (
-        SELECT id, number, tag, zone FROM clients WHERE id = :id AND {_HAS_VERSION} FOR UPDATE
+        SELECT id, number, tag, zone, attributes FROM clients WHERE id = :id AND {_HAS_VERSION} FOR UPDATE
     ), changed AS (
         UPDATE clients SET
             number = coalesce(CAST(:number AS bigint), clients.number),
             tag = coalesce(CAST(:tag AS text), clients.tag),
-            zone = coalesce(CAST(:zone AS text), clients.zone)
+            zone = coalesce(CAST(:zone AS text), clients.zone),
+            attributes = coalesce(CAST(:attributes AS jsonb), clients.attributes)
         FROM present WHERE clients.id = present.id
         RETURNING clients.id, clients.number, clients.code, clients.tag, clients.zone,
-            clients.xmin::text AS version
+            clients.attributes, clients.xmin::text AS version
     ), {audited("client", before=f"(SELECT {_shown('present')} FROM present)", after=_shown("changed"))}
-    SELECT id, number, code, tag, zone, version FROM changed
+    SELECT id, number, code, tag, zone, attributes, version FROM changed
 """)  # noqa: S608 - all parts are ours
 
 _DELETE_CLIENT = text(f"""
     -- delete_client --
     WITH changed AS (
-        DELETE FROM clients WHERE id = :id AND {_HAS_VERSION} RETURNING id, number, tag, zone
+        DELETE FROM clients WHERE id = :id AND {_HAS_VERSION} RETURNING id, number, tag, zone, attributes
     ), {audited("client", before=_shown("changed"))}
     SELECT id FROM changed
 """)  # noqa: S608 - all parts are ours
@@ -63,7 +70,7 @@ _DELETE_CLIENT_WITHOUT_OPEN_MESSAGES = text(f"""
         DELETE FROM clients
         WHERE id = :id AND {_HAS_VERSION}
             AND NOT EXISTS (SELECT FROM messages WHERE client_id = :id AND status = 'new')
-        RETURNING id, number, tag, zone
+        RETURNING id, number, tag, zone, attributes
     ), {audited("client", before=_shown("changed"))}
     SELECT id FROM changed
 """)  # noqa: S608 - all parts are ours
@@ -86,6 +93,7 @@ class ClientRow(NamedTuple):
     code: int
     tag: str
     zone: str
+    attributes: Attributes
     version: str
 
 
@@ -96,6 +104,7 @@ class NewClient:
     number: int
     tag: str
     zone: str
+    attributes: Attributes
 
 
 class ClientChanges(TypedDict, total=False):
@@ -104,6 +113,7 @@ class ClientChanges(TypedDict, total=False):
     number: int
     tag: str
     zone: str
+    attributes: Attributes
 
 
 _UNCHANGED = dict.fromkeys(ClientChanges.__annotations__)  # NULL for a column that keeps its value
@@ -113,7 +123,8 @@ Versions = Collection[str] | None  # that the row may have for a change of it; N
 
 async def create_client(connection: AsyncConnection, new: NewClient, origin: Origin) -> ClientRow | None:
     """Create a client; return None if another client has the number."""
-    values = {"number": new.number, "tag": new.tag, "zone": new.zone, **origin_parameters(origin)}
+    values = {"number": new.number, "tag": new.tag, "zone": new.zone}
+    values |= {"attributes": _json(new.attributes), **origin_parameters(origin)}
     return _client((await connection.execute(_CREATE_CLIENT, values)).one_or_none())
 
 
@@ -129,6 +140,8 @@ async def change_client(
     Raises sqlalchemy's IntegrityError if another client has the number.
     """
     values = {**_UNCHANGED, **changes, **_key(client_id, versions), **origin_parameters(origin)}
+    if "attributes" in changes:
+        values["attributes"] = _json(changes["attributes"])
     return _client((await connection.execute(_CHANGE_CLIENT, values)).one_or_none())
 
 
@@ -161,5 +174,9 @@ def _key(client_id: int, versions: Versions) -> dict[str, object]:
     return {"id": client_id, "versions": None if versions is None else sorted(versions)}
 
 
-def _client(row: Row[tuple[int, int, int, str, str, str]] | None) -> ClientRow | None:
+def _client(row: Row[tuple[int, int, int, str, str, Attributes, str]] | None) -> ClientRow | None:
     return None if row is None else ClientRow(**row._mapping)
+
+
+def _json(attributes: Attributes) -> str:
+    return orjson.dumps(attributes).decode()

@@ -28,7 +28,7 @@ from shared.ledger.stop_list import delete_stop_of_number
 
 async def create(connection: AsyncConnection, new: ClientIn, origin: Origin) -> ClientOut:
     """Create a client. Raises NumberTaken."""
-    row = await create_client(connection, NewClient(new.number, new.tag, new.zone), origin)
+    row = await create_client(connection, NewClient(new.number, new.tag, new.zone, new.attributes), origin)
     if row is None:
         raise NumberTaken
     return _client(row)

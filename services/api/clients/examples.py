@@ -4,16 +4,24 @@ from services.api.edge.examples import Example, Examples, Json, page_of
 from services.api.erasures.examples import ERASURE
 
 _ANNA: Json = {"tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
-_NEW_CLIENT: Json = {"number": "+7 (905) 700-30-50", **_ANNA}
-CLIENT: Json = {"id": 1, "number": 79057003050, "code": 905, **_ANNA}
-OTHER_CLIENT: Json = {"id": 2, "number": 79060000002, "code": 906, "tag": "#AzbukaVkusa", "zone": "Asia/Omsk"}
+_ATTRIBUTES: Json = {"attributes": {"name": "Anna"}}
+_NEW_CLIENT: Json = {"number": "+7 (905) 700-30-50", **_ANNA, **_ATTRIBUTES}
+CLIENT: Json = {"id": 1, "number": 79057003050, "code": 905, **_ANNA, **_ATTRIBUTES}
+OTHER_CLIENT: Json = {
+    "id": 2,
+    "number": 79060000002,
+    "code": 906,
+    "tag": "#AzbukaVkusa",
+    "zone": "Asia/Omsk",
+    "attributes": {},
+}
 _CHANGES: Json = {"All fields": _NEW_CLIENT, "One field": {"tag": "#AzbukaVkusa"}}
 
 _UPLOAD = """\
-number,tag,zone
-+7 (905) 700-30-50,#AzbukaVkusa,Europe/Moscow
-79060000002,#AzbukaVkusa,Asia/Omsk
-79070000003,#AzbukaVkusa,Moscow
+number,tag,zone,attr.name
++7 (905) 700-30-50,#AzbukaVkusa,Europe/Moscow,Anna
+79060000002,#AzbukaVkusa,Asia/Omsk,
+79070000003,#AzbukaVkusa,Moscow,Boris
 """
 _IMPORTED: Json = {
     "rows": 3,
@@ -27,9 +35,9 @@ _IMPORTED: Json = {
     ],
 }
 _DIRECTORY = """\
-number,tag,zone
-79057003050,#AzbukaVkusa,Europe/Moscow
-79060000002,#AzbukaVkusa,Asia/Omsk
+number,tag,zone,attr.name
+79057003050,#AzbukaVkusa,Europe/Moscow,Anna
+79060000002,#AzbukaVkusa,Asia/Omsk,
 """
 
 EXAMPLES: Examples = {

@@ -4,30 +4,40 @@ from collections.abc import AsyncIterator
 from functools import cache
 from typing import TypedDict
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.api.clients.csv_rows import ATTRIBUTE
 from services.api.clients.schemas import ClientOut, ClientPage
 from services.api.edge.copying import copy_out, protected_column
 from services.api.edge.pages import cut_page
-from services.api.edge.refusals import NotFound
+from services.api.edge.refusals import NotFound, StateForbids
 from services.api.edge.rows import to_dicts
+from shared.database.transactions import transaction
 
 _FIND = text("""
     -- find_client --
-    SELECT id, number, code, tag, zone, xmin::text AS version FROM clients WHERE id = :id
+    SELECT id, number, code, tag, zone, attributes, xmin::text AS version FROM clients WHERE id = :id
 """)
 
 _PAGE = """
     -- page_of_clients --
-    SELECT id, number, code, tag, zone FROM clients WHERE id > :after{conditions} ORDER BY id LIMIT :limit
+    SELECT id, number, code, tag, zone, attributes FROM clients WHERE id > :after{conditions}
+    ORDER BY id LIMIT :limit
 """
+
+_ATTRIBUTE_NAMES = text("""
+    -- find_attribute_names --
+    SELECT DISTINCT name FROM clients CROSS JOIN LATERAL jsonb_object_keys(attributes) AS name
+    WHERE attributes <> '{}' ORDER BY name
+""")
 
 _EXPORT = SQL("""
     -- export_clients --
-    SELECT number, {tag}, zone FROM clients ORDER BY id
-""").format(tag=protected_column("tag"))
+    SELECT {columns} FROM (SELECT number, tag, zone, id{attributes} FROM clients) AS clients ORDER BY id
+""")
+MOST_COLUMNS = 1000  # of attributes in an export; PostgreSQL has room for 1664 in all
 
 _HAS_MESSAGES = text("""
     -- client_has_messages --
@@ -74,6 +84,20 @@ def _page_with(*columns: str) -> TextClause:
     return text(_PAGE.format(conditions=conditions))
 
 
-def export(engine: AsyncEngine) -> AsyncIterator[bytes]:
-    """Yield the whole directory as CSV, in a form that can be imported."""
-    return copy_out(engine, _EXPORT)
+async def export(engine: AsyncEngine) -> AsyncIterator[bytes]:
+    """Yield the whole directory as CSV, in a form that can be imported. Raises StateForbids."""
+    async with transaction(engine) as connection:
+        names = list((await connection.execute(_ATTRIBUTE_NAMES)).scalars())
+    if len(names) > MOST_COLUMNS:
+        raise StateForbids(
+            f"The clients have {len(names)} different attributes; a file has room for {MOST_COLUMNS}."
+        )
+    columns = {name: f"{ATTRIBUTE}{name}" for name in names}
+    read = [
+        SQL(", attributes ->> {name} AS {column}").format(name=Literal(name), column=Identifier(column))
+        for name, column in columns.items()
+    ]
+    shown = [SQL("number"), protected_column("tag"), SQL("zone"), *map(protected_column, columns.values())]
+    query = _EXPORT.format(columns=SQL(", ").join(shown), attributes=SQL("").join(read))
+    async for piece in copy_out(engine, query):
+        yield piece

@@ -36,6 +36,7 @@ from services.api.edge.refusals import (
     NotFound,
     NumberTaken,
     RoleForbids,
+    StateForbids,
 )
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
@@ -128,10 +129,13 @@ async def import_csv(
 
     The file is the body, with `Content-Type: text/csv`, or the file of a form: `curl -F file=@clients.csv`.
 
-    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. Each further line is a client. A
-    field that contains a comma or a quotation mark is enclosed in quotation marks, and a mark inside is doubled.
-    No field contains a line break. `?tag=` and `?zone=` are for rows without a value of their own; then the file
-    needs no such column.
+    The file is UTF-8. Its header names `number`, `tag` and `zone`, and attributes such as `attr.name`, in any
+    order. Each further line is a client. A field that contains a comma or a quotation mark is enclosed in
+    quotation marks, and a mark inside is doubled. No field contains a line break. `?tag=` and `?zone=` are for
+    rows without a value of their own; then the file needs no such column.
+
+    If the header names attributes, they replace all that the clients of the file have; an empty cell is no
+    value. If it names none, the clients keep theirs. A cell such as `3` or `true` is a number or a truth value.
 
     A row with a number that a client already has changes this client. A wrong row is rejected; the other rows are
     imported. An upload that breaks off changes nothing. A second import waits until the first one is done.
@@ -150,13 +154,16 @@ async def import_csv(
     "/export/",
     summary="Export all clients as CSV",
     response_class=StreamingResponse,
-    responses=documented() | CSV_RESPONSE,
+    responses=documented(StateForbids) | CSV_RESPONSE,
 )
 async def export_csv(database: DatabaseDep, transfers: TransfersDep, origin: OriginDep) -> StreamingResponse:
     """Return all clients as a CSV file by ascending id. The file can be imported.
 
-    A tag that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that a spreadsheet does not take it
-    for a formula. The import removes the apostrophe.
+    Each attribute that any client has is a column such as `attr.name`. With more than 1,000 different
+    attributes, the answer is 409.
+
+    A tag or a value that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that a spreadsheet does
+    not take it for a formula. The import removes the apostrophe.
     """
     await database.transaction(audit, origin, Subject("client"))
     return await csv_response(queries.export(transfers), "clients.csv")

@@ -48,7 +48,8 @@ async def _find_sample(
     connection: AsyncConnection, audience: Filter, groups: Sequence[AudienceGroup]
 ) -> list[ClientOut]:
     """Return one client of each of some distant groups, or the first clients if there are few groups."""
-    query = select(Client.id, Client.number, Client.code, Client.tag, Client.zone).order_by(Client.id)
+    query = select(Client.id, Client.number, Client.code, Client.tag, Client.zone, Client.attributes)
+    query = query.order_by(Client.id)
     if len(groups) < _SAMPLE:
         query = query.where(*_conditions(audience)).limit(_SAMPLE)
     else:
