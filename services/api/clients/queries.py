@@ -1,8 +1,7 @@
 """Reads of clients."""
 
 from collections.abc import AsyncIterator
-from functools import cache
-from typing import TypedDict
+from functools import lru_cache
 
 from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import TextClause, text
@@ -15,6 +14,7 @@ from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound, StateForbids
 from services.api.edge.rows import to_dicts
 from shared.database.transactions import transaction
+from shared.ledger.audience import Conditions
 
 _FIND = text("""
     -- find_client --
@@ -46,15 +46,6 @@ _HAS_MESSAGES = text("""
 """)
 
 
-class Conditions(TypedDict):
-    """Values that a client must have to be on a page; None for any value."""
-
-    tag: str | None
-    code: int | None
-    zone: str | None
-    number: int | None
-
-
 async def find(connection: AsyncConnection, client_id: int) -> ClientOut:
     """Return a client. Raises NotFound."""
     row = (await connection.execute(_FIND, {"id": client_id})).mappings().one_or_none()
@@ -65,10 +56,9 @@ async def find(connection: AsyncConnection, client_id: int) -> ClientOut:
 
 async def page(connection: AsyncConnection, conditions: Conditions, *, after: int, limit: int) -> ClientPage:
     """Return the clients that meet all conditions and whose ids are above `after`, by ascending id."""
-    given = {name: value for name, value in conditions.items() if value is not None}
     # One more, to know if there is a next page.
-    values = {**given, "after": after, "limit": limit + 1}
-    rows = to_dicts(await connection.execute(_page_with(*given), values))
+    values = {**conditions.parameters, "after": after, "limit": limit + 1}
+    rows = to_dicts(await connection.execute(_page_with(*conditions.sql), values))
     return ClientPage.model_validate(cut_page(rows, limit))
 
 
@@ -78,10 +68,9 @@ async def has_messages(connection: AsyncConnection, client_id: int) -> bool:
     return found
 
 
-@cache
-def _page_with(*columns: str) -> TextClause:
-    conditions = "".join(f" AND {column} = :{column}" for column in columns)
-    return text(_PAGE.format(conditions=conditions))
+@lru_cache(maxsize=200)
+def _page_with(*conditions: str) -> TextClause:
+    return text(_PAGE.format(conditions="".join(f" AND {condition}" for condition in conditions)))
 
 
 async def export(engine: AsyncEngine) -> AsyncIterator[bytes]:

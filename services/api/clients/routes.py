@@ -5,19 +5,18 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from services.api.clients import commands, queries
 from services.api.clients.csv_rows import Defaults
 from services.api.clients.imports import import_clients
+from services.api.clients.lists import ConditionsDep
 from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
 from services.api.edge import observer
 from services.api.edge.dependencies import (
     ClientId,
     DatabaseDep,
-    NumberQuery,
     OriginDep,
     PrincipalDep,
     TransfersDep,
@@ -25,7 +24,6 @@ from services.api.edge.dependencies import (
 from services.api.edge.entity_tags import PreconditionDep, documented_tag, tagged
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
-from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
 from services.api.edge.refusals import (
@@ -40,7 +38,7 @@ from services.api.edge.refusals import (
 )
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.edge.texts import Tag, refuse_nul
+from services.api.edge.texts import Tag
 from services.api.edge.uploads import UPLOAD_BODY, csv_upload
 from services.api.edge.zones import Zone
 from services.api.erasures.schemas import ErasureOut
@@ -53,28 +51,6 @@ _TAG = documented_tag("824712")
 _CHANGE_ANSWERS = documented(NotFound, NumberTaken, ChangedMeanwhile) | _TAG
 
 IMPORT = "/api/client/import/"  # the path whose bodies are large
-
-_Text = Annotated[str, AfterValidator(str.strip), AfterValidator(refuse_nul)]
-
-
-async def _conditions(
-    tag: Annotated[
-        _Text | None, Query(description="Only clients with this tag.", examples=["#AzbukaVkusa"])
-    ] = None,
-    code: Annotated[
-        int | None,
-        Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905]),
-        Digits,
-    ] = None,
-    zone: Annotated[
-        _Text | None, Query(description="Only clients of this time zone.", examples=["Europe/Moscow"])
-    ] = None,
-    number: NumberQuery = None,
-) -> queries.Conditions:
-    return queries.Conditions(tag=tag, code=code, zone=zone, number=number)
-
-
-ConditionsDep = Annotated[queries.Conditions, Depends(_conditions)]
 
 
 async def _defaults(
@@ -112,7 +88,7 @@ async def create(
 async def page(
     database: DatabaseDep, conditions: ConditionsDep, limit: Limit = 100, after: After = None
 ) -> ClientPage:
-    """List the clients that have all of the given values, by ascending id."""
+    """List the clients that meet all of the conditions, by ascending id."""
     return await database.statement(queries.page, conditions, after=after or 0, limit=limit)
 
 

@@ -1,14 +1,16 @@
 """Reads of mailings, and the lock that every change of a mailing takes first."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 
 from psycopg.sql import SQL, Composable, Literal
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.edge.copying import copy_out
 from services.api.edge.refusals import NotFound
 from services.api.mailings.limits import LocalWindow
+from services.api.mailings.lists import Sort, Wanted, place_of
 from services.api.mailings.schemas import MailingOut, MailingPage
 from services.api.messages.filters import MessageFilter
 from services.api.messages.queries import DELIVERIES
@@ -37,7 +39,25 @@ def _select(name: str) -> str:
 _FIND = text(_select("find_mailing") + "AND m.id = :id")
 # NO KEY: the expansion, which refers to the row, need not wait.
 _LOCK = text(_select("lock_mailing") + "AND m.id = :id FOR NO KEY UPDATE OF m")
-_PAGE = text(_select("page_of_mailings") + "AND m.id < :before ORDER BY m.id DESC LIMIT :limit")
+
+_CONDITIONS = {
+    "state": " AND m.state = ANY(CAST(:state AS mailing_state[]))",
+    "paused": " AND (m.paused_at IS NOT NULL) = :paused",
+    "kind": " AND m.kind = CAST(:kind AS mailing_kind)",
+    "words": " AND (m.name ILIKE :words OR m.text ILIKE :words OR m.id::text = :whole_words)",
+    "starts_from": " AND m.starts_at >= :starts_from",
+    "starts_until": " AND m.starts_at < :starts_until",
+    "created_from": " AND m.created_at >= :created_from",
+    "created_until": " AND m.created_at < :created_until",
+}
+_SORTS = {
+    Sort.NEWEST: (" AND m.id < :after_id", "m.id DESC"),
+    Sort.OLDEST: (" AND m.id > :after_id", "m.id"),
+    Sort.START: (" AND (m.starts_at, m.id) > (:after_at, :after_id)", "m.starts_at, m.id"),
+    Sort.LATEST_START: (" AND (m.starts_at, m.id) < (:after_at, :after_id)", "m.starts_at DESC, m.id DESC"),
+    Sort.END: (" AND (m.expired_at, m.id) > (:after_at, :after_id)", "m.expired_at, m.id"),
+    Sort.LATEST_END: (" AND (m.expired_at, m.id) < (:after_at, :after_id)", "m.expired_at DESC, m.id DESC"),
+}
 
 _EXPORT_MESSAGES = SQL("""
     SELECT m.id, m.client_id, c.number,
@@ -73,12 +93,24 @@ async def lock(connection: AsyncConnection, mailing_id: int) -> MailingOut:
     return _mailing(row)
 
 
-async def page(connection: AsyncConnection, *, before: int, limit: int) -> MailingPage:
-    """Return the mailings whose ids are below `before`, newest first."""
+async def page(connection: AsyncConnection, wanted: Wanted, *, limit: int) -> MailingPage:
+    """Return the mailings that are wanted, in their order."""
     # One more, to know if there is a next page.
-    rows = (await connection.execute(_PAGE, {"before": before, "limit": limit + 1})).mappings().all()
+    values = {**wanted.conditions, "limit": limit + 1}
+    if wanted.after is not None:
+        values |= {"after_at": wanted.after.at, "after_id": wanted.after.id}
+    statement = _page_with(wanted.sort, wanted.after is not None, *sorted(wanted.conditions.keys() & _CONDITIONS))
+    rows = (await connection.execute(statement, values)).mappings().all()
     items = [_mailing(row) for row in rows[:limit]]
-    return MailingPage(items=items, next=items[-1].id if len(rows) > limit else None)
+    return MailingPage(items=items, next=place_of(items[-1], wanted.sort) if len(rows) > limit else None)
+
+
+@cache
+def _page_with(sort: Sort, has_after: bool, *fields: str) -> TextClause:
+    after, order = _SORTS[sort]
+    conditions = "".join(condition for field, condition in _CONDITIONS.items() if field in fields)
+    where = conditions + (after if has_after else "")
+    return text(f"{_select('page_of_mailings')}{where} ORDER BY {order} LIMIT :limit")
 
 
 def export_messages(engine: AsyncEngine, mailing_id: int, wanted: MessageFilter) -> AsyncIterator[bytes]:

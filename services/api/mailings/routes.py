@@ -15,6 +15,7 @@ from services.api.edge.refusals import ChangedMeanwhile, KeyInFlight, KeyReused,
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.mailings import commands, copies, previews, queries
+from services.api.mailings.lists import WantedDep
 from services.api.mailings.schemas import (
     Duplicate,
     MailingChange,
@@ -29,7 +30,6 @@ from services.api.mailings.stopping import confirmed
 from services.api.messages import queries as message_queries
 from services.api.messages.filters import MessageFilter, ReasonQuery, StatusQuery
 from services.api.messages.schemas import MessagePage
-from shared.contracts import INT64_MAX
 from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJsonRoute)
@@ -82,9 +82,9 @@ async def preview(new: MailingIn, database: DatabaseDep, provider_rate: Provider
 
 
 @router.get("/", summary="List mailings with their statistics", responses=documented())
-async def page(database: DatabaseDep, limit: Limit = 100, after: After = None) -> MailingPage:
-    """List all mailings, newest first."""
-    return await database.statement(queries.page, before=after or INT64_MAX, limit=limit)
+async def page(database: DatabaseDep, wanted: WantedDep, limit: Limit = 100) -> MailingPage:
+    """List the mailings that meet all of the conditions, newest first unless `sort` says otherwise."""
+    return await database.statement(queries.page, wanted, limit=limit)
 
 
 @router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound) | _TAG)

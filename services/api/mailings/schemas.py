@@ -22,7 +22,6 @@ from typing_extensions import TypedDict
 
 from services.api.clients.schemas import ClientOut
 from services.api.edge.instants import Instant
-from services.api.edge.pages import Next
 from services.api.edge.read_only import without
 from services.api.edge.texts import MessageText, refuse_nul
 from services.api.mailings.filters import FilterIn, NormalisedFilter
@@ -103,10 +102,12 @@ class MailingDetail(MailingOut):
 
 
 class MailingPage(BaseModel):
-    """Mailings, newest first."""
+    """Mailings in the order that was asked for."""
 
     items: list[MailingOut]
-    next: Next
+    next: int | str | None = Field(
+        description="Send it as `after`, with the same `sort`, to get the next page. It is null on the last page."
+    )
 
 
 class TextParts(BaseModel):
