@@ -68,7 +68,7 @@ def prepare() -> None:
 def encoded_query(values: Mapping[str, object], **changes: object) -> str:
     """Return a query string of what is not empty, with some values changed."""
     kept = {name: value for name, value in {**values, **changes}.items() if value not in (None, "")}
-    return "?" + urlencode(kept) if kept else ""
+    return "?" + urlencode(kept, doseq=True) if kept else ""
 
 
 def formatter(preferences: Preferences, now: datetime | None = None) -> Formatter:

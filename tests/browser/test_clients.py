@@ -39,6 +39,13 @@ async def test_an_operator_finds_a_client_while_typing_and_deletes_it(site: Site
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await page.goto("/clients/?tag=%23found")
     await expect(page.locator("#rows tbody tr")).to_have_count(2)
+    await search.get_by_label("Number").fill("7 901 500")
+    await expect(page.locator("#rows tbody tr")).to_have_count(2)
+    await search.get_by_label("Number").fill("*0002")
+    await expect(page.locator("#rows tbody tr")).to_have_count(1)
+    await search.get_by_label("Tag").fill("#found, #other")
+    await expect(page).to_have_url(re.compile(r"other"))
+    await expect(page.locator("#rows tbody tr")).to_have_count(1)
 
 
 async def test_a_file_of_clients_goes_in_and_its_wrong_rows_come_back(

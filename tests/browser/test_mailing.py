@@ -78,6 +78,28 @@ async def test_two_people_who_change_the_same_thing_are_told(site: Site, page: P
     await expect(page.locator(".sms")).to_have_text("Mine")
 
 
+async def test_an_operator_finds_mailings_by_their_kind_day_and_order(site: Site, page: Page) -> None:
+    await site.add_clients("#days", 1, 79_015_100_000)
+    for day, kind in ((1, "service"), (2, "service"), (3, "marketing")):
+        start, end = (f"2041-05-0{day}T{hour}:00:00Z" for hour in (12, 18))
+        await site.add_mailing("#days", f"Of the day {day}", starts_at=start, expired_at=end, kind=kind)
+    await page.goto("/mailings/?q=of+the+DAY")
+    rows = page.locator("#rows tbody tr")
+    await expect(rows).to_have_count(3)
+    await page.get_by_label("Kind").select_option("service")
+    await expect(rows).to_have_count(2)
+    await expect(rows.first).to_contain_text("Of the day 2")
+    await page.get_by_label("Order").select_option("starts_at")
+    await expect(rows.first).to_contain_text("Of the day 1")
+    await page.get_by_label("Starts from").fill("2041-05-02")
+    await expect(rows).to_have_count(1)
+    await expect(page).to_have_url(re.compile("kind=service&from=2041-05-02.*sort=starts_at"))
+    await page.reload()
+    await expect(rows).to_have_count(1)
+    await page.get_by_role("link", name="Running").click()
+    await expect(page.locator("#rows")).to_contain_text("No mailing matches")
+
+
 async def test_the_keyboard_alone_pauses_a_mailing(site: Site, page: Page) -> None:
     await site.add_clients("#keys", 200, 79_023_000_000)
     mailing_id = await site.add_mailing("#keys", "No mouse", rate=5)

@@ -98,10 +98,20 @@ def test_the_api_has_the_other_operations_that_the_console_calls(method: str, pa
 
 def test_the_parameters_of_the_lists_are_known_to_the_api() -> None:
     wanted = {
-        "/api/mailing/": {"limit", "after"},
+        "/api/mailing/": {"limit", "after", "state", "paused", "kind", "q", "starts_from", "starts_until", "sort"},
         "/api/mailing/{mailing_id}/messages/": {"status", "reason", "limit", "after"},
         "/api/mailing/{mailing_id}/messages/export/": {"status", "reason"},
-        "/api/client/": {"number", "tag", "code", "zone", "limit", "after"},
+        "/api/client/": {
+            "number",
+            "number_begins",
+            "number_ends",
+            "tag",
+            "code",
+            "zone",
+            "attribute",
+            "limit",
+            "after",
+        },
         "/api/message/": {"number", "client", "limit", "after"},
     }
     for path, names in wanted.items():

@@ -28,6 +28,8 @@ UNTRANSLATED = {
     "/docs/",
     "https://example.org/hook",
     "number,scope,source,note",
+    "7905, *3050",
+    "city:Moscow",
 }
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 

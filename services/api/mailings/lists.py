@@ -69,10 +69,13 @@ def parse_place(given: str, sort: Sort) -> Cursor:
     raise Invalid("after", "must be the value `next` of the page before, with the same sort")
 
 
-def words_pattern(words: str) -> str:
-    """Return the pattern of LIKE for texts that contain the words."""
+def words_patterns(words: str) -> list[str]:
+    """Return patterns of ILIKE for texts that contain the words.
+
+    With the locale C, ILIKE ignores the case of ASCII letters only. So the usual cases are tried, too.
+    """
     escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return [f"%{case}%" for case in (escaped, escaped.lower(), escaped.upper(), escaped.capitalize())]
 
 
 async def _wanted(
@@ -122,11 +125,11 @@ async def _wanted(
         ),
     ] = None,
 ) -> Wanted:
-    given = {
+    given: dict[str, object] = {
         "state": state,
         "paused": paused,
         "kind": kind,
-        "words": words_pattern(words) if words else None,
+        "words": words_patterns(words) if words else None,
         "starts_from": starts_from,
         "starts_until": starts_until,
         "created_from": created_from,

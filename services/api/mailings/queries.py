@@ -44,7 +44,8 @@ _CONDITIONS = {
     "state": " AND m.state = ANY(CAST(:state AS mailing_state[]))",
     "paused": " AND (m.paused_at IS NOT NULL) = :paused",
     "kind": " AND m.kind = CAST(:kind AS mailing_kind)",
-    "words": " AND (m.name ILIKE :words OR m.text ILIKE :words OR m.id::text = :whole_words)",
+    "words": " AND (m.name ILIKE ANY(CAST(:words AS text[])) OR m.text ILIKE ANY(CAST(:words AS text[]))"
+    " OR m.id::text = :whole_words)",
     "starts_from": " AND m.starts_at >= :starts_from",
     "starts_until": " AND m.starts_at < :starts_until",
     "created_from": " AND m.created_at >= :created_from",

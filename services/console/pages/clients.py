@@ -11,7 +11,8 @@ from starlette.routing import Route
 from services.console.forms import Form, first, read_form
 from services.console.rendering import render, translated
 from services.console.rest.answers import Client, Page
-from services.console.rest.errors import ChangedMeanwhile, Invalid, NotFound, Refused, SignInNeeded
+from services.console.rest.calls import Query
+from services.console.rest.errors import ChangedMeanwhile, Forbidden, Invalid, NotFound, Refused, SignInNeeded
 from services.console.session import api_for
 from services.console.translation import N_
 from shared.zones import known_zones
@@ -19,7 +20,8 @@ from shared.zones import known_zones
 PAGE = 50
 HISTORY = 20
 FIELDS = ("number", "tag", "zone")
-FILTERS = ("number", "tag", "code", "zone")
+FILTERS = ("number", "tag", "code", "zone", "attribute")
+COMPLETE = 11  # digits
 
 
 async def index(request: Request) -> Response:
@@ -29,14 +31,29 @@ async def index(request: Request) -> Response:
     page: Page[Client] = Page(items=[], next=None)
     try:
         page = await api_for(request).clients(
-            {**wanted, "limit": PAGE, "after": request.query_params.get("after")}
+            {**_conditions(wanted), "limit": PAGE, "after": request.query_params.get("after")}
         )
     except Invalid as error:
         errors = error.by_field
+    except Forbidden as error:
+        errors = {"number": error.problem.detail}
     template = "clients/_rows.html" if request.headers.get("hx-target") == "rows" else "clients/index.html"
     return render(
         request, template, page=page, wanted=wanted, errors=errors, after=request.query_params.get("after")
     )
+
+
+def _conditions(wanted: Mapping[str, str]) -> Query:
+    """Return what is wanted as the API takes it: parts of a number, and any of several tags."""
+    number, tag = wanted["number"], wanted["tag"]
+    digits = "".join(filter(str.isdecimal, number))
+    field = "number_ends" if number.startswith("*") else "number" if len(digits) >= COMPLETE else "number_begins"
+    tags = dict.fromkeys([tag, *(part.strip() for part in tag.split(","))])  # a tag may have a comma, too
+    return {
+        **{name: wanted[name] for name in ("code", "zone", "attribute")},
+        field: number if field == "number" else digits or number,
+        "tag": [one for one in tags if one],
+    }
 
 
 async def show(request: Request) -> Response:

@@ -19,7 +19,7 @@ class Page(_Answer, Generic[Item]):
     """A page of a list. `next` is the cursor of the next page; None on the last one."""
 
     items: Sequence[Item]
-    next: int | None
+    next: int | str | None
 
 
 class Alert(_Answer):

@@ -1,6 +1,6 @@
 """Calls to the REST API over HTTP, on behalf of one person."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,7 +36,7 @@ from services.console.rest.answers import (
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
 
 Json = Mapping[str, JsonValue]
-Query = Mapping[str, str | int | None]
+Query = Mapping[str, str | int | Sequence[str] | None]
 Answer = TypeVar("Answer", bound=BaseModel)
 
 TIMEOUT = httpx.Timeout(10, connect=2)
@@ -61,9 +61,12 @@ class Api:
     request_id: str | None = None
     address: str | None = None  # of the person, which the API audits
 
-    async def mailings(self, *, limit: int, after: int | None = None) -> Page[Mailing]:
-        """Return mailings, newest first."""
-        return await self._get("/api/mailing/", Page[Mailing], {"limit": limit, "after": after})
+    async def mailings(
+        self, *, limit: int, after: int | str | None = None, conditions: Query | None = None
+    ) -> Page[Mailing]:
+        """Return the mailings that meet the conditions, newest first if these do not say otherwise."""
+        query = {"limit": limit, "after": after, **(conditions or {})}
+        return await self._get("/api/mailing/", Page[Mailing], query)
 
     async def mailing(self, mailing_id: int) -> Mailing:
         """Return a mailing without its messages: the list costs the API less than the detail."""
@@ -316,7 +319,7 @@ class Api:
             await answer.aclose()
 
     async def _get(self, path: str, kind: type[Answer], query: Query | None = None) -> Answer:
-        params = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        params = {name: value for name, value in (query or {}).items() if value not in (None, "", [])}
         return _parsed(kind, await self._answer("GET", path, params=params))
 
     async def _import(self, path: str, rows: AsyncIterator[bytes]) -> Imported:
@@ -339,7 +342,7 @@ class Api:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str | int | None] | None = None,
+        params: Query | None = None,
         json: Json | None = None,
         content: AsyncIterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
