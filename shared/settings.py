@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.host_names import LOOPBACK_NAMES, split_names
 from shared.telemetry.log import Level, MessageSample
+from shared.workspace_policy import WorkspacePolicy
 
 
 def _seconds(value: object) -> object:
@@ -201,6 +202,18 @@ class PacingSettings(LogSettings):
     provider_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"
     )
+
+
+class PolicySettings(LogSettings):
+    """Rules of the workspace that hold for all mailings."""
+
+    approve_above: int | None = Field(
+        None, ge=0, description="a mailing to more clients waits until somebody else approves it"
+    )
+
+    def policy_of_workspace(self) -> WorkspacePolicy:
+        """Return the rules that hold for all mailings."""
+        return WorkspacePolicy(self.approve_above)
 
 
 class WebhookSettings(LogSettings):

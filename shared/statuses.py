@@ -97,6 +97,7 @@ def may_follow(before: MessageStatus | None, after: MessageStatus) -> bool:
 class MailingState(StrEnum):
     """State of a mailing."""
 
+    WAITING = "waiting"  # for somebody to approve it; nothing of it happens before
     SCHEDULED = "scheduled"  # its audience is not fixed yet
     RUNNING = "running"  # started: being expanded or sent
     FINISHED = "finished"  # expanded, and every message has a final status; `finished_at` is set

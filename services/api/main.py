@@ -65,6 +65,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.transfers = transfers
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
+        app.state.workspace_policy = settings.policy_of_workspace()
         app.state.webhook_allow = settings.webhook_allow
         try:
             async with (

@@ -34,6 +34,7 @@ STATUSES: Mapping[str, Word] = {
 }
 
 STATES: Mapping[str, Word] = {
+    "waiting": Word(N_("Waits for approval"), "uncertain", "user-plus"),
     "scheduled": Word(N_("Scheduled"), "scheduled", "calendar-time"),
     "running": Word(N_("Running"), "running", "player-play"),
     "paused": Word(N_("Paused"), "paused", "player-pause"),
@@ -144,7 +145,7 @@ def alert_title(kind: str) -> str:
 
 def state_of(mailing: Mailing) -> Word:
     """Return the word for a mailing's state. A paused mailing shows that, whatever its state."""
-    name = "paused" if mailing.paused and mailing.state in {"scheduled", "running"} else mailing.state
+    name = "paused" if mailing.paused and (mailing.is_ahead or mailing.state == "running") else mailing.state
     return STATES.get(name, Word(mailing.state, "finished", "info-circle"))
 
 

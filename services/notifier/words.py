@@ -23,6 +23,7 @@ REASONS = {
     "silence": N_("a sender held the message and sent no report"),
 }
 STATES = {
+    "waiting": N_("waiting for approval"),
     "scheduled": N_("scheduled"),
     "running": N_("running"),
     "finished": N_("finished"),

@@ -8,6 +8,7 @@ exist at the start: `audience_until` is the highest id then.
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
 from services.planner.pacing import Limit
 from services.planner.planning import plan_zones
-from shared.database.transactions import transaction
+from shared.database.transactions import after_commit, transaction
 from shared.ledger.bulk_messages import (
     AudienceBatch,
     ExpandedBatch,
+    audience_exceeds,
     expand_audience,
     prepare_expansion,
     zones_of_audience,
@@ -32,7 +34,8 @@ from shared.ledger.mailing_progress import (
     record_expansions,
     start_mailings,
 )
-from shared.statuses import MessageStatus
+from shared.ledger.mailings import submit_mailing
+from shared.statuses import MailingState, MessageStatus
 from shared.webhook_events import WebhookEvent
 
 # The first batch is small, so that the first message leaves at once.
@@ -78,8 +81,11 @@ async def expand_batches(
     *,
     now: datetime,
     observer: PlannerObserver = DEFAULT_OBSERVER,
+    approve_above: int | None = None,
 ) -> dict[int, Progress]:
     """Expand the next batch of each mailing in one transaction, without those that another planner expands.
+
+    A mailing to more than `approve_above` clients that nobody has approved waits instead.
 
     Many mailings may start at the same instant. One by one, most of the time went into a dozen round trips for
     each.
@@ -87,7 +93,8 @@ async def expand_batches(
     began_at = time.time()
     progress: dict[int, Progress] = {}
     async with transaction(engine) as connection:
-        mailings = await lock_mailings_to_expand(connection, mailing_ids, now)
+        locked = await lock_mailings_to_expand(connection, mailing_ids, now)
+        mailings = await _without_unapproved(connection, locked, approve_above, observer)
         if not mailings:
             return {}
         starting = [mailing.id for mailing in mailings if mailing.started_at is None]
@@ -109,6 +116,26 @@ async def expand_batches(
         if progress[mailing.id].is_complete:
             observer.mailing_expanded(mailing)
     return progress
+
+
+async def _without_unapproved(
+    connection: AsyncConnection,
+    mailings: Sequence[MailingToExpand],
+    approve_above: int | None,
+    observer: PlannerObserver,
+) -> list[MailingToExpand]:
+    """Return the mailings that may go on. The audience of the others has grown beyond what needs no approval."""
+    if approve_above is None:
+        return list(mailings)
+    allowed = []
+    for mailing in mailings:
+        is_checked = mailing.started_at is not None or mailing.is_approved
+        if is_checked or not await audience_exceeds(connection, mailing.filter, approve_above):
+            allowed.append(mailing)
+            continue
+        await submit_mailing(connection, mailing.id, MailingState.WAITING)
+        after_commit(connection, partial(observer.mailing_held, mailing))
+    return allowed
 
 
 async def _expand(

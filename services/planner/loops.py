@@ -87,7 +87,14 @@ class PlannerLoops:
         ]
 
         async def start(group: Sequence[int]) -> bool:
-            started = await expand_batches(self._engine, group, sizes, now=utc_now(), observer=self._observer)
+            started = await expand_batches(
+                self._engine,
+                group,
+                sizes,
+                now=utc_now(),
+                observer=self._observer,
+                approve_above=self._settings.approve_above,
+            )
             self.wake_release.set()
             return bool(started)
 

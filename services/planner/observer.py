@@ -77,6 +77,10 @@ class PlannerObserver:
         log.debug("batch_expanded", mailing_id=mailing.id, request_id=mailing.request_id, messages=messages)
         trace_expansion(mailing.traceparent, mailing.id, messages, began_at)
 
+    def mailing_held(self, mailing: MailingToExpand) -> None:
+        """The mailing does not start, because its audience is so large that somebody must approve it."""
+        log.warning("mailing_held_for_approval", mailing_id=mailing.id, request_id=mailing.request_id)
+
     def mailing_expanded(self, mailing: MailingToExpand) -> None:
         """The mailing has a message for everybody in its audience."""
         log.info("mailing_expanded", mailing_id=mailing.id, request_id=mailing.request_id)

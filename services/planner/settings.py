@@ -5,10 +5,17 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.planner.outcomes import Policy
-from shared.settings import BrokerSettings, DatabaseSettings, Duration, MetricsSettings, PacingSettings
+from shared.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    Duration,
+    MetricsSettings,
+    PacingSettings,
+    PolicySettings,
+)
 
 
-class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, MetricsSettings):
+class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySettings, MetricsSettings):
     """Settings of the planner. docs/reference.md describes them."""
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")

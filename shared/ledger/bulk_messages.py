@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.contracts import INT64_MAX
 from shared.ledger.dealing import ZonePlan, deal_into_jobs, plan_parameters
 from shared.statuses import MessageStatus, Reason
 
@@ -28,6 +29,11 @@ _CONDITIONS = {
 _ZONES_OF_AUDIENCE = """
     -- zones_of_audience --
     SELECT DISTINCT zone FROM ({audience}) AS audience
+"""
+
+_AUDIENCE_EXCEEDS = """
+    -- audience_exceeds --
+    SELECT count(*) > :clients FROM ({audience}) AS audience
 """
 
 _EXPAND_AUDIENCE = """
@@ -126,6 +132,15 @@ async def zones_of_audience(connection: AsyncConnection, batch: AudienceBatch) -
     """Return the different time zones of the clients in the batch."""
     statement = text(_ZONES_OF_AUDIENCE.format(audience=_audience(batch)))
     return list((await connection.execute(statement, _audience_parameters(batch))).scalars())
+
+
+async def audience_exceeds(connection: AsyncConnection, audience: Filter, clients: int) -> bool:
+    """Return True if more clients match the filter now. No more than one above are counted."""
+    batch = AudienceBatch(0, audience, after=0, until=INT64_MAX, limit=clients + 1, by_zone=False)
+    statement = text(_AUDIENCE_EXCEEDS.format(audience=_audience(batch)))
+    counted = await connection.execute(statement, {**_audience_parameters(batch), "clients": clients})
+    exceeds: bool = counted.scalar_one()
+    return exceeds
 
 
 async def expand_audience(

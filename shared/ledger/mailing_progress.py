@@ -19,7 +19,7 @@ from shared.windows import Window
 _LOCK_MAILINGS_TO_EXPAND = text("""
     -- lock_mailings_to_expand --
     SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, window_days, rate,
-        request_id, traceparent
+        approved_by IS NOT NULL AS is_approved, request_id, traceparent
     FROM mailings
     WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
@@ -110,6 +110,7 @@ class MailingToExpand:
     expanded_to: int
     window: Window | None
     rate: float | None
+    is_approved: bool
     request_id: str | None
     traceparent: str | None
 
@@ -163,6 +164,7 @@ async def lock_mailings_to_expand(
             expanded_to=row.expanded_to,
             window=Window.from_columns(row.window_from, row.window_until, row.window_days),
             rate=row.rate,
+            is_approved=row.is_approved,
             request_id=row.request_id,
             traceparent=row.traceparent,
         )

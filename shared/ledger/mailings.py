@@ -21,9 +21,9 @@ _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
         INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, window_days,
-            rate, name, kind, request_id, traceparent)
+            rate, name, kind, author, request_id, traceparent)
         VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :window_days,
-            :rate, :name, CAST(:kind AS mailing_kind), :request_id, :traceparent)
+            :rate, :name, CAST(:kind AS mailing_kind), :author, :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -36,6 +36,19 @@ _CHANGE_MAILING = text("""
         window_from = :window_from, window_until = :window_until, window_days = :window_days,
         rate = :rate, name = :name, kind = CAST(:kind AS mailing_kind), version = version + 1
     WHERE id = :id
+""")
+
+# A mailing that was changed loses its approval.
+_SUBMIT_MAILING = text("""
+    -- submit_mailing --
+    UPDATE mailings SET state = CAST(:state AS mailing_state), author = coalesce(:author, author),
+        approved_by = NULL
+    WHERE id = :id
+""")
+
+_APPROVE_MAILING = text("""
+    -- approve_mailing --
+    UPDATE mailings SET state = 'scheduled', approved_by = :actor, version = version + 1 WHERE id = :id
 """)
 
 _RECALL_MAILING = text("""
@@ -99,7 +112,12 @@ class MailingColumns:
 
 async def create_mailing(connection: AsyncConnection, columns: MailingColumns, origin: Origin) -> int:
     """Create a mailing with its counters; return its id."""
-    values = {**_parameters(columns), "request_id": origin.request_id, "traceparent": origin.traceparent}
+    values = {
+        **_parameters(columns),
+        "author": origin.actor,
+        "request_id": origin.request_id,
+        "traceparent": origin.traceparent,
+    }
     mailing_id: int = (await connection.execute(_CREATE_MAILING, values)).scalar_one()
     return mailing_id
 
@@ -107,6 +125,18 @@ async def create_mailing(connection: AsyncConnection, columns: MailingColumns, o
 async def change_mailing(connection: AsyncConnection, mailing_id: int, columns: MailingColumns) -> None:
     """Store all columns that the user decides."""
     await connection.execute(_CHANGE_MAILING, {**_parameters(columns), "id": mailing_id})
+
+
+async def submit_mailing(
+    connection: AsyncConnection, mailing_id: int, state: MailingState, author: str | None = None
+) -> None:
+    """Let a mailing that has not started be scheduled, or wait for approval. A new author wrote it as it is."""
+    await connection.execute(_SUBMIT_MAILING, {"id": mailing_id, "state": state, "author": author})
+
+
+async def approve_mailing(connection: AsyncConnection, mailing_id: int, actor: str) -> None:
+    """Schedule a mailing that waits, because somebody has approved it."""
+    await connection.execute(_APPROVE_MAILING, {"id": mailing_id, "actor": actor})
 
 
 async def recall_mailing(connection: AsyncConnection, mailing_id: int) -> int:

@@ -121,6 +121,9 @@ class Mailing(Table):
     state: Mapped[MailingState] = mapped_column(
         enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
+    # Who created the mailing, or changed what it says since; and who else approved it as it is.
+    author: Mapped[str | None]
+    approved_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]
     # Raised by every pause, cancel and delete; see shared.contracts.Stops.
     revision: Mapped[int] = mapped_column(Integer, server_default="0")

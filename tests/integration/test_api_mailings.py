@@ -75,6 +75,8 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
         "parts": 1,
         "state": "scheduled",
         "paused": False,
+        "author": "test",
+        "approved_by": None,
         "stop": None,
         "started_at": None,
         "finished_at": None,

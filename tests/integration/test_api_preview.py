@@ -54,6 +54,7 @@ async def test_a_preview_counts_the_audience_and_forecasts_the_end(
         "by_code": {"905": 30, "906": 14},
         "unknown_zones": 2,
         "stopped": 0,
+        "needs_approval": False,
         "text_parts": {"count": 1, "encoding": "GSM-7", "units": 5},
         "late": 3,
         "finish": "2090-01-31T10:06:40Z",  # 39 messages at 97.5 % of the rate
@@ -77,6 +78,7 @@ async def test_without_a_rate_and_a_window_nobody_is_late(api: httpx.AsyncClient
         "by_code": {},
         "unknown_zones": 0,
         "stopped": 0,
+        "needs_approval": False,
         "text_parts": {"count": 1, "encoding": "GSM-7", "units": 5},
         "late": 0,
         "finish": None,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.api.edge.refusals import Invalid, StateForbids
+from services.api.mailings.approval import check_approvable, voids_approval
 from services.api.mailings.filters import Filter
 from services.api.mailings.limits import LocalWindow
 from services.api.mailings.rules import (
@@ -35,6 +36,7 @@ def mailing(
     ends: datetime = NOW + 2 * HOUR,
     window: LocalWindow | None = None,
     rate: float | None = None,
+    approved_by: str | None = None,
 ) -> MailingOut:
     return MailingOut(
         id=1,
@@ -49,6 +51,8 @@ def mailing(
         kind=MailingKind.MARKETING,
         parts=1,
         state=state,
+        author="anna",
+        approved_by=approved_by,
         paused=False,
         stop=None,
         started_at=None,
@@ -171,3 +175,24 @@ def test_a_status_counts_if_a_message_is_in_it() -> None:
     counted.messages_status.expired = 1
     assert has_any(counted, [MessageStatus.FAILED, MessageStatus.EXPIRED])
     assert not has_any(counted, [MessageStatus.FAILED, MessageStatus.UNCERTAIN])
+
+
+def test_nobody_approves_what_they_wrote_or_what_does_not_wait() -> None:
+    check_approvable(mailing(MailingState.WAITING), "boris")
+    with pytest.raises(StateForbids, match="somebody else"):
+        check_approvable(mailing(MailingState.WAITING), "anna")
+    for state in LIVE + OVER:
+        with pytest.raises(StateForbids, match="does not wait"):
+            check_approvable(mailing(state), "boris")
+
+
+def test_what_was_approved_cannot_be_changed_into_something_else() -> None:
+    approved = mailing(MailingState.SCHEDULED, approved_by="boris")
+    assert not voids_approval(approved, {"name", "rate", "starts_at", "expired_at"})
+    for field in ("text", "filter", "window", "kind"):
+        assert voids_approval(approved, {"rate", field})
+    running = mailing(MailingState.RUNNING, approved_by="boris")
+    assert not voids_approval(running, {"rate", "expired_at"})
+    with pytest.raises(StateForbids, match="as it was approved"):
+        voids_approval(running, {"text"})
+    assert not voids_approval(mailing(MailingState.RUNNING), {"text"}), "it never needed an approval"

@@ -40,6 +40,7 @@ _TABLE: Final = (
     ("DELETE", "/api/mailing/{mailing_id}/", "mailing.delete", _OPERATOR),
     ("GET", "/api/mailing/{mailing_id}/messages/", "mailing.messages", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/messages/export/", "mailing.export", _ADMIN),
+    ("POST", "/api/mailing/{mailing_id}/approve/", "mailing.approve", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/pause/", "mailing.pause", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/resume/", "mailing.resume", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/cancel/", "mailing.cancel", _OPERATOR),

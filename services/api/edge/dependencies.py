@@ -13,6 +13,7 @@ from services.api.edge.transactions import Database
 from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
 from shared.ledger.origin import Origin
+from shared.workspace_policy import WorkspacePolicy
 
 ClientId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The client's id.", examples=[1])]
 MailingId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The mailing's id.", examples=[1])]
@@ -46,6 +47,12 @@ async def _provider_rate(request: Request) -> float | None:
     return rate
 
 
+async def _workspace_policy(request: Request) -> WorkspacePolicy:
+    policy = request.app.state.workspace_policy
+    assert isinstance(policy, WorkspacePolicy)
+    return policy
+
+
 async def _principal(request: Request) -> Principal:
     principal = request.state.principal
     assert isinstance(principal, Principal), "the middleware lets no other request pass"
@@ -60,5 +67,6 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 TransfersDep = Annotated[AsyncEngine, Depends(_transfers)]
 PublisherDep = Annotated[Publisher, Depends(_publisher)]
 ProviderRateDep = Annotated[float | None, Depends(_provider_rate)]
+PolicyDep = Annotated[WorkspacePolicy, Depends(_workspace_policy)]
 OriginDep = Annotated[Origin, Depends(_origin)]
 PrincipalDep = Annotated[Principal, Depends(_principal)]

@@ -6,7 +6,7 @@ A change locks the mailing's row first, so that what it was decided on still hol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.edge.entity_tags import ANY_VERSION, Precondition
-from services.api.mailings import queries, rules
+from services.api.mailings import approval, queries, rules
 from services.api.mailings.filters import NormalisedFilter
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
 from shared.contracts import EventKind, utc_now
@@ -15,6 +15,7 @@ from shared.ledger.deliveries import put_mailing_events
 from shared.ledger.jobs import expire_plans_of_mailing
 from shared.ledger.mailings import (
     MailingColumns,
+    approve_mailing,
     change_mailing,
     create_mailing,
     end_mailing,
@@ -27,6 +28,7 @@ from shared.ledger.origin import Origin
 from shared.ledger.outbox import put_event, put_stop
 from shared.statuses import MailingState
 from shared.webhook_events import WebhookEvent
+from shared.workspace_policy import WorkspacePolicy
 
 _AUDITED_FIELDS = {
     "starts_at",
@@ -38,14 +40,20 @@ _AUDITED_FIELDS = {
     "name",
     "kind",
     "state",
+    "approved_by",
     "paused",
 }
 
 
-async def create(connection: AsyncConnection, new: MailingIn, origin: Origin) -> MailingOut:
+async def create(
+    connection: AsyncConnection, new: MailingIn, origin: Origin, policy: WorkspacePolicy
+) -> MailingOut:
     """Create a mailing. Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
-    mailing_id = await create_mailing(connection, _columns(new, new.filter.normalised()), origin)
+    audience = new.filter.normalised()
+    mailing_id = await create_mailing(connection, _columns(new, audience), origin)
+    if policy.approve_above is not None:
+        await approval.submit(connection, mailing_id, audience, policy, origin)
     return await _announce(connection, EventKind.MAILING_CREATED, mailing_id, origin, before=None)
 
 
@@ -54,6 +62,7 @@ async def change(
     mailing_id: int,
     wanted: MailingFields,
     origin: Origin,
+    policy: WorkspacePolicy,
     precondition: Precondition = ANY_VERSION,
 ) -> MailingOut:
     """Change the given fields. Raises NotFound, ChangedMeanwhile, StateForbids, Invalid."""
@@ -63,11 +72,31 @@ async def change(
     if not changes:
         return mailing
     changed = mailing.model_copy(update=changes)
+    is_new_content = approval.voids_approval(mailing, changes)
     await change_mailing(connection, mailing_id, _columns(changed, changed.filter))
+    if is_new_content:
+        await approval.submit(connection, mailing_id, changed.filter, policy, origin)
     if "window" in changes:
         await expire_plans_of_mailing(connection, mailing_id, now)
     if rules.narrows(mailing, changes, now):
         await _recall(connection, mailing_id)
+    return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin, mailing)
+
+
+async def approve(
+    connection: AsyncConnection, mailing_id: int, origin: Origin, precondition: Precondition = ANY_VERSION
+) -> MailingOut:
+    """Let a mailing that waits for approval start at its time.
+
+    Raises NotFound, ChangedMeanwhile, StateForbids, Invalid.
+    """
+    mailing = await queries.lock(connection, mailing_id)
+    if mailing.approved_by == origin.actor:
+        return mailing
+    precondition.check("mailing", mailing)
+    approval.check_approvable(mailing, origin.actor)
+    rules.check_end(mailing.expired_at, utc_now())
+    await approve_mailing(connection, mailing_id, origin.actor)
     return await _announce(connection, EventKind.MAILING_CHANGED, mailing_id, origin, mailing)
 
 

@@ -10,9 +10,12 @@ from services.api.mailings.forecast import forecast
 from services.api.mailings.schemas import MailingIn, Preview, TextParts
 from shared.contracts import utc_now
 from shared.sms_parts import parts
+from shared.workspace_policy import WorkspacePolicy
 
 
-async def preview(database: Database, new: MailingIn, provider_rate: float | None) -> Preview:
+async def preview(
+    database: Database, new: MailingIn, provider_rate: float | None, policy: WorkspacePolicy
+) -> Preview:
     """Count the audience and forecast the mailing. Raises Invalid."""
     now = utc_now()
     rules.check_times(new.starts_at, new.expired_at, now)
@@ -34,6 +37,7 @@ async def preview(database: Database, new: MailingIn, provider_rate: float | Non
         by_code=by_code,
         unknown_zones=expected.unknown_zones,
         stopped=stopped,
+        needs_approval=policy.approve_above is not None and by_zone.total() > policy.approve_above,
         text_parts=TextParts(count=text.count, encoding=text.encoding, units=text.units),
         late=expected.late,
         finish=expected.finish,

@@ -5,7 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
 from services.api.edge import observer
-from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep, ProviderRateDep, TransfersDep
+from services.api.edge.dependencies import (
+    DatabaseDep,
+    MailingId,
+    OriginDep,
+    PolicyDep,
+    ProviderRateDep,
+    TransfersDep,
+)
 from services.api.edge.entity_tags import PreconditionDep, documented_tag, tagged
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
@@ -51,7 +58,7 @@ _MAY_BE_PENDING = _CAN_BE_FORBIDDEN | {
     responses=documented(KeyInFlight, KeyReused),
 )
 async def create(
-    new: MailingIn, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
+    new: MailingIn, database: DatabaseDep, origin: OriginDep, policy: PolicyDep, keyed: KeyedRequestDep
 ) -> MailingOut | Response:
     """Create a mailing that starts by itself at `starts_at`, or at once if this is in the past.
 
@@ -65,20 +72,22 @@ async def create(
     `rate`, at most so many messages of the mailing are sent in any second.
     """
     if keyed is not None:
-        answer = await database.transaction(create_once, keyed, commands.create, new, origin)
+        answer = await database.transaction(create_once, keyed, commands.create, new, origin, policy)
         return created_response(answer, "mailing")
-    mailing = await database.transaction(commands.create, new, origin)
+    mailing = await database.transaction(commands.create, new, origin, policy)
     observer.resource_created(mailing_id=mailing.id)
     return mailing
 
 
 @router.post("/preview/", summary="Preview a mailing", responses=documented())
-async def preview(new: MailingIn, database: DatabaseDep, provider_rate: ProviderRateDep) -> Preview:
+async def preview(
+    new: MailingIn, database: DatabaseDep, provider_rate: ProviderRateDep, policy: PolicyDep
+) -> Preview:
     """Count the recipients of a mailing, and forecast when it would be done. Nothing is saved and nothing is sent.
 
     The forecast uses the clients of this moment and 97.5 % of the rate, because senders do not use the rest.
     """
-    return await previews.preview(database, new, provider_rate)
+    return await previews.preview(database, new, provider_rate, policy)
 
 
 @router.get("/", summary="List mailings with their statistics", responses=documented())
@@ -145,6 +154,7 @@ async def change(
     changes: MailingChange,
     database: DatabaseDep,
     origin: OriginDep,
+    policy: PolicyDep,
     precondition: PreconditionDep,
     response: Response,
 ) -> MailingOut:
@@ -155,7 +165,7 @@ async def change(
 
     With `If-Match`, nothing changes if somebody else has changed the mailing since that version.
     """
-    changed = await database.transaction(commands.change, mailing_id, changes, origin, precondition)
+    changed = await database.transaction(commands.change, mailing_id, changes, origin, policy, precondition)
     return tagged(changed, response)
 
 
@@ -170,6 +180,26 @@ async def delete(
 ) -> None:
     """Stop a mailing and remove it with its messages and statistics."""
     await database.transaction(commands.delete, mailing_id, origin, precondition)
+
+
+@router.post("/{mailing_id:id}/approve/", summary="Approve a mailing", responses=_CHANGE_ANSWERS)
+async def approve(
+    mailing_id: MailingId,
+    database: DatabaseDep,
+    origin: OriginDep,
+    precondition: PreconditionDep,
+    response: Response,
+) -> MailingOut:
+    """Let a mailing that is `waiting` start at `starts_at`, or at once if this is in the past.
+
+    A mailing to more recipients than `MAILING_APPROVE_ABOVE` waits for approval. Its author cannot give it: any
+    other operator or admin can. A later change of its text, audience, kind or hours needs a new approval. After
+    the start of an approved mailing, only its name, rate, start and end can be changed.
+
+    With `If-Match`, the approval holds only for the version that you have read.
+    """
+    approved = await database.transaction(commands.approve, mailing_id, origin, precondition)
+    return tagged(approved, response)
 
 
 @router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_MAY_BE_PENDING)
@@ -219,15 +249,22 @@ async def retry(mailing_id: MailingId, wanted: Retry, database: DatabaseDep, ori
     responses=documented(NotFound, KeyInFlight, KeyReused),
 )
 async def duplicate(
-    mailing_id: MailingId, wanted: Duplicate, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
+    mailing_id: MailingId,
+    wanted: Duplicate,
+    database: DatabaseDep,
+    origin: OriginDep,
+    policy: PolicyDep,
+    keyed: KeyedRequestDep,
 ) -> MailingOut | Response:
     """Create a mailing with the fields of this one, whatever its state, and with new times.
 
     Other fields in the body replace those of this mailing.
     """
     if keyed is not None:
-        answer = await database.transaction(create_once, keyed, copies.duplicate, mailing_id, wanted, origin)
+        answer = await database.transaction(
+            create_once, keyed, copies.duplicate, mailing_id, wanted, origin, policy
+        )
         return created_response(answer, "mailing")
-    mailing = await database.transaction(copies.duplicate, mailing_id, wanted, origin)
+    mailing = await database.transaction(copies.duplicate, mailing_id, wanted, origin, policy)
     observer.resource_created(mailing_id=mailing.id)
     return mailing

@@ -7,6 +7,7 @@ from services.api.edge.refusals import Invalid, StateForbids
 from services.api.mailings.schemas import MailingFields, MailingOut
 from shared.statuses import MailingState, MessageStatus
 
+NOT_STARTED = {MailingState.WAITING, MailingState.SCHEDULED}
 _ENDED = {MailingState.FINISHED, MailingState.CANCELED}
 
 
@@ -36,7 +37,7 @@ def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> d
         return {}
     if mailing.state in _ENDED:
         raise StateForbids(f"The mailing is {mailing.state} and cannot be changed.")
-    if "filter" in changes and mailing.state != MailingState.SCHEDULED:
+    if "filter" in changes and mailing.state not in NOT_STARTED:
         raise StateForbids("The mailing has started: its audience is fixed, and filter cannot be changed.")
     check_times(wanted.get("starts_at", mailing.starts_at), wanted.get("expired_at", mailing.expired_at), now)
     return changes
@@ -67,7 +68,7 @@ def check_cancelable(mailing: MailingOut) -> None:
 
 def check_retriable(mailing: MailingOut, expired_at: datetime, now: datetime) -> None:
     """Raise StateForbids, or Invalid for the new end, if no message can be sent again."""
-    if mailing.state == MailingState.SCHEDULED:
+    if mailing.state in NOT_STARTED:
         raise StateForbids("The mailing has not started: there is nothing to retry.")
     if mailing.state == MailingState.CANCELED:
         raise StateForbids("The mailing is canceled: nothing more of it is ever sent.")

@@ -73,7 +73,13 @@ class MailingOut(BaseModel):
     name: str | None = Field(description="A name for people. Null if it has none.")
     kind: MailingKind
     parts: int = Field(description="The number of SMS parts of the text, by which providers charge.")
-    state: MailingState
+    state: MailingState = Field(
+        description="`waiting`: somebody other than its author must approve it before it starts, as it is large."
+    )
+    author: str | None = Field(
+        description="Who created the mailing, or changed its text, audience or hours last. Null if not known."
+    )
+    approved_by: str | None = Field(description="Who approved the mailing as it is. Null if nobody did.")
     paused: bool
     stop: Literal["applied", "pending"] | None = Field(
         description="Of a paused or canceled mailing: `applied` if nothing more of it is sent, `pending` while a"
@@ -135,6 +141,9 @@ class Preview(BaseModel):
         description="The number of recipients who would get nothing, because their numbers are on the stop list."
     )
     text_parts: TextParts
+    needs_approval: bool = Field(
+        description="True if the mailing would wait until somebody else approves it, because it is so large."
+    )
     late: int = Field(description="The number of other recipients who could not be reached before `expired_at`.")
     finish: datetime | None = Field(
         description="When the last message would be sent. Null if no message would be sent, or not within a year."

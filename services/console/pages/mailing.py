@@ -32,7 +32,7 @@ async def show(request: Request) -> Response:
     mailing = await api.mailing(request.path_params["mailing_id"])
     groups, course = await asyncio.gather(unsent_groups(api, mailing), _course(api, mailing))
     snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups)
-    preview, errors = await previewed_mailing(api, mailing) if mailing.state == "scheduled" else (None, ())
+    preview, errors = await previewed_mailing(api, mailing) if mailing.is_ahead else (None, ())
     return render(
         request,
         "mailing/show.html",
@@ -58,7 +58,7 @@ async def _events(request: Request, mailing_id: int) -> AsyncIterator[str]:
     shown: dict[str, str] = {}
     snapshot: Snapshot | None = None
     async for snapshot in _live(request).watch(mailing_id, api_for(request)):
-        if snapshot.mailing.state != "scheduled" and request.query_params.get("state") == "scheduled":
+        if not snapshot.mailing.is_ahead and request.query_params.get("state") in {"waiting", "scheduled"}:
             yield _event("started", "now")  # the page has other parts from now on, and asks for them
             continue
         for name in ("facts", "unsent"):
@@ -98,7 +98,7 @@ def rates(samples: Sequence[Sample]) -> list[tuple[float, float]]:
 
 
 async def _course(api: Api, mailing: Mailing) -> Progress:
-    if mailing.state == "scheduled":
+    if mailing.is_ahead:
         return Progress(step=1, points=())
     return await api.progress(mailing.id)
 

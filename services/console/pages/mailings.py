@@ -69,7 +69,7 @@ def _conditions(wanted: Mapping[str, str], zone: ZoneInfo) -> Query:
     shown: dict[str, str | int | None] = {"state": state, "q": wanted["q"], "kind": wanted["kind"]}
     if state == "paused":
         shown |= {"state": None, "paused": "true"}
-    elif state in {"scheduled", "running"}:
+    elif state in {"waiting", "scheduled", "running"}:
         shown["paused"] = "false"
     since, until = (instant(f"{day}T00:00", zone) if day else None for day in (wanted["from"], wanted["until"]))
     return {

@@ -128,11 +128,18 @@ class Mailing(_Answer):
     name: str | None
     kind: str
     state: str
+    author: str | None = None
+    approved_by: str | None = None
     paused: bool
     stop: str | None = None
     started_at: datetime | None
     finished_at: datetime | None
     messages_status: Mapping[str, int]
+
+    @property
+    def is_ahead(self) -> bool:
+        """True while it has not started."""
+        return self.state in {"waiting", "scheduled"}
 
     @property
     def title(self) -> str:
@@ -312,6 +319,7 @@ class Preview(_Answer):
     by_zone: Mapping[str, int]
     by_code: Mapping[str, int]
     unknown_zones: int
+    needs_approval: bool = False
     stopped: int
     late: int
     finish: datetime | None
