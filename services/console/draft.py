@@ -1,5 +1,6 @@
 """A mailing that is being written. It lives in the address of the page, so it can be left, kept and sent on."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ class Draft:
     tag: str = ""
     code: str = ""
     zone: str = ""
+    not_in: str = ""  # numbers of mailings whose recipients are left out
+    more: str = ""  # further conditions of the filter, as JSON
     name: str = ""
     kind: str = ""  # empty: marketing
     text: str = ""
@@ -38,8 +41,16 @@ class Draft:
 
     def filter(self) -> dict[str, JsonValue]:
         """Return the filter as the API takes it."""
-        chosen = {"tag": lines(self.tag), "code": lines(self.code.replace(",", "\n")), "zone": lines(self.zone)}
-        return {name: list(values) for name, values in chosen.items() if values}
+        chosen, more = self.chosen(), _conditions(self.more)
+        return {"all": [chosen, more]} if chosen.keys() & more.keys() else {**chosen, **more}
+
+    def chosen(self) -> dict[str, JsonValue]:
+        """Return the conditions that have fields of their own."""
+        lists = {"tag": lines(self.tag), "code": _listed(self.code), "zone": lines(self.zone)}
+        chosen: dict[str, JsonValue] = {name: list(values) for name, values in lists.items() if values}
+        if mailings := _listed(self.not_in):
+            chosen["not_in_mailing"] = [int(one) if one.isdecimal() else one for one in mailings]
+        return chosen
 
     def body(self, zone: ZoneInfo, now: datetime) -> dict[str, JsonValue]:
         """Return the mailing as the API takes it. What cannot be read is left to the API to refuse."""
@@ -96,7 +107,7 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
     """Return a draft of the same text to the same people, at a new time."""
     made = replace(
         fresh(zone, now),
-        **{name: "\n".join(map(str, mailing.filter.get(name, ()))) for name in ("tag", "code", "zone")},
+        **_filter_fields(mailing.filter),
         name=mailing.name or "",
         kind=mailing.kind if mailing.kind != "marketing" else "",
         text=mailing.text,
@@ -107,6 +118,42 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
     )
     lasted = mailing.expired_at - mailing.starts_at
     return replace(made, end=_input(now + max(lasted, timedelta(hours=1)), zone))
+
+
+def _listed(text: str) -> list[str]:
+    return lines(text.replace(",", "\n"))
+
+
+def _conditions(text: str) -> dict[str, JsonValue]:
+    """Return the conditions of a text. One that is no object of JSON is left to the API to refuse."""
+    if not text.strip():
+        return {}
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {"all": text}
+
+
+def _names_sent_mailings(parts: JsonValue) -> bool:
+    """Return True if the parts of `not_in_mailing` say no more than the field of the form can say."""
+    return isinstance(parts, list) and all(
+        isinstance(part, dict) and part.get("status") == ["sent"] for part in parts
+    )
+
+
+def _filter_fields(filter_: Mapping[str, JsonValue]) -> dict[str, str]:
+    """Return the fields of a draft for a mailing's filter."""
+    rest = dict(filter_)
+    found = {name: "\n".join(map(str, _list(rest.pop(name, [])))) for name in ("tag", "code", "zone")}
+    if _names_sent_mailings(rest.get("not_in_mailing")):
+        parts = _list(rest.pop("not_in_mailing"))
+        found["not_in"] = ", ".join(str(part["id"]) for part in parts if isinstance(part, dict))
+    return {**found, "more": json.dumps(rest, ensure_ascii=False) if rest else ""}
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
 
 
 def number_or_text(text: str) -> JsonValue:

@@ -49,12 +49,11 @@ async def previewed_draft(api: Api, draft: Draft, preferences: Preferences, *, c
 
 async def previewed_mailing(api: Api, mailing: Mailing) -> Foreseen:
     """Return the preview of a mailing that waits for its start."""
-    filtered: dict[str, JsonValue] = {name: list(values) for name, values in mailing.filter.items()}
     body: dict[str, JsonValue] = {
         "starts_at": mailing.starts_at.isoformat(),
         "expired_at": mailing.expired_at.isoformat(),
         "text": mailing.text,
-        "filter": filtered,
+        "filter": dict(mailing.filter),
         "window": shown_window(mailing.window),
         "rate": mailing.rate,
     }

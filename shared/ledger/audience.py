@@ -56,6 +56,11 @@ def mailings_named(filter_: Filter) -> set[int]:
     return ids.union(*(mailings_named(part) for part in _parts(filter_)))
 
 
+def names_numbers(filter_: Filter) -> bool:
+    """Return True if a filter has phone numbers."""
+    return "number" in filter_ or any(names_numbers(part) for part in _parts(filter_))
+
+
 class _Builder:
     def __init__(self, bounds: str) -> None:
         self._bounds = bounds

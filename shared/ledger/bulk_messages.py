@@ -1,6 +1,6 @@
 """Statements that create the messages and jobs of a batch of clients, and that put messages back for a retry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -9,22 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts import INT64_MAX
+from shared.ledger.audience import Filter, conditions
 from shared.ledger.dealing import ZonePlan, deal_into_jobs, plan_parameters
 from shared.statuses import MessageStatus, Reason
-
-Filter = Mapping[str, Sequence[int] | Sequence[str]]
 
 _AUDIENCE = """
     SELECT id, {zone} AS zone FROM clients
     WHERE id > :after AND id <= :until {conditions}
     ORDER BY id LIMIT :limit
 """
-
-_CONDITIONS = {
-    "code": "AND code = ANY(CAST(:code AS smallint[]))",
-    "tag": "AND tag = ANY(CAST(:tag AS text[]))",
-    "zone": "AND zone = ANY(CAST(:zone AS text[]))",
-}
 
 _ZONES_OF_AUDIENCE = """
     -- zones_of_audience --
@@ -179,13 +172,13 @@ async def put_back_messages(
 
 
 def _audience(batch: AudienceBatch) -> str:
-    conditions = [condition for field, condition in _CONDITIONS.items() if batch.filter.get(field)]
-    return _AUDIENCE.format(zone="zone" if batch.by_zone else "''", conditions=" ".join(conditions))
+    sql = " ".join(f"AND {condition}" for condition in conditions(batch.filter, bounded=True).sql)
+    return _AUDIENCE.format(zone="zone" if batch.by_zone else "''", conditions=sql)
 
 
 def _audience_parameters(batch: AudienceBatch) -> dict[str, object]:
-    fields = {field: batch.filter[field] for field in _CONDITIONS if batch.filter.get(field)}
-    return {"after": batch.after, "until": batch.until, "limit": batch.limit, **fields}
+    parameters = conditions(batch.filter, bounded=True).parameters
+    return {"after": batch.after, "until": batch.until, "limit": batch.limit, **parameters}
 
 
 def _retry_parameters(batch: RetryBatch) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.ledger.bulk_messages import Filter
+from shared.ledger.audience import Filter
 from shared.statuses import MailingState
 from shared.windows import Window
 

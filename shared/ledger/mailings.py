@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.ledger.audience import Filter
 from shared.ledger.origin import Origin
 from shared.statuses import MailingState
 from shared.stop_list import MailingKind
@@ -103,7 +104,7 @@ class MailingColumns:
     starts_at: datetime
     expired_at: datetime
     text: str
-    filter: Mapping[str, list[int] | list[str]]
+    filter: Filter
     window: Window | None
     rate: float | None
     name: str | None

@@ -103,8 +103,8 @@ class Mailing(Table):
     starts_at: Mapped[datetime]
     expired_at: Mapped[datetime]
     text: Mapped[str]
-    # {"code": [...], "tag": [...], "zone": [...]}: any of the values within a field, all of the fields given.
-    filter: Mapped[dict[str, list[int] | list[str]]] = mapped_column(JSONB)
+    # {"code": [...], "tag": [...], "zone": [...], …}; see shared.ledger.audience.
+    filter: Mapped[dict[str, object]] = mapped_column(JSONB)
     # Local times of day: a client is written to only while its own clock is inside. See shared.windows.
     window_from: Mapped[time | None] = mapped_column(Time)
     window_until: Mapped[time | None] = mapped_column(Time)

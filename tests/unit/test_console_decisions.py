@@ -7,9 +7,11 @@ import pytest
 from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from services.api.mailings.filters import Filter, FilterIn
 from services.console.draft import Draft, draft_of, fresh, like, typed
 from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
@@ -232,3 +234,30 @@ def test_numbers_are_written_as_the_language_does(
     assert written.duration(timedelta(hours=1, minutes=6, seconds=7)) == length
     assert written.phone(79057003050) == "+7 905 700-30-50"
     assert written.time(NOW) == "15:00"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"tag": ["#x"], "not_in_mailing": [{"id": 12, "status": ["sent"]}, {"id": 13, "status": ["sent"]}]},
+        {"code": [905], "not_in_mailing": [{"id": 12, "status": ["failed"]}]},
+        {
+            "any": [{"tag": ["#x"]}, {"attributes": {"city": ["Москва"], "vip": [True]}}],
+            "not": {"number": [79057003050]},
+        },
+        {"in_mailing": [{"id": 12}], "created_after": "2030-01-01T00:00:00Z"},
+    ],
+)
+def test_a_mailing_like_another_one_is_to_the_same_people(stored: dict[str, JsonValue]) -> None:
+    """No condition may get lost: the mailing would go to people who were left out."""
+    parse = TypeAdapter[Filter](FilterIn).validate_python
+    draft = draft_of(like(mailing(filter=stored), MOSCOW, NOW).values())
+    assert parse(draft.filter()).normalised() == stored
+
+
+def test_further_conditions_are_added_and_what_is_no_json_is_left_to_the_service() -> None:
+    assert Draft(tag="#x", more='{"not": {"tag": "#y"}}').filter() == {"tag": ["#x"], "not": {"tag": "#y"}}
+    assert Draft(tag="#x", more='{"tag": "#y"}').filter() == {"all": [{"tag": ["#x"]}, {"tag": "#y"}]}
+    for wrong in ("{", "[]", "#y"):
+        with pytest.raises(ValidationError):
+            TypeAdapter[Filter](FilterIn).validate_python(Draft(tag="#x", more=wrong).filter())

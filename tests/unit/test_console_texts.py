@@ -30,6 +30,8 @@ UNTRANSLATED = {
     "number,scope,source,note",
     "7905, *3050",
     "city:Moscow",
+    "12, 13",
+    '{"attributes": {"city": ["Moscow"]}, "not": {"tag": "#left"}}',
 }
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 

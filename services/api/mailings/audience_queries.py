@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import TextClause, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.clients.schemas import ClientOut
 from services.api.mailings.filters import Filter
+from shared.ledger.audience import conditions
 from shared.ledger.tables import Client, Stop
 from shared.stop_list import MailingKind, StopScope, kinds_held_back
 
@@ -58,6 +59,6 @@ async def _find_sample(
     return [ClientOut.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
 
 
-def _conditions(audience: Filter) -> list[ColumnElement[bool]]:
-    wanted = ((Client.code, audience.code), (Client.tag, audience.tag), (Client.zone, audience.zone))
-    return [column.in_(values) for column, values in wanted if values]
+def _conditions(audience: Filter) -> list[TextClause]:
+    found = conditions(audience.normalised())
+    return [text(" AND ".join(found.sql)).bindparams(**found.parameters)]

@@ -6,8 +6,10 @@ A change locks the mailing's row first, so that what it was decided on still hol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.edge.entity_tags import ANY_VERSION, Precondition
+from services.api.edge.principal import numbers_are_masked
 from services.api.mailings import approval, queries, rules
 from services.api.mailings.filters import NormalisedFilter
+from services.api.mailings.reference_queries import check_mailings_exist, check_no_reference
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
 from shared.contracts import EventKind, utc_now
 from shared.ledger.audit import Subject, audit
@@ -51,6 +53,7 @@ async def create(
     """Create a mailing. Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
     audience = new.filter.normalised()
+    await check_mailings_exist(connection, audience, lock=True)
     mailing_id = await create_mailing(connection, _columns(new, audience), origin)
     if policy.approve_above is not None:
         await approval.submit(connection, mailing_id, audience, policy, origin)
@@ -73,6 +76,8 @@ async def change(
         return mailing
     changed = mailing.model_copy(update=changes)
     is_new_content = approval.voids_approval(mailing, changes)
+    if "filter" in changes:
+        await check_mailings_exist(connection, changed.filter, lock=True)
     await change_mailing(connection, mailing_id, _columns(changed, changed.filter))
     if is_new_content:
         await approval.submit(connection, mailing_id, changed.filter, policy, origin)
@@ -149,9 +154,12 @@ async def retry(connection: AsyncConnection, mailing_id: int, wanted: Retry, ori
 async def delete(
     connection: AsyncConnection, mailing_id: int, origin: Origin, precondition: Precondition = ANY_VERSION
 ) -> None:
-    """Hide a mailing from now on; the planner removes its rows. Raises NotFound, ChangedMeanwhile."""
+    """Hide a mailing from now on; the planner removes its rows. Raises NotFound, ChangedMeanwhile,
+    StateForbids.
+    """
     mailing = await queries.lock(connection, mailing_id)
     precondition.check("mailing", mailing)
+    await check_no_reference(connection, mailing_id)
     await put_stop(connection, mailing_id, await end_mailing(connection, mailing_id, MailingState.DELETED))
     await put_event(connection, EventKind.MAILING_DELETED, mailing_id, origin)
     await audit(connection, origin, Subject("mailing", mailing_id, before=_audited(mailing)))
@@ -174,7 +182,12 @@ async def _announce(
 
 
 def _audited(mailing: MailingOut) -> dict[str, object]:
-    return mailing.model_dump(mode="json", include=_AUDITED_FIELDS)
+    """Return what the audit keeps of a mailing, with the numbers of its filter masked."""
+    before = numbers_are_masked.set(True)
+    try:
+        return mailing.model_dump(mode="json", include=_AUDITED_FIELDS)
+    finally:
+        numbers_are_masked.reset(before)
 
 
 def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> MailingColumns:

@@ -24,6 +24,18 @@ _BODIES: Json = {
     "All fields": _NEW_MAILING,
     "To the clients with a tag": {**MAILING_FACTS, "filter": "#AzbukaVkusa"},
     "To the clients of a mobile operator": {**MAILING_FACTS, "filter": "905"},
+    "To those whom mailing 12 did not reach": {
+        **MAILING_FACTS,
+        "filter": {"in_mailing": [{"id": 12, "status": ["failed", "expired"]}], "not": {"tag": "#left"}},
+    },
+    "By attributes, without those who were sent mailing 12": {
+        **MAILING_FACTS,
+        "filter": {
+            "any": [{"attributes": {"city": ["Moscow", "Omsk"], "vip": [True]}}, {"tag": ["#gold"]}],
+            "created_after": "2029-01-01T00:00:00Z",
+            "not_in_mailing": [12],
+        },
+    },
 }
 _CHANGE: Json = {"expired_at": _LATER, "rate": None}
 _CHANGES: Json = {"All fields": {**_NEW_MAILING, **_CHANGE}, "Some fields": _CHANGE}

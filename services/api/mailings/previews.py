@@ -3,12 +3,17 @@
 import asyncio
 from collections import Counter
 
+from services.api.edge.principal import numbers_are_masked
+from services.api.edge.refusals import RoleForbids
 from services.api.edge.transactions import Database
 from services.api.mailings import rules
 from services.api.mailings.audience_queries import count_audience, count_stopped
 from services.api.mailings.forecast import forecast
+from services.api.mailings.reference_queries import check_mailings_exist
 from services.api.mailings.schemas import MailingIn, Preview, TextParts
+from shared.access.roles import Role
 from shared.contracts import utc_now
+from shared.ledger.audience import names_numbers
 from shared.sms_parts import parts
 from shared.workspace_policy import WorkspacePolicy
 
@@ -16,9 +21,13 @@ from shared.workspace_policy import WorkspacePolicy
 async def preview(
     database: Database, new: MailingIn, provider_rate: float | None, policy: WorkspacePolicy
 ) -> Preview:
-    """Count the audience and forecast the mailing. Raises Invalid."""
+    """Count the audience and forecast the mailing. Raises Invalid, RoleForbids."""
     now = utc_now()
     rules.check_times(new.starts_at, new.expired_at, now)
+    audience = new.filter.normalised()
+    if names_numbers(audience) and numbers_are_masked.get():
+        raise RoleForbids("To find out whether a number is in the directory", Role.OPERATOR)
+    await database.statement(check_mailings_exist, audience)
     groups, sample = await database.statement(count_audience, new.filter)
     stopped = await database.statement(count_stopped, new.filter, new.kind)
     by_zone, by_code = Counter[str](), Counter[int]()

@@ -64,9 +64,9 @@ async def create(
 
     Nothing is sent at or after `expired_at`.
 
-    `filter` selects the audience. It is a tag, an operator's code (digits only), or an object of lists. A client
-    must match every field of the object, by any of the values in the field's list. Write a tag that consists of
-    digits as `{"tag": ["123"]}`.
+    `filter` selects the audience. It is a tag, an operator's code (digits only), or an object of conditions. A
+    client must match every field of the object, by any of the values in the field's list. `all`, `any` and `not`
+    contain filters. Write a tag that consists of digits as `{"tag": ["123"]}`.
 
     With a `window`, a client gets a message only while the clock of its own time zone is inside the window. With a
     `rate`, at most so many messages of the mailing are sent in any second.
@@ -173,12 +173,15 @@ async def change(
     "/{mailing_id:id}/",
     status_code=204,
     summary="Delete a mailing",
-    responses=documented(NotFound, ChangedMeanwhile),
+    responses=documented(NotFound, ChangedMeanwhile, StateForbids),
 )
 async def delete(
     mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, precondition: PreconditionDep
 ) -> None:
-    """Stop a mailing and remove it with its messages and statistics."""
+    """Stop a mailing and remove it with its messages and statistics.
+
+    It cannot be deleted while the filter of another mailing, whose audience is not fixed yet, refers to it.
+    """
     await database.transaction(commands.delete, mailing_id, origin, precondition)
 
 

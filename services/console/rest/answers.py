@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.statuses import FINAL_STATUSES, OPEN_STATUSES, MessageStatus
 
@@ -122,7 +122,7 @@ class Mailing(_Answer):
     starts_at: datetime
     expired_at: datetime
     text: str
-    filter: Mapping[str, Sequence[int | str]]
+    filter: Mapping[str, JsonValue]
     window: Window | None
     rate: float | None
     name: str | None
