@@ -6,7 +6,7 @@ exist at the start: `audience_until` is the highest id then.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from shared.ledger.bulk_messages import (
     AudienceBatch,
     ExpandedBatch,
     audience_exceeds,
-    expand_audience,
+    expand_audiences,
     prepare_expansion,
     zones_of_audience,
 )
@@ -37,6 +37,7 @@ from shared.ledger.mailing_progress import (
 from shared.ledger.mailings import submit_mailing
 from shared.statuses import MailingState, MessageStatus
 from shared.webhook_events import WebhookEvent
+from shared.windows import Window
 
 # The first batch is small, so that the first message leaves at once.
 FIRST_BATCH_JOBS = 4
@@ -102,9 +103,12 @@ async def expand_batches(
         await put_mailing_events(connection, WebhookEvent.MAILING_STARTED, starting)
         await prepare_expansion(connection)
         moves, parts = StatusMoves(), list[ExpandedPart]()
+        batches = [
+            _batch(mailing, untils.get(mailing.id, mailing.audience_until or 0), sizes) for mailing in mailings
+        ]
+        expanded = await _expand(connection, batches, {mailing.id: mailing.window for mailing in mailings}, now)
         for mailing in mailings:
-            until = untils.get(mailing.id, mailing.audience_until or 0)
-            created = await _expand(connection, mailing, until, sizes, now)
+            created = expanded[mailing.id]
             is_complete = created.messages < _limit(mailing, sizes)
             parts.append(ExpandedPart(mailing.id, created.last_client_id, is_complete))
             progress[mailing.id] = Progress(created.messages, is_complete)
@@ -139,20 +143,32 @@ async def _without_unapproved(
 
 
 async def _expand(
-    connection: AsyncConnection, mailing: MailingToExpand, until: int, sizes: BatchSizes, now: datetime
-) -> ExpandedBatch:
-    chunk = sizes.chunk if mailing.rate is None else Limit(mailing.rate).chunk(sizes.chunk)
-    audience = AudienceBatch(
+    connection: AsyncConnection,
+    batches: Sequence[AudienceBatch],
+    windows: Mapping[int, Window | None],
+    now: datetime,
+) -> dict[int, ExpandedBatch]:
+    """Expand all batches without a local window in one statement, and each of the others in its own."""
+    together = [batch for batch in batches if not batch.by_zone]
+    expanded = await expand_audiences(connection, together, plan_zones(None, [], now), now) if together else {}
+    for batch in batches:
+        if batch.by_zone:
+            zones = await zones_of_audience(connection, batch)
+            plans = plan_zones(windows[batch.mailing_id], zones, now)
+            expanded |= await expand_audiences(connection, [batch], plans, now)
+    return expanded
+
+
+def _batch(mailing: MailingToExpand, until: int, sizes: BatchSizes) -> AudienceBatch:
+    return AudienceBatch(
         mailing_id=mailing.id,
         filter=mailing.filter,
         after=mailing.expanded_to,
         until=until,
         limit=_limit(mailing, sizes),
+        chunk=sizes.chunk if mailing.rate is None else Limit(mailing.rate).chunk(sizes.chunk),
         by_zone=mailing.window is not None,
     )
-    zones = await zones_of_audience(connection, audience) if audience.by_zone else []
-    plans = plan_zones(mailing.window, zones, now)
-    return await expand_audience(connection, audience, plans, chunk, now)
 
 
 def _limit(mailing: MailingToExpand, sizes: BatchSizes) -> int:
