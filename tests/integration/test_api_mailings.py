@@ -332,6 +332,20 @@ async def test_a_deleted_mailing_is_not_shown(
         assert answer.status_code == 404, wanted
 
 
+async def test_a_deletion_says_if_no_sender_has_confirmed_it(
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await add_clients(engine, 1)
+    mailing_id = await add_mailing(engine)
+    await expand_all(engine, mailing_id, settings)
+    now = utc_now()
+    async with transaction(engine) as connection:
+        await claim(connection, {mailing_id: 1}, now + settings.lease, now)
+    deleted = await api.delete(f"/api/mailing/{mailing_id}/")
+    assert (deleted.status_code, deleted.content) == (202, b"")
+    assert (await api.get(f"/api/mailing/{mailing_id}/")).status_code == 404
+
+
 async def test_pausing_and_resuming_twice_is_doing_it_once(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     path = f"/api/mailing/{await create(api)}/"
     for control, paused in (("pause", True), ("pause", True), ("resume", False), ("resume", False)):

@@ -116,7 +116,7 @@ def _add_examples(operation: dict[str, Any], example: Example) -> None:
         content["examples"] = {summary: {"value": body} for summary, body in example.bodies.items()}
     answers = {"200": example.answer, "201": example.answer, "202": example.pending}
     for status in operation["responses"].keys() & answers:
-        for content in operation["responses"][status]["content"].values():
+        for content in operation["responses"][status].get("content", {}).values():
             content["example"] = answers[status]
 
 

@@ -40,6 +40,10 @@ def _select(name: str) -> str:
 _FIND = text(_select("find_mailing") + "AND m.id = :id")
 # NO KEY: the expansion, which refers to the row, need not wait.
 _LOCK = text(_select("lock_mailing") + "AND m.id = :id FOR NO KEY UPDATE OF m")
+_IS_STOP_PENDING = text("""
+    -- is_stop_pending --
+    SELECT FROM mailings WHERE id = :id AND stop_pending_since IS NOT NULL
+""")
 
 _CONDITIONS = {
     "state": " AND m.state = ANY(CAST(:state AS mailing_state[]))",
@@ -93,6 +97,11 @@ async def lock(connection: AsyncConnection, mailing_id: int) -> MailingOut:
     if row is None:
         raise NotFound("mailing", mailing_id)
     return _mailing(row)
+
+
+async def is_stop_pending(connection: AsyncConnection, mailing_id: int) -> bool:
+    """Return True if a mailing was stopped, and some living sender has not confirmed it. It may be deleted."""
+    return (await connection.execute(_IS_STOP_PENDING, {"id": mailing_id})).first() is not None
 
 
 async def page(connection: AsyncConnection, wanted: Wanted, *, limit: int) -> MailingPage:

@@ -33,7 +33,7 @@ from services.api.mailings.schemas import (
     Preview,
     Retry,
 )
-from services.api.mailings.stopping import confirmed
+from services.api.mailings.stopping import confirmed, is_confirmed
 from services.api.messages import queries as message_queries
 from services.api.messages.filters import MessageFilter, ReasonQuery, StatusQuery
 from services.api.messages.schemas import MessagePage
@@ -173,16 +173,21 @@ async def change(
     "/{mailing_id:id}/",
     status_code=204,
     summary="Delete a mailing",
-    responses=documented(NotFound, ChangedMeanwhile, StateForbids),
+    responses=documented(NotFound, ChangedMeanwhile, StateForbids)
+    | {202: {"description": "Deleted, but some sender has not confirmed the stop yet."}},
 )
 async def delete(
     mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, precondition: PreconditionDep
-) -> None:
+) -> Response:
     """Stop a mailing and remove it with its messages and statistics.
 
     It cannot be deleted while the filter of another mailing, whose audience is not fixed yet, refers to it.
+
+    The status is 202 if some sender has not confirmed the stop within a second, as for a pause. The mailing is
+    deleted all the same.
     """
     await database.transaction(commands.delete, mailing_id, origin, precondition)
+    return Response(status_code=204 if await is_confirmed(mailing_id, database) else 202)
 
 
 @router.post("/{mailing_id:id}/approve/", summary="Approve a mailing", responses=_CHANGE_ANSWERS)
