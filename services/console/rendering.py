@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from babel import Locale
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -24,6 +25,25 @@ from shared.contracts import utc_now
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+class _CompiledTemplates(BytecodeCache):
+    """Compiled templates, which are the same in every language: compiling them takes most of the start."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill the bucket if its template is compiled already."""
+        if bucket.key in self._by_key:
+            bucket.bytecode_from_string(self._by_key[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a compiled template."""
+        self._by_key[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledTemplates()
+
+
 @cache
 def environment(language: str) -> Environment:
     """Return the templates in a language."""
@@ -34,6 +54,7 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_COMPILED,
         extensions=["jinja2.ext.i18n"],
     )
     made.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]

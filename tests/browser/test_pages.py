@@ -1,6 +1,8 @@
 """Every page: accessible, safe, readable without JavaScript, in the chosen language."""
 
+import asyncio
 import re
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from tests.browser.scene import until_finished
 from tests.browser.site import Site
 from tests.browser.tour import Things, pages
 
+TABS = 3  # pages that are looked at together
 EVIL = "<img src=x onerror=\"document.title='broken into'\"><script>document.title='broken into'</script>"
 
 
@@ -24,17 +27,22 @@ async def test_every_page_is_accessible_and_fits(
     await until_finished(site, mailing_id)
     found = (await site.system.api.get("/api/client/", params={"number": serial})).json()["items"][0]["id"]
     message = (await site.system.api.get(f"/api/mailing/{mailing_id}/messages/")).json()["items"][0]["id"]
-    paths = pages(Things(mailing_id, found, message, serial)).values()
-    problems: list[str] = []
+    paths = list(pages(Things(mailing_id, found, message, serial)).values())
     async with visiting(browser, site.url, site.token, faults, language=language, size=size, dark=dark) as context:
-        page = await context.new_page()
-        for path in paths:
-            await page.goto(path)
-            problems += await accessibility_problems(page)
-            if wider := await overflow(page):
-                problems.append(f"{path} is {wider} pixels too wide")
-    assert problems == []
+        tabs = [await context.new_page() for _ in range(TABS)]
+        seen = await asyncio.gather(*(_problems(tab, paths[number::TABS]) for number, tab in enumerate(tabs)))
+    assert [problem for problems in seen for problem in problems] == []
     assert faults == Faults()
+
+
+async def _problems(page: Page, paths: Sequence[str]) -> list[str]:
+    problems: list[str] = []
+    for path in paths:
+        await page.goto(path)
+        problems += await accessibility_problems(page)
+        if wider := await overflow(page):
+            problems.append(f"{path} is {wider} pixels too wide")
+    return problems
 
 
 async def test_nothing_that_others_wrote_becomes_part_of_a_page(site: Site, page: Page) -> None:

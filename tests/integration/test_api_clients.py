@@ -156,6 +156,18 @@ async def test_a_full_last_page_has_no_next(api: httpx.AsyncClient, engine: Asyn
     assert (await api.get("/api/client/", params={"limit": 10})).json()["next"] is None
 
 
+async def test_each_tag_is_listed_once(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/api/client/tags/")).json() == {"items": [], "next": None}
+    for number, tag in enumerate(["#b", "#a", "#b", "Я", "#c", "#a"]):
+        await create(api, number=79057003050 + number, tag=tag)
+    seen = (await api.get("/api/client/tags/")).json()
+    assert sorted(seen["items"]) == ["#a", "#b", "#c", "Я"]
+    assert seen["next"] is None
+    first = (await api.get("/api/client/tags/", params={"limit": 2})).json()
+    rest = (await api.get("/api/client/tags/", params={"limit": 2, "after": first["next"]})).json()
+    assert (first["items"] + rest["items"], rest["next"]) == (seen["items"], None)
+
+
 async def test_the_list_can_be_narrowed(api: httpx.AsyncClient) -> None:
     first = await create(api)
     second = await create(api, number=79067003050, tag="#b", zone="Asia/Omsk")

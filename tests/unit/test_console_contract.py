@@ -26,6 +26,7 @@ from services.console.rest.answers import (
     RotatedSecret,
     Statistics,
     Stop,
+    TagPage,
     Trials,
     Webhook,
 )
@@ -58,6 +59,7 @@ CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("post", "/api/webhook/{webhook_id}/deliveries/{delivery_id}/again/", AddedDelivery),
     ("get", "/api/client/", Page[Client]),
     ("post", "/api/client/", Client),
+    ("get", "/api/client/tags/", TagPage),
     ("get", "/api/client/{client_id}/", Client),
     ("patch", "/api/client/{client_id}/", Client),
     ("post", "/api/client/import/", Imported),
@@ -112,6 +114,7 @@ def test_the_parameters_of_the_lists_are_known_to_the_api() -> None:
             "limit",
             "after",
         },
+        "/api/client/tags/": {"limit"},
         "/api/message/": {"number", "client", "limit", "after"},
     }
     for path, names in wanted.items():

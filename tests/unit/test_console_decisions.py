@@ -70,6 +70,13 @@ def test_a_text_has_as_many_parts_as_the_standard_says(text: str, encoding: str,
     assert (found.encoding, found.units, found.count) == (encoding, units, count)
 
 
+def test_an_instant_among_other_texts_is_written_as_people_do() -> None:
+    shown = Formatter(Locale.parse("en"), MOSCOW, NOW)
+    assert shown.value("2030-01-31T12:00:00.5Z") == "Thu, Jan 31, 15:00"
+    for text in ("", "2030", "2030-01-31", "not 2030-01-31T12:00:00Z", '{"tag": ["#vip"]}'):
+        assert shown.value(text) == text
+
+
 @given(st.text(max_size=500))
 def test_no_text_has_fewer_parts_than_its_length_needs(text: str) -> None:
     found = parts(text)

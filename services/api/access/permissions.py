@@ -28,6 +28,7 @@ _TABLE: Final = (
     ("PUT", "/api/client/{client_id}/", "client.change", _OPERATOR),
     ("PATCH", "/api/client/{client_id}/", "client.change", _OPERATOR),
     ("DELETE", "/api/client/{client_id}/", "client.delete", _OPERATOR),
+    ("GET", "/api/client/tags/", "client.tags", _VIEWER),
     ("POST", "/api/client/import/", "client.import", _OPERATOR),
     ("GET", "/api/client/export/", "client.export", _ADMIN),
     # Mailings

@@ -43,6 +43,7 @@ number,tag,zone,attr.name
 EXAMPLES: Examples = {
     "POST /api/client/": Example(CLIENT, {"A client": _NEW_CLIENT}),
     "GET /api/client/": Example(page_of(CLIENT, OTHER_CLIENT)),
+    "GET /api/client/tags/": Example({"items": ["#AzbukaVkusa", "#vip"], "next": None}),
     "POST /api/client/import/": Example(_IMPORTED, {"Two clients and a wrong row": _UPLOAD}),
     "GET /api/client/export/": Example(_DIRECTORY),
     "GET /api/client/{client_id}/": Example(CLIENT),

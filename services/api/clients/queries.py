@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.clients.csv_rows import ATTRIBUTE
-from services.api.clients.schemas import ClientOut, ClientPage
+from services.api.clients.schemas import ClientOut, ClientPage, TagPage
 from services.api.edge.copying import copy_out, protected_column
 from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound, StateForbids
@@ -46,12 +46,32 @@ _HAS_MESSAGES = text("""
 """)
 
 
+# Each tag is one step in the index, however many clients have it.
+_TAGS = text("""
+    -- tags_of_clients --
+    WITH RECURSIVE found AS (
+        (SELECT tag FROM clients WHERE tag > :after ORDER BY tag LIMIT 1)
+        UNION ALL
+        SELECT (SELECT next.tag FROM clients next WHERE next.tag > found.tag ORDER BY next.tag LIMIT 1)
+        FROM found WHERE found.tag IS NOT NULL
+    )
+    SELECT tag FROM found WHERE tag IS NOT NULL LIMIT :limit
+""")
+
+
 async def find(connection: AsyncConnection, client_id: int) -> ClientOut:
     """Return a client. Raises NotFound."""
     row = (await connection.execute(_FIND, {"id": client_id})).mappings().one_or_none()
     if row is None:
         raise NotFound("client", client_id)
     return ClientOut.model_validate(dict(row))
+
+
+async def tags(connection: AsyncConnection, *, after: str, limit: int) -> TagPage:
+    """Return the tags above `after`, each once, in ascending order."""
+    rows = to_dicts(await connection.execute(_TAGS, {"after": after, "limit": limit + 1}))
+    found = [str(row["tag"]) for row in rows]
+    return TagPage(items=found[:limit], next=found[limit - 1] if len(found) > limit else None)
 
 
 async def page(connection: AsyncConnection, conditions: Conditions, *, after: int, limit: int) -> ClientPage:

@@ -12,7 +12,7 @@ from services.api.clients import commands, queries
 from services.api.clients.csv_rows import Defaults
 from services.api.clients.imports import import_clients
 from services.api.clients.lists import ConditionsDep
-from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
+from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported, TagPage
 from services.api.edge import observer
 from services.api.edge.dependencies import (
     ClientId,
@@ -90,6 +90,18 @@ async def page(
 ) -> ClientPage:
     """List the clients that meet all of the conditions, by ascending id."""
     return await database.statement(queries.page, conditions, after=after or 0, limit=limit)
+
+
+@router.get("/tags/", summary="List the tags of clients", responses=documented())
+async def tags(
+    database: DatabaseDep,
+    limit: Limit = 100,
+    after: Annotated[
+        _Text, Query(description="The value `next` of the page before. Omit it to get the first page.")
+    ] = "",
+) -> TagPage:
+    """List every tag that some client has, once."""
+    return await database.statement(queries.tags, after=after, limit=limit)
 
 
 @router.post(

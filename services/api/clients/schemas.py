@@ -44,6 +44,15 @@ class ClientPage(BaseModel):
     next: Next
 
 
+class TagPage(BaseModel):
+    """Tags of the directory in ascending order."""
+
+    items: list[str]
+    next: str | None = Field(
+        description="Send it as `after` to get the next page. It is null on the last page.", examples=[None]
+    )
+
+
 class Rejection(BaseModel):
     """A row of an upload that was not imported."""
 

@@ -22,6 +22,8 @@ from shared.contracts import utc_now
 from shared.sms_parts import parts
 from shared.zones import known_zones
 
+MOST_TAGS = 40  # offered by a click
+
 STEPS: Mapping[str, str] = {
     "recipients": N_("Recipients"),
     "text": N_("Text"),
@@ -47,6 +49,12 @@ async def show(request: Request) -> Response:
     if step != "check":
         return _step(request, step, draft)
     return await _check(request, draft)
+
+
+async def show_tags(request: Request) -> Response:
+    """Offer the tags of the directory, so that nobody needs to know them."""
+    page = await api_for(request).tags(MOST_TAGS)
+    return render(request, "new_mailing/_tags.html", tags=page.items, more=page.next is not None)
 
 
 async def preview(request: Request) -> Response:
@@ -137,6 +145,7 @@ register_url_convertor("step", _Step())
 
 ROUTES = [
     Route("/mailings/new/", begin),
+    Route("/mailings/new/tags/", show_tags),
     Route("/mailings/new/preview/", preview),
     Route("/mailings/new/parts/", show_parts),
     Route("/mailings/new/{step:step}/", show),

@@ -95,6 +95,13 @@ class Client(_Answer):
     zone: str
 
 
+class TagPage(_Answer):
+    """Tags of the directory. `next` is the cursor of the next page; None on the last one."""
+
+    items: Sequence[str]
+    next: str | None
+
+
 class Stop(_Answer):
     """A number that must not be written to."""
 

@@ -30,6 +30,7 @@ from services.console.rest.answers import (
     Session,
     Statistics,
     Stop,
+    TagPage,
     Trials,
     Webhook,
 )
@@ -169,6 +170,10 @@ class Api:
     async def clients(self, query: Query) -> Page[Client]:
         """Return clients that match, by id."""
         return await self._get("/api/client/", Page[Client], query)
+
+    async def tags(self, limit: int) -> TagPage:
+        """Return the first tags of the directory."""
+        return await self._get("/api/client/tags/", TagPage, {"limit": limit})
 
     async def client(self, client_id: int) -> Client:
         """Return a client."""

@@ -156,6 +156,24 @@
     upload.addEventListener("drop", (event) => { if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]); });
   }
 
+  // A click adds a value to a field with one on each line, or takes it out again.
+  document.addEventListener("click", (event) => {
+    const choice = event.target.closest("[data-add]");
+    if (!choice) return;
+    const field = document.getElementById(choice.dataset.to);
+    const lines = field.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    const others = lines.filter((line) => line !== choice.dataset.add);
+    field.value = (others.length < lines.length ? others : [...lines, choice.dataset.add]).join("\n");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  const showChoices = () => {
+    for (const choice of document.querySelectorAll("[data-add]")) {
+      const lines = document.getElementById(choice.dataset.to).value.split("\n").map((line) => line.trim());
+      choice.setAttribute("aria-pressed", lines.includes(choice.dataset.add));
+    }
+  };
+  for (const name of ["input", "htmx:afterSettle"]) document.body.addEventListener(name, showChoices);
+
   // One box ticks all the others of a list.
   document.addEventListener("change", (event) => {
     const all = event.target.closest("[data-check-all]");
