@@ -97,7 +97,9 @@ async def tags(
     database: DatabaseDep,
     limit: Limit = 100,
     after: Annotated[
-        _Text, Query(description="The value `next` of the page before. Omit it to get the first page.")
+        str,
+        AfterValidator(refuse_nul),
+        Query(description="The value `next` of the page before. Omit it to get the first page.")
     ] = "",
 ) -> TagPage:
     """List every tag that some client has, once."""
