@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from jinja2.bccache import Bucket
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.console import assets, words
+from services.console import assets, refusals, words
 from services.console.formatting import Formatter
 from services.console.preferences import THEMES, Preferences, preferences_of
 from services.console.session import token_of
@@ -73,6 +73,8 @@ def environment(language: str) -> Environment:
         weekday_names=words.WEEKDAYS,
         query=encoded_query,
         version=__version__,
+        said=partial(refusals.said, catalog(language).ugettext),
+        field_name=partial(refusals.field_name, catalog(language).ugettext),
     )
     return made
 

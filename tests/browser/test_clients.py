@@ -63,6 +63,8 @@ async def test_a_file_of_clients_goes_in_and_its_wrong_rows_come_back(
     rejected = await (await download.value).path()
     assert rejected.read_text().splitlines()[0] == "line,reason"
     assert len(rejected.read_text().splitlines()) == 3
+    await result.get_by_role("link", name="Write to them").click()
+    await expect(page.get_by_role("button", name="#file", exact=True)).to_be_visible()
     await page.goto("/clients/")
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Export").click()

@@ -1,9 +1,11 @@
 """The wizard of a new mailing in a real browser."""
 
 import re
+from datetime import timedelta
 
 from playwright.async_api import Page, expect
 
+from shared.contracts import utc_now
 from tests.browser.site import Site
 
 
@@ -69,3 +71,29 @@ async def test_a_draft_is_sent_to_a_telephone_before_anybody_else_gets_it(site: 
         [re.compile("Sent.*-01", re.DOTALL), re.compile("Sent.*-02", re.DOTALL)]
     )
     await expect(page.get_by_label("Text", exact=True)).to_have_value("Look at this")
+
+
+async def test_the_keyboard_alone_makes_a_mailing(site: Site, page: Page) -> None:
+    await site.add_clients("#keyboard", 2, 79_029_500_000)
+    later = (utc_now() + timedelta(days=2)).isoformat()[:16]
+    await page.goto(f"/mailings/new/?tag=%23keyboard&end={later}")
+    await expect(page.get_by_label("Tags, one on each line")).to_be_focused()
+    await _press(page, "Next: the text")
+    await expect(page.get_by_label("Text", exact=True)).to_be_focused()
+    await page.keyboard.type("No mouse at all")
+    await _press(page, "Next: the time")
+    await expect(page.locator("#preview")).to_contain_text("2 people would get it now")
+    await _press(page, "Next: check it")
+    await expect(page.locator("main")).to_contain_text("2 people get it")
+    await _press(page, "Send it to 2 people")
+    await expect(page.locator("#facts")).to_contain_text("No mouse at all")
+
+
+async def _press(page: Page, name: str) -> None:
+    """Go to a button with the key Tab, and press it."""
+    for _ in range(100):
+        await page.keyboard.press("Tab")
+        if name in await page.evaluate("document.activeElement.innerText || ''"):
+            await page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"no way leads to the button {name!r}")
