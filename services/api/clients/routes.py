@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -38,7 +39,7 @@ from services.api.edge.refusals import (
 )
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.edge.texts import Tag
+from services.api.edge.texts import Tag, refuse_nul
 from services.api.edge.uploads import UPLOAD_BODY, csv_upload
 from services.api.edge.zones import Zone
 from services.api.erasures.schemas import ErasureOut
@@ -99,7 +100,7 @@ async def tags(
     after: Annotated[
         str,
         AfterValidator(refuse_nul),
-        Query(description="The value `next` of the page before. Omit it to get the first page.")
+        Query(description="The value `next` of the page before. Omit it to get the first page."),
     ] = "",
 ) -> TagPage:
     """List every tag that some client has, once."""
