@@ -15,9 +15,11 @@ from services.api.mailings.filters import Filter, FilterIn
 from services.console.draft import Draft, draft_of, fresh, like, typed
 from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
-from services.console.pace import Sample, mean_pace, measured_pace
+from services.console.pace import Pace, Sample, ends_on_offer, mean_pace, measured_pace
 from services.console.rest.answers import Mailing
 from services.console.session import token_of
+from services.console.visitor import Visitor
+from shared.access.roles import Role
 from shared.same_origin import is_same_origin
 from shared.sms_parts import parts
 
@@ -268,3 +270,24 @@ def test_further_conditions_are_added_and_what_is_no_json_is_left_to_the_service
     for wrong in ("{", "[]", "#y"):
         with pytest.raises(ValidationError):
             TypeAdapter[Filter](FilterIn).validate_python(Draft(tag="#x", more=wrong).filter())
+
+
+def test_later_ends_are_offered_and_one_that_suffices_for_what_is_late() -> None:
+    running = mailing(messages_status={"new": 6000, "sent": 4000, "total": 10_000})
+    calm = ends_on_offer(running, None, NOW)
+    assert calm == [
+        running.expired_at + more for more in (timedelta(hours=1), timedelta(hours=3), timedelta(days=1))
+    ]
+    late = Pace(0.5, NOW + timedelta(seconds=12_000), 5_400)
+    offers = ends_on_offer(running, late, NOW)
+    assert len(offers) == 4
+    assert any(late.finish is not None and late.finish < at < NOW + timedelta(hours=4) for at in offers)
+    over = ends_on_offer(mailing(expired_at=NOW - timedelta(days=9)), None, NOW)
+    assert min(over) > NOW
+
+
+def test_a_visitor_is_offered_what_the_role_allows_and_everything_while_it_is_not_known() -> None:
+    roles = ("viewer", "operator", "admin")
+    assert [Visitor("Vera", Role.VIEWER).may_act_as(role) for role in roles] == [True, False, False]
+    assert [Visitor("Otto", Role.OPERATOR).may_act_as(role) for role in roles] == [True, True, False]
+    assert all(Visitor().may_act_as(role) for role in roles)
