@@ -20,7 +20,7 @@ MESSAGES = (
     N_("must not be blank"),
     N_("must not contain a NUL character"),
     N_("must not contain a line break or another control character"),
-    N_("must name at least one code, tag or zone"),
+    N_("must name at least one condition, such as a code, a tag or a zone"),
     N_("must be an operator's code of three digits, like 905"),
     N_("must be a time of day from 00:00 to 23:59, like 09:00"),
     N_("must not be the same as from; leave out the window to send at any time of day"),
