@@ -12,7 +12,9 @@ _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-_EXTENDED = frozenset("^{}\\[~]|€\f")
+EXTENDED_CHARACTERS = "^{}\\[~]|€\f"  # of two septets
+GSM_CHARACTERS = "".join(sorted(_BASIC)) + EXTENDED_CHARACTERS
+_EXTENDED = frozenset(EXTENDED_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)

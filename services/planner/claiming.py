@@ -1,7 +1,7 @@
 """Claiming: mark due jobs as released, and put together what the senders need to know about them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -16,6 +16,8 @@ from shared.contracts import Job, JobMessage
 from shared.ledger.counters import StatusMoves
 from shared.ledger.jobs import ClaimedJob, NewJob, ReleaseShare, claim_jobs, remove_messages_from_jobs
 from shared.ledger.messages import cancel_messages, move_to_new_job
+from shared.ledger.texts import MessageText, keep_message_texts
+from shared.placeholders import parse_template
 from shared.statuses import MessageStatus, Reason
 
 
@@ -70,12 +72,13 @@ async def claim(
     moves = StatusMoves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
-    messages = await find_messages_of_jobs(connection, [job.id for job in claimed])
+    with_placeholders = [job.id for job in claimed if job.has_placeholders]
+    messages = await find_messages_of_jobs(connection, [job.id for job in claimed], with_placeholders)
     locked = {job.id: job.as_locked for job in claimed}
     for reason, ids in _kept_back(messages.values()).items():
         await cancel_messages(connection, locked, ids, reason, moves, now)
     used_slots = Counter[int]()
-    jobs: list[Job] = []
+    staying: list[tuple[ClaimedJob, list[MessageInJob]]] = []
     for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
         present = [message for message in messages.get(job.id, ()) if _why_kept_back(message) is None]
         room = _room_in(job, limits.get(job.mailing_id), used_slots[job.mailing_id], now)
@@ -83,9 +86,19 @@ async def claim(
         await _move_away(connection, job, result, moves, now)
         used_slots[job.mailing_id] += len(result.stay)
         if result.stay:
-            jobs.append(_job(job, result.stay, lease_until))
+            staying.append((job, result.stay))
     await moves.apply(connection)
-    return jobs
+    texts = await keep_message_texts(connection, list(_rendered(staying)))
+    return [_job(job, stay, lease_until, texts) for job, stay in staying]
+
+
+def _rendered(staying: Iterable[tuple[ClaimedJob, list[MessageInJob]]]) -> Iterator[MessageText]:
+    """Yield the text of each message whose mailing has placeholders."""
+    for job, messages in staying:
+        if job.has_placeholders:
+            template = parse_template(job.text)
+            for message in messages:
+                yield MessageText(message.id, job.text_version, template.render(message.attributes or {}))
 
 
 def _kept_back(groups: Iterable[Sequence[MessageInJob]]) -> dict[Reason, list[int]]:
@@ -149,7 +162,7 @@ def _sort_messages(job: ClaimedJob, messages: Sequence[MessageInJob], room: _Roo
     leaving = [(zone, plan_job(job.window, zone, now), ids) for zone, ids in elsewhere.items()]
     leaving.append((job.zone, JobPlan(now, job.send_before), [message.id for message in above]))
     for zone, plan, ids in leaving:
-        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before, job.returns)
+        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before, job.returns, _kept_version(job))
         result.leave += [(new_job, ids[start : start + room.chunk]) for start in range(0, len(ids), room.chunk)]
     return result
 
@@ -167,14 +180,23 @@ async def _move_away(
         await remove_messages_from_jobs(connection, {job.id: count}, now=now)
 
 
-def _job(claimed: ClaimedJob, messages: Sequence[MessageInJob], lease_until: datetime) -> Job:
+def _kept_version(job: ClaimedJob) -> int | None:
+    return job.text_version if job.keeps_text else None
+
+
+def _job(
+    claimed: ClaimedJob, messages: Sequence[MessageInJob], lease_until: datetime, texts: Mapping[int, str]
+) -> Job:
+    with_texts = claimed.has_placeholders
     ends = [claimed.expired_at] if claimed.send_before is None else [claimed.expired_at, claimed.send_before]
     return Job(
+        version=2 if with_texts else 1,
         job_id=claimed.id,
         release=claimed.release,
         mailing_id=claimed.mailing_id,
         revision=claimed.revision,
         text=claimed.text,
+        texts=tuple(texts[message.id] for message in messages) if with_texts else None,
         send_before=min(ends),
         lease_until=lease_until,
         messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),

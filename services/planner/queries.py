@@ -6,11 +6,13 @@ Each function runs inside the caller's transaction.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.attributes import Attributes
 from shared.statuses import MailingState
 from shared.stop_list import IS_HELD_BACK
 from shared.windows import Window
@@ -53,6 +55,9 @@ _MESSAGES_OF_JOBS = text(f"""
         array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
         array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
         array_agg(m.client_id ORDER BY m.id) AS client_ids,
+        array_agg(c.attributes ORDER BY m.id) FILTER (
+            WHERE m.job_id = ANY(CAST(:with_attributes AS bigint[]))
+        ) AS attributes,
         array_agg(m.id) FILTER (WHERE {IS_HELD_BACK}) AS stopped_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
     LEFT JOIN stops ON stops.number = coalesce(mailings.number, c.number)
@@ -118,7 +123,8 @@ class DueMailings(NamedTuple):
 class MessageInJob(NamedTuple):
     """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter.
 
-    `is_stopped` is True if the number is on the stop list for this kind of message.
+    `is_stopped` is True if the number is on the stop list for this kind of message. `attributes` are None if the
+    text needs none.
     """
 
     id: int
@@ -126,6 +132,7 @@ class MessageInJob(NamedTuple):
     zone: str | None
     client_id: int
     is_stopped: bool
+    attributes: Attributes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +189,20 @@ async def find_pending_stops(connection: AsyncConnection) -> dict[int, int]:
 
 
 async def find_messages_of_jobs(
-    connection: AsyncConnection, job_ids: Sequence[int]
+    connection: AsyncConnection, job_ids: Sequence[int], with_attributes: Sequence[int] = ()
 ) -> dict[int, list[MessageInJob]]:
-    """Return the open messages of each job by ascending id."""
-    rows = await connection.execute(_MESSAGES_OF_JOBS, {"job_ids": list(job_ids)})
+    """Return the open messages of each job by ascending id; of some jobs with the attributes of the clients."""
+    values = {"job_ids": list(job_ids), "with_attributes": list(with_attributes)}
+    rows = await connection.execute(_MESSAGES_OF_JOBS, values)
     found = {}
     for row in rows:
         stopped = frozenset(row.stopped_ids or ())
         columns = zip(row.ids, row.numbers, row.zones, row.client_ids, strict=True)
-        found[row.job_id] = [MessageInJob(*values, values[0] in stopped) for values in columns]
+        attributes = row.attributes or repeat(None)
+        found[row.job_id] = [
+            MessageInJob(*values, values[0] in stopped, of_client)
+            for values, of_client in zip(columns, attributes, strict=False)
+        ]
     return found
 
 

@@ -100,7 +100,9 @@ async def reclaim(this: ReapRound, before: datetime) -> None:
                 connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now, only_doubtful=True
             )
         untouched = _without(released, settled)
-        await put_back_jobs(connection, untouched, lambda job: due_after_return(job.returns + 1, this.now))
+        await put_back_jobs(
+            connection, untouched, lambda job: due_after_return(job.returns + 1, this.now), may_be_sent=True
+        )
     this.observer.leases_expired(released, request_ids)
     this.observer.jobs_settled(settled, MessageStatus.UNCERTAIN, Reason.SILENCE)
 

@@ -110,7 +110,9 @@ async def put_back(engine: AsyncEngine, jobs: Sequence[Job], now: datetime) -> N
     async with transaction(engine) as connection:
         locked = await lock_jobs(connection, releases)
         current = [job for job in locked.values() if job.release == releases[job.id]]
-        await put_back_jobs(connection, current, lambda job: due_after_return(job.returns + 1, now))
+        await put_back_jobs(
+            connection, current, lambda job: due_after_return(job.returns + 1, now), may_be_sent=False
+        )
 
 
 async def _mark_delivered(engine: AsyncEngine, jobs: Sequence[Job], fates: Sequence["_Fate"]) -> None:

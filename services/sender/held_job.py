@@ -1,6 +1,6 @@
 """A job that this sender holds, from its arrival to its acknowledgement."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -24,11 +24,19 @@ class HeldJob:
     is_refused: bool = False  # it is among the dead letters, and nothing is reported of it
     begun_to: int = 0  # messages up to this id may begin, because the broker has confirmed a note of that
     span: Span | None = None  # if the job is traced
+    texts: Mapping[int, str] | None = None  # by message, if they differ
 
     @classmethod
     def of(cls, job: Job, amqp_message: AbstractIncomingMessage, *, is_single: bool) -> "HeldJob":
         """Return the job as it has arrived."""
-        return cls(job, amqp_message, JobDeadlines.of(job), len(job.messages), is_single)
+        held = cls(job, amqp_message, JobDeadlines.of(job), len(job.messages), is_single)
+        if job.texts is not None:
+            held.texts = {message.id: text for message, text in zip(job.messages, job.texts, strict=True)}
+        return held
+
+    def text_of(self, message: JobMessage) -> str:
+        """Return the text of one of its messages."""
+        return self.job.text if self.texts is None else self.texts[message.id]
 
     def may_begin(self, message: JobMessage) -> bool:
         """Return True if no note is needed before the message is POSTed, or the broker has it."""

@@ -61,7 +61,7 @@ class DeliveryWorker:
         sms = Sms(
             message.id,
             message.number,
-            held_job.job.text,
+            held_job.text_of(message),
             int(held_job.deadlines.send_before - now),
             None if held_job.span is None else self._start_span(delivery, waiting),
         )

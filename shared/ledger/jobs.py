@@ -19,7 +19,7 @@ MAX_JOBS_CLAIMED = 500  # of one mailing at once
 
 _LOCK_JOBS = text("""
     -- lock_jobs --
-    SELECT id, mailing_id, state, release, open, zone, send_before, returns FROM jobs
+    SELECT id, mailing_id, state, release, open, zone, send_before, returns, text_version, keeps_text FROM jobs
     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
@@ -33,9 +33,22 @@ _LOCK_PLANNED_JOBS_OF_CLIENT = text("""
 
 _CREATE_JOB = text("""
     -- create_job --
-    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open, returns)
-    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns) RETURNING id
+    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open, returns, text_version, keeps_text)
+    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns, :text_version,
+        CAST(:text_version AS integer) IS NOT NULL)
+    RETURNING id
 """)
+
+
+def _of_version(column: str) -> str:
+    """Return the SQL of a column of the mailing in the version of the job's text."""
+    return f"""
+        coalesce(CASE WHEN jobs.text_version <> mailing.text_version THEN (
+            SELECT old.{column} FROM mailing_texts old
+            WHERE old.mailing_id = jobs.mailing_id AND old.version = jobs.text_version
+        ) END, mailing.{column}) AS {column}
+    """  # noqa: S608 - the column is ours
+
 
 # The shares that count together get no more than `room`: the first job of each of these mailings, those that have
 # been due for longest first, then the second ones. Otherwise a share of a few messages would bring a whole job of
@@ -47,7 +60,7 @@ _CREATE_JOB = text("""
 # messages needs no more than n jobs. PostgreSQL expects one running mailing and few planned jobs where it knows
 # nothing. LATERAL with a LIMIT, and IS NOT DISTINCT FROM, keep it from comparing each mailing with each job, and
 # from reading all planned jobs.
-_CLAIM_JOBS = text("""
+_CLAIM_JOBS = text(f"""
     -- claim_jobs --
     WITH picked AS MATERIALIZED (
         SELECT id, mailing_id, revision FROM (
@@ -72,7 +85,7 @@ _CLAIM_JOBS = text("""
         WHERE NOT counts OR before < :room
     )
     UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until,
-        begun_to = NULL, delivered = NULL
+        begun_to = NULL, delivered = NULL, text_version = coalesce(jobs.text_version, mailing.text_version)
     FROM picked CROSS JOIN LATERAL (
         SELECT * FROM mailings
         WHERE id = picked.mailing_id AND revision = picked.revision AND state = 'running' AND paused_at IS NULL
@@ -81,8 +94,9 @@ _CLAIM_JOBS = text("""
     WHERE jobs.id = picked.id AND jobs.state IS NOT DISTINCT FROM 'planned'
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
               mailing.window_from, mailing.window_until, mailing.window_days, mailing.express, mailing.revision,
-              mailing.text, mailing.request_id, mailing.traceparent, jobs.returns
-""")
+              {_of_version("text")}, {_of_version("has_placeholders")},
+              mailing.request_id, mailing.traceparent, jobs.returns, jobs.text_version, jobs.keeps_text
+""")  # noqa: S608 - all parts are ours
 
 _REMOVE_MESSAGES = text("""
     -- remove_messages_from_jobs --
@@ -123,7 +137,9 @@ _RECALL_JOBS = text("""
 _PUT_BACK_JOBS = text("""
     -- put_back_jobs --
     UPDATE jobs
-    SET state = 'planned', lease_until = NULL, returns = returns + 1, due_at = greatest(jobs.due_at, given.due_at)
+    SET state = 'planned', lease_until = NULL, returns = returns + 1, due_at = greatest(jobs.due_at, given.due_at),
+        keeps_text = keeps_text OR :may_be_sent,
+        text_version = CASE WHEN keeps_text OR :may_be_sent OR open < size THEN text_version END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[])) AS given(id, due_at)
     WHERE jobs.id = given.id
 """)
@@ -168,6 +184,7 @@ class NewJob(NamedTuple):
     due_at: datetime
     send_before: datetime | None
     returns: int = 0  # times that its messages have come back in a row without a POST
+    text_version: int | None = None  # if its messages may have been POSTed before, with this text
 
 
 class LockedJob(NamedTuple):
@@ -181,6 +198,8 @@ class LockedJob(NamedTuple):
     zone: str | None
     send_before: datetime | None
     returns: int
+    text_version: int | None = None  # of its last release
+    keeps_text: bool = False  # a message of it may have been POSTed in an earlier release
 
     @property
     def status_of_open(self) -> MessageStatus:
@@ -224,9 +243,12 @@ class ClaimedJob(NamedTuple):
     is_single: bool
     revision: int
     text: str
+    has_placeholders: bool
     request_id: str | None
     traceparent: str | None
     returns: int
+    text_version: int
+    keeps_text: bool
 
     @property
     def as_locked(self) -> LockedJob:
@@ -240,6 +262,8 @@ class ClaimedJob(NamedTuple):
             self.zone,
             self.send_before,
             self.returns,
+            self.text_version,
+            self.keeps_text,
         )
 
 
@@ -256,6 +280,8 @@ async def lock_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[i
             zone=row.zone,
             send_before=row.send_before,
             returns=row.returns,
+            text_version=row.text_version,
+            keeps_text=row.keeps_text,
         )
         for row in rows
     }
@@ -308,9 +334,12 @@ async def claim_jobs(
             is_single=row.express,
             revision=row.revision,
             text=row.text,
+            has_placeholders=row.has_placeholders,
             request_id=row.request_id,
             traceparent=row.traceparent,
             returns=row.returns,
+            text_version=row.text_version,
+            keeps_text=row.keeps_text,
         )
         for row in rows
     ]
@@ -370,17 +399,23 @@ async def recall_jobs(connection: AsyncConnection, lease_untils: Mapping[int, da
 
 
 async def put_back_jobs(
-    connection: AsyncConnection, jobs: Iterable[LockedJob], due_at: Callable[[LockedJob], datetime | None]
+    connection: AsyncConnection,
+    jobs: Iterable[LockedJob],
+    due_at: Callable[[LockedJob], datetime | None],
+    *,
+    may_be_sent: bool,
 ) -> None:
     """Make the released ones of these locked jobs planned again, and move the counters.
 
-    They are not due before `due_at`, if it returns an instant.
+    They are not due before `due_at`, if it returns an instant. `may_be_sent` says that a sender may have POSTed
+    messages of them.
     """
     released = sorted(job for job in jobs if job.state is JobState.RELEASED)
     moves = StatusMoves()
     for job in released:
         moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, job.open)
     values = {"ids": [job.id for job in released], "due_ats": [due_at(job) for job in released]}
+    values["may_be_sent"] = may_be_sent
     await connection.execute(_PUT_BACK_JOBS, values)
     await moves.apply(connection)
 

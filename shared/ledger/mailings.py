@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.audience import Filter
 from shared.ledger.origin import Origin
+from shared.placeholders import has_braces
 from shared.statuses import MailingState
 from shared.stop_list import MailingKind
 from shared.windows import Window
@@ -21,10 +22,11 @@ from shared.windows import Window
 _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, window_days,
-            rate, name, kind, author, request_id, traceparent)
-        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :window_days,
-            :rate, :name, CAST(:kind AS mailing_kind), :author, :request_id, :traceparent)
+        INSERT INTO mailings (starts_at, expired_at, text, has_placeholders, filter, window_from,
+            window_until, window_days, rate, name, kind, author, request_id, traceparent)
+        VALUES (:starts_at, :expired_at, :text, :has_placeholders, CAST(:filter AS jsonb), :window_from,
+            :window_until, :window_days, :rate, :name, CAST(:kind AS mailing_kind), :author,
+            :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -34,6 +36,8 @@ _CHANGE_MAILING = text("""
     -- change_mailing --
     UPDATE mailings SET
         starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
+        has_placeholders = CASE WHEN text = :text THEN has_placeholders ELSE :has_placeholders END,
+        text_version = CASE WHEN text = :text THEN text_version ELSE text_version + 1 END,
         window_from = :window_from, window_until = :window_until, window_days = :window_days,
         rate = :rate, name = :name, kind = CAST(:kind AS mailing_kind), version = version + 1
     WHERE id = :id
@@ -190,6 +194,7 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "starts_at": columns.starts_at,
         "expired_at": columns.expired_at,
         "text": columns.text,
+        "has_placeholders": has_braces(columns.text),
         "filter": orjson.dumps(columns.filter).decode(),
         "window_from": None if window is None else window.start,
         "window_until": None if window is None else window.end,

@@ -78,7 +78,7 @@ _CANCEL_MESSAGES_OF_CLIENT = text(f"""
     RETURNING id, mailing_id, job_id, {SETTLED_IS_WANTED} AS is_wanted
 """)  # noqa: S608 - the part is ours
 
-# The attempts of a message are removed with it.
+# The attempts and the text of a message are removed with it.
 _PURGE_MESSAGES = text("""
     -- purge_messages --
     WITH removed AS (
@@ -87,11 +87,14 @@ _PURGE_MESSAGES = text("""
         RETURNING id
     ), removed_attempts AS (
         DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
+    ), removed_texts AS (
+        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
     )
     SELECT count(*) FROM removed
 """)
 
-# The attempts of a message are removed with it. The caller has locked the mailings, so no retry is under way.
+# The attempts and the text of a message are removed with it. The caller has locked the mailings, so no retry is
+# under way.
 _REMOVE_MESSAGES_OF_CLIENT = text("""
     -- remove_messages_of_client --
     WITH removed AS (
@@ -101,6 +104,8 @@ _REMOVE_MESSAGES_OF_CLIENT = text("""
         RETURNING id, mailing_id
     ), removed_attempts AS (
         DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
+    ), removed_texts AS (
+        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
     )
     SELECT mailing_id, id FROM removed
 """)
@@ -112,6 +117,8 @@ _REMOVE_SINGLE_MESSAGES = text("""
         RETURNING id
     ), removed_attempts AS (
         DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
+    ), removed_texts AS (
+        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
     )
     SELECT id FROM removed
 """)

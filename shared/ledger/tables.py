@@ -103,6 +103,8 @@ class Mailing(Table):
     starts_at: Mapped[datetime]
     expired_at: Mapped[datetime]
     text: Mapped[str]
+    has_placeholders: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    text_version: Mapped[int] = mapped_column(Integer, server_default="1")  # raised by every change of the text
     # {"code": [...], "tag": [...], "zone": [...], …}; see shared.ledger.audience.
     filter: Mapped[dict[str, object]] = mapped_column(JSONB)
     # Local times of day: a client is written to only while its own clock is inside. See shared.windows.
@@ -143,6 +145,30 @@ class Mailing(Table):
     retried_to: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str | None]
     traceparent: Mapped[str | None]  # W3C trace context of the request that created it; NULL if it is not traced
+
+
+class MailingText(Table):
+    """An earlier text of a mailing. See shared.ledger.texts."""
+
+    __tablename__ = "mailing_texts"
+
+    mailing_id: Mapped[int] = mapped_column(
+        ForeignKey("mailings.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    has_placeholders: Mapped[bool] = mapped_column(Boolean)
+    replaced_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class MessageText(Table):
+    """The text of one message, of a mailing with placeholders. See shared.ledger.texts."""
+
+    __tablename__ = "message_texts"
+
+    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(Integer)
+    text: Mapped[str]
 
 
 class Stop(Table):
@@ -251,6 +277,10 @@ class Job(Table):
     begun_to: Mapped[int | None]
     delivered: Mapped[bool | None]
     returns: Mapped[int] = mapped_column(Integer, server_default="0")  # in a row without a POST
+    # Version of the mailing's text that it was released with. `keeps_text` is true if a message of it may have
+    # been POSTed before: then a later release has the same text, so that no message is sent with two texts.
+    text_version: Mapped[int | None] = mapped_column(Integer)
+    keeps_text: Mapped[bool] = mapped_column(Boolean, server_default="false")
 
 
 class Message(Table):

@@ -44,6 +44,7 @@ def mailing(
         starts_at=NOW - 4 * HOUR,
         expired_at=ends,
         text="hello",
+        has_placeholders=False,
         filter={"tag": ["#x"]},
         window=window,
         rate=rate,

@@ -29,6 +29,8 @@ OWNERS = {
     "mailings": {"mailings", "mailing_progress"},  # by users, and by the planner
     "mails": {"mails"},
     "messages": {"messages", "bulk_messages"},  # one by one, and thousands at once
+    "mailing_texts": {"texts"},
+    "message_texts": {"texts"},
     "outbox": {"outbox"},
     "paces": {"paces"},
     "progress": {"progress"},
@@ -42,7 +44,7 @@ OWNERS = {
 # Statements that write several tables at once: the module, its tables, and the reason.
 SEVERAL_TABLES = {
     "mailings": ({"counters"}, "A mailing never exists without its counters."),
-    "messages": ({"attempts"}, "The attempts of a message are removed with it."),
+    "messages": ({"attempts", "message_texts"}, "The attempts and the text of a message are removed with it."),
     "single_messages": (
         {"mailings", "counters", "jobs", "messages"},
         "A single message is urgent, so all of its rows are created in one round trip.",

@@ -30,7 +30,7 @@ async def count_audience(
     """Return the audience's size by zone and code, and a sample."""
     query = select(
         Client.zone, Client.code, func.count().label("clients"), func.min(Client.id).label("first_id")
-    ).where(*_conditions(audience))
+    ).where(*audience_conditions(audience))
     rows = (await connection.execute(query.group_by(Client.zone, Client.code))).all()
     groups = sorted(AudienceGroup(row.zone, row.code, row.clients, row.first_id) for row in rows)
     return groups, await _find_sample(connection, audience, groups)
@@ -40,7 +40,7 @@ async def count_stopped(connection: AsyncConnection, audience: Filter, kind: Mai
     """Return the number of clients in the audience whose numbers are on the stop list for this kind."""
     scopes = [scope for scope in StopScope if kind in kinds_held_back(scope)]
     query = select(func.count()).select_from(Client).join(Stop, Stop.number == Client.number)
-    counted = await connection.execute(query.where(Stop.scope.in_(scopes), *_conditions(audience)))
+    counted = await connection.execute(query.where(Stop.scope.in_(scopes), *audience_conditions(audience)))
     count: int = counted.scalar_one()
     return count
 
@@ -52,13 +52,14 @@ async def _find_sample(
     query = select(Client.id, Client.number, Client.code, Client.tag, Client.zone, Client.attributes)
     query = query.order_by(Client.id)
     if len(groups) < _SAMPLE:
-        query = query.where(*_conditions(audience)).limit(_SAMPLE)
+        query = query.where(*audience_conditions(audience)).limit(_SAMPLE)
     else:
         picked = (groups[i * len(groups) // _SAMPLE] for i in range(_SAMPLE))
         query = query.where(Client.id.in_([group.first_id for group in picked]))
     return [ClientOut.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
 
 
-def _conditions(audience: Filter) -> list[TextClause]:
+def audience_conditions(audience: Filter) -> list[TextClause]:
+    """Return the conditions that a client of the audience meets."""
     found = conditions(audience.normalised())
     return [text(" AND ".join(found.sql)).bindparams(**found.parameters)]

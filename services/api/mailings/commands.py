@@ -11,6 +11,7 @@ from services.api.mailings import approval, queries, rules
 from services.api.mailings.filters import NormalisedFilter
 from services.api.mailings.reference_queries import check_mailings_exist, check_no_reference
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
+from services.api.mailings.text_queries import check_attributes
 from shared.contracts import EventKind, utc_now
 from shared.ledger.audit import Subject, audit
 from shared.ledger.deliveries import put_mailing_events
@@ -28,6 +29,7 @@ from shared.ledger.mailings import (
 )
 from shared.ledger.origin import Origin
 from shared.ledger.outbox import put_event, put_stop
+from shared.ledger.texts import keep_replaced_text
 from shared.statuses import MailingState
 from shared.webhook_events import WebhookEvent
 from shared.workspace_policy import WorkspacePolicy
@@ -54,6 +56,7 @@ async def create(
     rules.check_times(new.starts_at, new.expired_at, utc_now())
     audience = new.filter.normalised()
     await check_mailings_exist(connection, audience, lock=True)
+    await check_attributes(connection, new.text)
     mailing_id = await create_mailing(connection, _columns(new, audience), origin)
     if policy.approve_above is not None:
         await approval.submit(connection, mailing_id, audience, policy, origin)
@@ -78,6 +81,9 @@ async def change(
     is_new_content = approval.voids_approval(mailing, changes)
     if "filter" in changes:
         await check_mailings_exist(connection, changed.filter, lock=True)
+    if "text" in changes:
+        await check_attributes(connection, changed.text)
+        await keep_replaced_text(connection, mailing_id)
     await change_mailing(connection, mailing_id, _columns(changed, changed.filter))
     if is_new_content:
         await approval.submit(connection, mailing_id, changed.filter, policy, origin)

@@ -11,9 +11,11 @@ from services.api.mailings.audience_queries import count_audience, count_stopped
 from services.api.mailings.forecast import forecast
 from services.api.mailings.reference_queries import check_mailings_exist
 from services.api.mailings.schemas import MailingIn, Preview, TextParts
+from services.api.mailings.text_queries import describe_texts
 from shared.access.roles import Role
 from shared.contracts import utc_now
 from shared.ledger.audience import names_numbers
+from shared.placeholders import render_plain
 from shared.sms_parts import parts
 from shared.workspace_policy import WorkspacePolicy
 
@@ -34,7 +36,8 @@ async def preview(
     for group in groups:
         by_zone[group.zone] += group.clients
         by_code[group.code] += group.clients
-    text = parts(new.text)
+    text = parts(render_plain(new.text))
+    personal = await database.statement(describe_texts, new.text, new.filter, sample)
     window = None if new.window is None else new.window.as_window()
     rate = min((rate for rate in (new.rate, provider_rate) if rate is not None), default=None)
     begins = max(now, new.starts_at)
@@ -48,6 +51,9 @@ async def preview(
         stopped=stopped,
         needs_approval=policy.approve_above is not None and by_zone.total() > policy.approve_above,
         text_parts=TextParts(count=text.count, encoding=text.encoding, units=text.units),
+        texts=personal.texts,
+        lacking=personal.lacking,
+        most_parts=personal.most_parts or text.count,
         late=expected.late,
         finish=expected.finish,
         rate=rate,

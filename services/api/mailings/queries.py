@@ -15,13 +15,14 @@ from services.api.mailings.schemas import MailingOut, MailingPage
 from services.api.messages.filters import MessageFilter
 from services.api.messages.queries import DELIVERIES
 from shared.ledger.counters import COUNTERS
+from shared.placeholders import render_plain
 from shared.sms_parts import parts
 from shared.statuses import MessageStatus
 from shared.windows import Window
 
 _SELECT_WITH = """
     -- {name} --
-    SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.filter, m.window_from,
+    SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.has_placeholders, m.filter, m.window_from,
         m.window_until, m.window_days, m.rate, m.name, m.kind, m.state, m.paused_at IS NOT NULL AS paused,
         m.started_at, m.finished_at, m.author, m.approved_by,
         m.version,
@@ -153,7 +154,7 @@ def _mailing(row: RowMapping) -> MailingOut:
         {
             **row,
             "window": LocalWindow.of(window),
-            "parts": parts(row["text"]).count,
+            "parts": parts(render_plain(row["text"]) if row["has_placeholders"] else row["text"]).count,
             "messages_status": dict(row),
         }
     )

@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 from services.api.clients.schemas import ClientOut
 from services.api.edge.instants import Instant
 from services.api.edge.read_only import without
-from services.api.edge.texts import MessageText, refuse_nul
+from services.api.edge.texts import MailingText, refuse_nul
 from services.api.mailings.filters import FilterIn, NormalisedFilter
 from services.api.mailings.limits import LocalWindow, Rate
 from services.api.messages.schemas import MessageOut
@@ -61,6 +61,9 @@ class MailingOut(BaseModel):
     starts_at: datetime
     expired_at: datetime
     text: str
+    has_placeholders: bool = Field(
+        description="True if the text has placeholders such as `{name|friend}`, and is rendered for each client."
+    )
     filter: NormalisedFilter = Field(
         description="The filter as an object of sorted lists, in whatever form it was sent: `905` is returned as"
         ' `{"code": [905]}`.',
@@ -72,7 +75,10 @@ class MailingOut(BaseModel):
     )
     name: str | None = Field(description="A name for people. Null if it has none.")
     kind: MailingKind
-    parts: int = Field(description="The number of SMS parts of the text, by which providers charge.")
+    parts: int = Field(
+        description="The number of SMS parts of the text, by which providers charge. With placeholders, it is that"
+        " of the text for a client without attributes. The preview says how many there may be."
+    )
     state: MailingState = Field(
         description="`waiting`: somebody other than its author must approve it before it starts, as it is large."
     )
@@ -127,6 +133,14 @@ class TextParts(BaseModel):
     units: int = Field(description="The length in septets or in UTF-16 code units. `€` and `[` take two septets.")
 
 
+class RenderedText(BaseModel):
+    """The text for one client of the sample."""
+
+    client_id: int
+    text: str
+    parts: int
+
+
 class Preview(BaseModel):
     """A forecast of a mailing, if it were created now."""
 
@@ -140,7 +154,16 @@ class Preview(BaseModel):
     stopped: int = Field(
         description="The number of recipients who would get nothing, because their numbers are on the stop list."
     )
-    text_parts: TextParts
+    text_parts: TextParts = Field(description="Of the text for a client without attributes.")
+    texts: list[RenderedText] = Field(
+        description="The texts for the clients of the sample. Empty if the text has no placeholders."
+    )
+    lacking: dict[str, int] = Field(
+        description="The number of recipients who have no value for an attribute that the text shows, by"
+        " attribute. They get the text after the `|`, or nothing in its place.",
+        examples=[{"name": 12}],
+    )
+    most_parts: int = Field(description="The highest number of SMS parts that a recipient's text has.")
     needs_approval: bool = Field(
         description="True if the mailing would wait until somebody else approves it, because it is so large."
     )
@@ -186,7 +209,7 @@ class MailingIn(BaseModel):
 
     starts_at: Instant
     expired_at: Instant
-    text: MessageText
+    text: MailingText
     filter: FilterIn
     window: LocalWindow | None = None
     rate: Rate | None = None
@@ -198,7 +221,7 @@ class MailingIn(BaseModel):
 
 # Typed dictionaries, because their keys are exactly the fields that the caller sent.
 class _FieldsWithoutTimes(TypedDict, total=False):
-    text: MessageText
+    text: MailingText
     filter: FilterIn
     window: LocalWindow | None
     rate: Rate | None

@@ -14,6 +14,7 @@ from services.api.edge.rows import to_dicts
 from services.api.messages.filters import MessageFilter
 from services.api.messages.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
 from shared.contracts import Outcome
+from shared.ledger.texts import SENT_TEXT
 from shared.statuses import MessageStatus
 
 # The ledger counts the deliveries that had to be repeated. These statuses are given after one more.
@@ -33,7 +34,8 @@ _JOINED = """
     LEFT JOIN clients client ON client.id = m.client_id
 """
 _FROM = "FROM messages m" + _JOINED
-_FIND = text("-- find_message --" + _COLUMNS + _FROM + "WHERE m.id = :id")
+_TEXT = f", {SENT_TEXT} AS text "
+_FIND = text("-- find_message --" + _COLUMNS + _TEXT + _FROM + "WHERE m.id = :id")
 
 # The page of messages comes first, and then the rows that belong to it. Otherwise PostgreSQL may merge the
 # messages with all clients before the page.
@@ -108,11 +110,11 @@ _PAGE_OF_PERSON = """
     )
 """
 _COLUMNS_OF_MAILING = """,
-    mailings.text, mailings.starts_at, mailings.expired_at, mailings.state,
+    mailings.starts_at, mailings.expired_at, mailings.state,
     mailings.paused_at IS NOT NULL AS paused, CASE WHEN m.status = 'new' THEN job.due_at END AS due_at
 """
 _IN_PAGE = " WHERE m.id IN (SELECT id FROM page) ORDER BY m.id DESC"
-_HISTORY = text(_PAGE_OF_PERSON + _COLUMNS + _COLUMNS_OF_MAILING + _FROM + _IN_PAGE)
+_HISTORY = text(_PAGE_OF_PERSON + _COLUMNS + _TEXT + _COLUMNS_OF_MAILING + _FROM + _IN_PAGE)
 
 
 async def page(

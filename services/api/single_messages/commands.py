@@ -33,10 +33,12 @@ async def create(
     if test_of is not None:
         shown["test_of"] = test_of
     await audit(connection, origin, Subject("message", created.id, after=shown))
-    return _new_message(created.id, recipient, test_of, now)
+    return _new_message(created.id, new.text, recipient, test_of, now)
 
 
-def _new_message(message_id: int, recipient: Recipient, test_of: int | None, now: datetime) -> MessageDetail:
+def _new_message(
+    message_id: int, text: str, recipient: Recipient, test_of: int | None, now: datetime
+) -> MessageDetail:
     return MessageDetail(
         id=message_id,
         mailing_id=None,
@@ -47,6 +49,7 @@ def _new_message(message_id: int, recipient: Recipient, test_of: int | None, now
         created_at=now,
         settled_at=None,
         tries=0,
+        text=text,
         test_of=test_of,
         attempts=[],
     )

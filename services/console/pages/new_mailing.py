@@ -17,9 +17,9 @@ from services.console.preferences import preferences_of
 from services.console.rendering import render
 from services.console.rest.errors import Refused, SignInNeeded
 from services.console.session import api_for
+from services.console.texts import parts_of
 from services.console.translation import N_
 from shared.contracts import utc_now
-from shared.sms_parts import parts
 from shared.zones import known_zones
 
 MOST_TAGS = 40  # offered by a click
@@ -74,7 +74,7 @@ async def preview(request: Request) -> Response:
 
 async def show_parts(request: Request) -> Response:
     """Count the SMS parts of a text while the person types."""
-    return render(request, "new_mailing/_parts.html", parts=parts(request.query_params.get("text", "")))
+    return render(request, "new_mailing/_parts.html", parts=parts_of(request.query_params.get("text", "")))
 
 
 async def create(request: Request) -> Response:
@@ -101,7 +101,7 @@ def _step(request: Request, step: str, draft: Draft) -> Response:
         steps=STEPS,
         draft=draft,
         values=draft.values(),
-        parts=parts(draft.text),
+        parts=parts_of(draft.text),
         zones=sorted(known_zones()),
     )
 
@@ -123,7 +123,7 @@ async def _check(request: Request, draft: Draft, error: Refused | None = None) -
         refused=error.problem.detail if error else "",
         starts=_instant(body["starts_at"]),
         ends=_instant(body["expired_at"]),
-        parts=parts(draft.text),
+        parts=parts_of(draft.text),
         key=uuid4().hex,
     )
 

@@ -14,7 +14,8 @@ from services.console.rendering import render
 from services.console.rest.answers import MessageDetail
 from services.console.rest.errors import Refused, SignInNeeded
 from services.console.session import api_for
-from shared.sms_parts import parts
+from services.console.texts import parts_of
+from shared.placeholders import BrokenPlaceholder, render_plain
 
 MOST = 10  # numbers of one test
 
@@ -24,7 +25,7 @@ async def ask(request: Request) -> Response:
     mailing = await api_for(request).mailing(request.path_params["mailing_id"])
     in_dialog = "hx-request" in request.headers
     template = "mailing/_test.html" if in_dialog else "mailing/test.html"
-    shown = parts(mailing.text)
+    shown = parts_of(mailing.text)
     return render(request, template, mailing=mailing, numbers="", problem="", parts=shown, in_dialog=in_dialog)
 
 
@@ -45,7 +46,7 @@ async def send(request: Request) -> Response:
             mailing=mailing,
             numbers=first(form, "numbers"),
             problem=_words(error),
-            parts=parts(mailing.text),
+            parts=parts_of(mailing.text),
             in_dialog=in_dialog,
         )
     template = "mailing/_tested.html" if in_dialog else "mailing/tested.html"
@@ -59,14 +60,17 @@ async def send_draft(request: Request) -> Response:
     messages: Sequence[MessageDetail] = ()
     problem = ""
     try:
+        shown = render_plain(text)  # for somebody without attributes
         messages = [
-            await api.send_message({"number": number, "text": text, "kind": kind}, uuid4().hex)
+            await api.send_message({"number": number, "text": shown, "kind": kind}, uuid4().hex)
             for number in _numbers(form)[:MOST]
         ]
     except SignInNeeded:
         raise
     except Refused as error:
         problem = _words(error)
+    except BrokenPlaceholder as error:
+        problem = str(error)
     return render(request, "messages/_tests.html", messages=messages, problem=problem)
 
 

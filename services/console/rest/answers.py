@@ -209,8 +209,9 @@ class Attempt(_Answer):
 
 
 class MessageDetail(Message):
-    """A message with its attempts, oldest first."""
+    """A message with its attempts, oldest first, and the text that was sent."""
 
+    text: str
     attempts: Sequence[Attempt]
 
 
@@ -309,14 +310,21 @@ class Statistics(_Answer):
 
 
 class HistoryItem(MessageDetail):
-    """A message with its mailing's text and times."""
+    """A message with its mailing's times."""
 
-    text: str
     starts_at: datetime
     expired_at: datetime
     state: str
     paused: bool
     due_at: datetime | None
+
+
+class RenderedText(_Answer):
+    """The text for one client of a sample."""
+
+    client_id: int
+    text: str
+    parts: int
 
 
 class Preview(_Answer):
@@ -328,6 +336,9 @@ class Preview(_Answer):
     unknown_zones: int
     needs_approval: bool = False
     stopped: int
+    texts: Sequence[RenderedText] = ()
+    lacking: Mapping[str, int] = {}
+    most_parts: int = 0
     late: int
     finish: datetime | None
     rate: float | None
