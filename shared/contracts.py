@@ -102,6 +102,9 @@ class Job(_Contract):
     lease_until: AwareDatetime  # a sender that holds the job past this instant sends nothing more of it
     # Never empty, because a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
+    # For the provider's adapter: the name that people see, and the seconds that it may try to deliver a message.
+    sender_name: str | None = None
+    validity: DurationMs | None = None
     # Of the ledger that released the job. A ledger that was restored from a backup has another one.
     epoch: Id | None = None
     # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.host_names import LOOPBACK_NAMES, split_names
+from shared.provider_fields import ProviderField
 from shared.telemetry.log import Level, MessageSample
 from shared.workspace_policy import WorkspacePolicy
 
@@ -194,6 +195,15 @@ class ProviderSettings(LogSettings):
     provider_token: SecretStr = Field(min_length=1, description="bearer token that the provider has given")
     provider_ca_file: Path | None = Field(None, description="authorities to trust instead of the system's, PEM")
     provider_proxy: SecretStr | None = Field(None, description="proxy to the provider; needs the engine httpx")
+
+
+class ProviderFieldSettings(LogSettings):
+    """Fields of a mailing that the provider's adapter knows."""
+
+    provider_fields: Annotated[frozenset[ProviderField], NoDecode, BeforeValidator(split)] = Field(
+        frozenset(),
+        description="fields of a mailing that the adapter knows: `sender_name`, `validity`, with commas",
+    )
 
 
 class PacingSettings(LogSettings):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import uvicorn
@@ -65,7 +66,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.transfers = transfers
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
-        app.state.workspace_policy = settings.policy_of_workspace()
+        app.state.workspace_policy = replace(
+            settings.policy_of_workspace(), provider_fields=settings.provider_fields
+        )
         app.state.webhook_allow = settings.webhook_allow
         try:
             async with (

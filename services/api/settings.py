@@ -22,6 +22,7 @@ from shared.settings import (
     OidcSettings,
     PacingSettings,
     PolicySettings,
+    ProviderFieldSettings,
     WebhookSettings,
     is_loopback,
     split,
@@ -30,7 +31,14 @@ from shared.settings import (
 
 
 class ApiSettings(
-    DatabaseSettings, BrokerSettings, PacingSettings, PolicySettings, OidcSettings, HttpSettings, WebhookSettings
+    DatabaseSettings,
+    BrokerSettings,
+    PacingSettings,
+    PolicySettings,
+    ProviderFieldSettings,
+    OidcSettings,
+    HttpSettings,
+    WebhookSettings,
 ):
     """Address to listen on, and limits of requests."""
 

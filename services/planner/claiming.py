@@ -197,6 +197,8 @@ def _job(
         revision=claimed.revision,
         text=claimed.text,
         texts=tuple(texts[message.id] for message in messages) if with_texts else None,
+        sender_name=claimed.sender_name,
+        validity=claimed.validity,
         send_before=min(ends),
         lease_until=lease_until,
         messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),

@@ -42,6 +42,11 @@ class HeldJob:
         """Return True if no note is needed before the message is POSTed, or the broker has it."""
         return not self.job.must_note or message.id <= self.begun_to
 
+    def seconds_valid(self, now: float) -> int:
+        """Return how long the provider may try to deliver a message: until its deadline, or shorter."""
+        seconds = int(self.deadlines.send_before - now)
+        return seconds if self.job.validity is None else min(seconds, self.job.validity)
+
     @property
     def ids(self) -> dict[str, object]:
         """Return the log fields of the job."""

@@ -66,7 +66,9 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
 
 
 def _adapter(settings: SenderSettings, endpoint: Endpoint) -> Adapter:
-    access = Access(endpoint, settings.provider_token.get_secret_value(), settings.provider_file)
+    access = Access(
+        endpoint, settings.provider_token.get_secret_value(), settings.provider_file, settings.provider_fields
+    )
     try:
         return load_adapter(settings.provider_adapter, access)
     except AdapterError as error:

@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderSettings
+from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderFieldSettings, ProviderSettings
 
 
-class SenderSettings(BrokerSettings, ProviderSettings, MetricsSettings):
+class SenderSettings(BrokerSettings, ProviderSettings, ProviderFieldSettings, MetricsSettings):
     """Settings of the sender. docs/reference.md describes them."""
 
     provider_adapter: str = Field(

@@ -62,7 +62,8 @@ class DeliveryWorker:
             message.id,
             message.number,
             held_job.text_of(message),
-            int(held_job.deadlines.send_before - now),
+            held_job.seconds_valid(now),
+            held_job.job.sender_name,
             None if held_job.span is None else self._start_span(delivery, waiting),
         )
         request = delivery.adapter.encode(sms)

@@ -95,6 +95,7 @@ _CLAIM_JOBS = text(f"""
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
               mailing.window_from, mailing.window_until, mailing.window_days, mailing.express, mailing.revision,
               {_of_version("text")}, {_of_version("has_placeholders")},
+              mailing.sender_name, mailing.validity,
               mailing.request_id, mailing.traceparent, jobs.returns, jobs.text_version, jobs.keeps_text
 """)  # noqa: S608 - all parts are ours
 
@@ -249,6 +250,8 @@ class ClaimedJob(NamedTuple):
     returns: int
     text_version: int
     keeps_text: bool
+    sender_name: str | None
+    validity: int | None
 
     @property
     def as_locked(self) -> LockedJob:
@@ -340,6 +343,8 @@ async def claim_jobs(
             returns=row.returns,
             text_version=row.text_version,
             keeps_text=row.keeps_text,
+            sender_name=row.sender_name,
+            validity=row.validity,
         )
         for row in rows
     ]

@@ -23,10 +23,10 @@ _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
         INSERT INTO mailings (starts_at, expired_at, text, has_placeholders, filter, window_from,
-            window_until, window_days, rate, name, kind, author, request_id, traceparent)
+            window_until, window_days, rate, name, sender_name, validity, kind, author, request_id, traceparent)
         VALUES (:starts_at, :expired_at, :text, :has_placeholders, CAST(:filter AS jsonb), :window_from,
-            :window_until, :window_days, :rate, :name, CAST(:kind AS mailing_kind), :author,
-            :request_id, :traceparent)
+            :window_until, :window_days, :rate, :name, :sender_name, :validity,
+            CAST(:kind AS mailing_kind), :author, :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -39,7 +39,8 @@ _CHANGE_MAILING = text("""
         has_placeholders = CASE WHEN text = :text THEN has_placeholders ELSE :has_placeholders END,
         text_version = CASE WHEN text = :text THEN text_version ELSE text_version + 1 END,
         window_from = :window_from, window_until = :window_until, window_days = :window_days,
-        rate = :rate, name = :name, kind = CAST(:kind AS mailing_kind), version = version + 1
+        rate = :rate, name = :name, sender_name = :sender_name, validity = :validity,
+        kind = CAST(:kind AS mailing_kind), version = version + 1
     WHERE id = :id
 """)
 
@@ -113,6 +114,8 @@ class MailingColumns:
     rate: float | None
     name: str | None
     kind: MailingKind
+    sender_name: str | None = None
+    validity: int | None = None
 
 
 async def create_mailing(connection: AsyncConnection, columns: MailingColumns, origin: Origin) -> int:
@@ -202,4 +205,6 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "rate": columns.rate,
         "name": columns.name,
         "kind": columns.kind.value,
+        "sender_name": columns.sender_name,
+        "validity": columns.validity,
     }

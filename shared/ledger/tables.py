@@ -113,6 +113,9 @@ class Mailing(Table):
     window_days: Mapped[int | None] = mapped_column(SmallInteger)  # bits, Monday the lowest; NULL for every day
     rate: Mapped[float | None] = mapped_column(Double)  # messages per second, over all senders
     name: Mapped[str | None]
+    # For the provider's adapter: the name that people see, and the seconds that it may try to deliver.
+    sender_name: Mapped[str | None]
+    validity: Mapped[int | None] = mapped_column(Integer)
     kind: Mapped[MailingKind] = mapped_column(
         enum_column(MailingKind, "mailing_kind"), server_default=MailingKind.MARKETING
     )

@@ -101,6 +101,22 @@ async def test_each_client_gets_its_own_text(
             assert await story(api, message.id) == text
 
 
+async def test_an_old_text_with_a_brace_is_sent_as_it_stands(
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await add(api, 1, "Anna")
+    mailing = await create(api, "hello")
+    await query(engine, "UPDATE mailings SET text = 'Hi { {name}' RETURNING 1")  # as before the migration
+    (await api.patch(f"/api/mailing/{mailing}/", json={"rate": 100.0})).raise_for_status()
+    await expand_all(engine, mailing, settings)
+    (job,) = await take(engine, mailing)
+    assert (job.text, job.texts) == ("Hi { {name}", None)
+    times = {name: value for name, value in body("").items() if name.endswith("_at")}
+    copied = await api.post(f"/api/mailing/{mailing}/duplicate/", json=times)
+    assert copied.status_code == 422
+    assert "at position 4" in copied.json()["errors"][0]["message"]
+
+
 async def test_a_mailing_without_placeholders_keeps_no_texts(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
 ) -> None:

@@ -50,6 +50,8 @@ def mailing(
         rate=rate,
         name=None,
         kind=MailingKind.MARKETING,
+        sender_name=None,
+        validity=None,
         parts=1,
         state=state,
         author="anna",

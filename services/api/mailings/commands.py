@@ -43,6 +43,8 @@ _AUDITED_FIELDS = {
     "rate",
     "name",
     "kind",
+    "sender_name",
+    "validity",
     "state",
     "approved_by",
     "paused",
@@ -54,6 +56,7 @@ async def create(
 ) -> MailingOut:
     """Create a mailing. Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
+    rules.check_provider_fields(vars(new), policy.provider_fields)
     audience = new.filter.normalised()
     await check_mailings_exist(connection, audience, lock=True)
     await check_attributes(connection, new.text)
@@ -74,6 +77,7 @@ async def change(
     """Change the given fields. Raises NotFound, ChangedMeanwhile, StateForbids, Invalid."""
     mailing, now = await queries.lock(connection, mailing_id), utc_now()
     precondition.check("mailing", mailing)
+    rules.check_provider_fields({**wanted}, policy.provider_fields)
     changes = rules.find_changes(mailing, wanted, now)
     if not changes:
         return mailing
@@ -206,4 +210,6 @@ def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> Ma
         rate=source.rate,
         name=source.name,
         kind=source.kind,
+        sender_name=source.sender_name,
+        validity=source.validity,
     )

@@ -19,6 +19,8 @@ _NEW_MAILING: Json = {
     "rate": 50.0,
     "name": "Orders ready",
     "kind": "service",
+    "sender_name": None,
+    "validity": None,
 }
 _BODIES: Json = {
     "All fields": _NEW_MAILING,

@@ -26,6 +26,7 @@ async def preview(
     """Count the audience and forecast the mailing. Raises Invalid, RoleForbids."""
     now = utc_now()
     rules.check_times(new.starts_at, new.expired_at, now)
+    rules.check_provider_fields(vars(new), policy.provider_fields)
     audience = new.filter.normalised()
     if names_numbers(audience) and numbers_are_masked.get():
         raise RoleForbids("To find out whether a number is in the directory", Role.OPERATOR)

@@ -1,10 +1,11 @@
 """Rules of what a user may do with a mailing, by its state and times. Pure: no I/O, no clock."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from services.api.edge.refusals import Invalid, StateForbids
 from services.api.mailings.schemas import MailingFields, MailingOut
+from shared.provider_fields import ProviderField
 from shared.statuses import MailingState, MessageStatus
 
 NOT_STARTED = {MailingState.WAITING, MailingState.SCHEDULED}
@@ -22,6 +23,13 @@ def check_end(expired_at: datetime, now: datetime) -> None:
     """Raise Invalid unless the end is in the future."""
     if expired_at <= now:
         raise Invalid("expired_at", "is in the past already")
+
+
+def check_provider_fields(given: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise Invalid for a field that the provider's adapter would ignore."""
+    for name in ProviderField:
+        if given.get(name) is not None and name not in known:
+            raise Invalid(name, "is not known to the provider's adapter: see MAILING_PROVIDER_FIELDS")
 
 
 def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:

@@ -27,6 +27,7 @@ from services.api.edge.texts import MailingText, refuse_nul
 from services.api.mailings.filters import FilterIn, NormalisedFilter
 from services.api.mailings.limits import LocalWindow, Rate
 from services.api.messages.schemas import MessageOut
+from shared.provider_fields import MAX_VALIDITY, MIN_VALIDITY, ProviderField, parse_sender_name
 from shared.statuses import RETRYABLE_STATUSES, MailingState, MessageStatus
 from shared.stop_list import MailingKind
 
@@ -75,6 +76,10 @@ class MailingOut(BaseModel):
     )
     name: str | None = Field(description="A name for people. Null if it has none.")
     kind: MailingKind
+    sender_name: str | None = Field(description="The name that people see. Null: that of the provider's account.")
+    validity: int | None = Field(
+        description="The seconds that the provider may try to deliver a message. Null: until its deadline."
+    )
     parts: int = Field(
         description="The number of SMS parts of the text, by which providers charge. With placeholders, it is that"
         " of the text for a client without attributes. The preview says how many there may be."
@@ -179,7 +184,9 @@ class Preview(BaseModel):
     sample: list[ClientOut] = Field(description="Up to 5 of the recipients.")
 
 
-_DECIDED_BY_CALLER = {"starts_at", "expired_at", "text", "filter", "window", "rate", "name", "kind"}
+_DECIDED_BY_CALLER = {"starts_at", "expired_at", "text", "filter", "window", "rate", "name", "kind"} | {
+    *ProviderField
+}
 _READ_ONLY = MailingDetail.model_fields.keys() - _DECIDED_BY_CALLER
 
 
@@ -201,6 +208,29 @@ Kind = Annotated[
     ),
 ]
 
+SenderName = Annotated[
+    str,
+    AfterValidator(parse_sender_name),
+    Field(
+        min_length=1,
+        max_length=15,
+        description="The name that people see, if the provider's adapter knows it: up to 11 letters and digits."
+        " Otherwise it is refused.",
+        examples=["AzbukaVkusa"],
+    ),
+]
+Validity = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=MIN_VALIDITY,
+        le=MAX_VALIDITY,
+        description="The seconds that the provider may try to deliver a message, if its adapter knows it, but not"
+        " beyond the message's deadline. Otherwise it is refused.",
+        examples=[3600],
+    ),
+]
+
 
 class MailingIn(BaseModel):
     """A new mailing."""
@@ -215,6 +245,8 @@ class MailingIn(BaseModel):
     rate: Rate | None = None
     name: Name | None = None
     kind: Kind = MailingKind.MARKETING
+    sender_name: SenderName | None = None
+    validity: Validity | None = None
 
     _ignore_read_only = model_validator(mode="before")(_without_read_only)
 
@@ -227,6 +259,8 @@ class _FieldsWithoutTimes(TypedDict, total=False):
     rate: Rate | None
     name: Name | None
     kind: Kind
+    sender_name: SenderName | None
+    validity: Validity | None
 
 
 @with_config(ConfigDict(extra="forbid"))
