@@ -27,6 +27,8 @@ class Draft:
     name: str = ""
     kind: str = ""  # empty: marketing
     text: str = ""
+    sender_name: str = ""
+    validity: str = ""  # seconds
     start: str = ""  # empty: at once
     end: str = ""
     begin: str = ""  # of the local window
@@ -61,6 +63,8 @@ class Draft:
             "name": self.name.strip() or None,
             "kind": self.kind or "marketing",
             "text": self.text.replace("\r\n", "\n"),
+            "sender_name": self.sender_name.strip() or None,
+            "validity": whole_or_text(self.validity),
             "starts_at": starts.isoformat() if starts else self.start,
             "expired_at": ends.isoformat() if ends else self.end,
             "window": self.window(),
@@ -111,6 +115,8 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
         name=mailing.name or "",
         kind=mailing.kind if mailing.kind != "marketing" else "",
         text=mailing.text,
+        sender_name=mailing.sender_name or "",
+        validity=str(mailing.validity or ""),
         begin=mailing.window.begin[:5] if mailing.window else "",
         until=mailing.window.until[:5] if mailing.window else "",
         days=",".join(mailing.window.days) if mailing.window else "",
@@ -164,6 +170,12 @@ def number_or_text(text: str) -> JsonValue:
         return float(text.replace(",", ".").replace(" ", ""))
     except ValueError:
         return text
+
+
+def whole_or_text(text: str) -> JsonValue:
+    """Return a whole number; None for nothing; what is none stays text."""
+    text = text.strip()
+    return int(text) if text.isdecimal() and len(text) < 10 else text or None
 
 
 def _input(at: datetime, zone: ZoneInfo) -> str:

@@ -20,6 +20,7 @@ from services.console.session import token_of
 from services.console.translation import LANGUAGES, catalog
 from services.console.visitor import visitor_of
 from shared import __version__
+from shared.attributes import format_value
 from shared.contracts import utc_now
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -59,6 +60,7 @@ def environment(language: str) -> Environment:
     )
     made.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(
+        format_value=format_value,
         asset=assets.url,
         icon=assets.icon,
         languages=LANGUAGES,

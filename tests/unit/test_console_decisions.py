@@ -12,14 +12,17 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from services.api.mailings.filters import Filter, FilterIn
+from services.console.attributes import attribute_lines, attributes_of
 from services.console.draft import Draft, draft_of, fresh, like, typed
 from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
 from services.console.pace import Pace, Sample, ends_on_offer, mean_pace, measured_pace
 from services.console.rest.answers import Mailing
 from services.console.session import token_of
+from services.console.texts import parts_of
 from services.console.visitor import Visitor
 from shared.access.roles import Role
+from shared.attributes import Value
 from shared.same_origin import is_same_origin
 from shared.sms_parts import parts
 
@@ -139,6 +142,8 @@ def test_a_draft_is_what_the_api_takes_in_the_zone_of_the_person() -> None:
         "expired_at": "2030-02-02T10:00:00+03:00",
         "window": None,
         "rate": None,
+        "sender_name": None,
+        "validity": None,
     }
 
 
@@ -291,3 +296,16 @@ def test_a_visitor_is_offered_what_the_role_allows_and_everything_while_it_is_no
     assert [Visitor("Vera", Role.VIEWER).may_act_as(role) for role in roles] == [True, False, False]
     assert [Visitor("Otto", Role.OPERATOR).may_act_as(role) for role in roles] == [True, True, False]
     assert all(Visitor().may_act_as(role) for role in roles)
+
+
+def test_attributes_are_lines_that_keep_the_kinds_of_values() -> None:
+    attributes: dict[str, Value] = {"name": "Anna = Maria", "visits": 3, "share": 0.5, "paid": True}
+    shown = attribute_lines(attributes)
+    assert shown.splitlines() == ["name = Anna = Maria", "visits = 3", "share = 0.5", "paid = true"]
+    assert attributes_of(shown) == attributes
+    assert attributes_of("name=Anna\r\n\nno mark\n") == {"name": "Anna", "no mark": "?"}, "the API refuses it"
+
+
+def test_the_parts_of_a_text_are_those_without_attributes() -> None:
+    assert parts_of("Hi {name|friend}").units == len("Hi friend")
+    assert parts_of("Hi {").units == 5

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from services.console.attributes import attribute_lines, attributes_of
 from services.console.forms import Form, first, read_form
 from services.console.rendering import render, translated
 from services.console.rest.answers import Client, Page
@@ -19,7 +20,7 @@ from shared.zones import known_zones
 
 PAGE = 50
 HISTORY = 20
-FIELDS = ("number", "tag", "zone")
+FIELDS = ("number", "tag", "zone", "attributes")
 FILTERS = ("number", "tag", "code", "zone", "attribute")
 COMPLETE = 11  # digits
 
@@ -75,14 +76,14 @@ async def show(request: Request) -> Response:
 
 async def new(request: Request) -> Response:
     """Show the form of a new client."""
-    return _form(request, None, {"number": "", "tag": "", "zone": "Europe/Moscow"})
+    return _form(request, None, {"number": "", "tag": "", "zone": "Europe/Moscow", "attributes": ""})
 
 
 async def create(request: Request) -> Response:
     """Create a client. What was typed stays when the API refuses it."""
     typed = _typed(await read_form(request))
     try:
-        client = await api_for(request).create_client(typed)
+        client = await api_for(request).create_client(_body(typed))
     except SignInNeeded:
         raise
     except Refused as error:
@@ -105,7 +106,7 @@ async def change(request: Request) -> Response:
     typed = _typed(form)
     client, version = await api.client_with_version(request.path_params["client_id"])
     try:
-        await api.change_client(client.id, typed, first(form, "version"))
+        await api.change_client(client.id, _body(typed), first(form, "version"))
     except SignInNeeded:
         raise
     except ChangedMeanwhile as error:
@@ -116,16 +117,24 @@ async def change(request: Request) -> Response:
     return RedirectResponse(f"/clients/{client.id}/", 303)
 
 
-def _conflicts(request: Request, client: Client, typed: Mapping[str, JsonValue]) -> Mapping[str, str]:
+def _conflicts(request: Request, client: Client, typed: Mapping[str, str]) -> Mapping[str, str]:
     """Return a message for each field that is stored with another value than the typed one."""
     conflict = translated(request, N_("Somebody else has changed this meanwhile. It is now: %(value)s"))
-    return {
-        name: conflict % {"value": value} for name, value in _shown(client).items() if str(typed[name]) != value
-    }
+    return {name: conflict % {"value": value} for name, value in _shown(client).items() if typed[name] != value}
 
 
 def _shown(client: Client) -> dict[str, str]:
-    return {"number": str(client.number), "tag": client.tag, "zone": client.zone}
+    return {
+        "number": str(client.number),
+        "tag": client.tag,
+        "zone": client.zone,
+        "attributes": attribute_lines(client.attributes),
+    }
+
+
+def _body(typed: Mapping[str, str]) -> dict[str, JsonValue]:
+    """Return the fields as the API takes them."""
+    return {**typed, "attributes": {**attributes_of(typed["attributes"])}}
 
 
 async def ask_delete(request: Request) -> Response:
@@ -142,14 +151,14 @@ async def delete(request: Request) -> Response:
     return RedirectResponse("/clients/", 303)
 
 
-def _typed(form: Form) -> dict[str, JsonValue]:
-    return {name: first(form, name) for name in FIELDS}
+def _typed(form: Form) -> dict[str, str]:
+    return {name: first(form, name).replace("\r\n", "\n") for name in FIELDS}
 
 
 def _form(
     request: Request,
     client: Client | None,
-    values: Mapping[str, JsonValue],
+    values: Mapping[str, str],
     error: Refused | None = None,
     conflicts: Mapping[str, str] | None = None,
 ) -> Response:

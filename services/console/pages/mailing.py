@@ -16,10 +16,10 @@ from services.console.rendering import encoded_query, render, render_text
 from services.console.rest.answers import Mailing, Progress
 from services.console.rest.calls import Api
 from services.console.session import api_for
+from services.console.texts import parts_of
 from services.console.unsent import unsent_groups
 from services.console.words import explanation_of, is_over
 from shared.contracts import utc_now
-from shared.sms_parts import parts
 from shared.statuses import MessageStatus
 
 PAGE = 50
@@ -37,7 +37,7 @@ async def show(request: Request) -> Response:
         request,
         "mailing/show.html",
         **facts(snapshot),
-        parts=parts(mailing.text),
+        parts=parts_of(mailing.text),
         rates=json.dumps(curve(course, snapshot.samples)),
         step="time",
         preview=preview,

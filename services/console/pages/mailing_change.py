@@ -10,15 +10,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.draft import number_or_text, window_of
+from services.console.draft import number_or_text, whole_or_text, window_of
 from services.console.forms import Form, first, instant, read_form
 from services.console.preferences import preferences_of
 from services.console.rendering import render, translated
 from services.console.rest.answers import Mailing
 from services.console.rest.errors import ChangedMeanwhile, Refused, SignInNeeded
 from services.console.session import api_for
+from services.console.texts import parts_of
 from services.console.translation import N_
-from shared.sms_parts import parts
 
 _TRIES = 3
 
@@ -87,6 +87,8 @@ def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
         "until": mailing.window.until[:5] if mailing.window else "",
         "days": ",".join(mailing.window.days) if mailing.window else "",
         "rate": f"{mailing.rate:g}" if mailing.rate else "",
+        "sender_name": mailing.sender_name or "",
+        "validity": str(mailing.validity or ""),
     }
 
 
@@ -104,6 +106,10 @@ def _changes(changed: Mapping[str, str], typed: Mapping[str, str], zone: ZoneInf
         changes["window"] = window_of(typed["from"], typed["until"], typed["days"])
     if "rate" in changed:
         changes["rate"] = number_or_text(changed["rate"])
+    if "sender_name" in changed:
+        changes["sender_name"] = changed["sender_name"].strip() or None
+    if "validity" in changed:
+        changes["validity"] = whole_or_text(changed["validity"])
     return changes
 
 
@@ -128,7 +134,7 @@ def _change_form(
         opened=_shown(mailing, preferences_of(request).zone),
         errors=errors or {},
         problem=error.problem.detail if error else "",
-        parts=parts(values["text"]),
+        parts=parts_of(values["text"]),
     )
 
 

@@ -93,6 +93,7 @@ class Client(_Answer):
     code: int
     tag: str
     zone: str
+    attributes: Mapping[str, bool | int | float | str] = {}
 
 
 class TagPage(_Answer):
@@ -134,6 +135,8 @@ class Mailing(_Answer):
     rate: float | None
     name: str | None
     kind: str
+    sender_name: str | None = None
+    validity: int | None = None
     state: str
     author: str | None = None
     approved_by: str | None = None
