@@ -166,12 +166,16 @@ def _batch(mailing: MailingToExpand, until: int, sizes: BatchSizes) -> AudienceB
         after=mailing.expanded_to,
         until=until,
         limit=_limit(mailing, sizes),
-        chunk=sizes.chunk if mailing.rate is None else Limit(mailing.rate).chunk(sizes.chunk),
+        chunk=_chunk(mailing, sizes),
         by_zone=mailing.window is not None,
     )
 
 
 def _limit(mailing: MailingToExpand, sizes: BatchSizes) -> int:
     if mailing.started_at is None:
-        return min(sizes.batch, sizes.chunk * FIRST_BATCH_JOBS)
+        return min(sizes.batch, _chunk(mailing, sizes) * FIRST_BATCH_JOBS)
     return sizes.batch
+
+
+def _chunk(mailing: MailingToExpand, sizes: BatchSizes) -> int:
+    return sizes.chunk if mailing.rate is None else Limit(mailing.rate).chunk(sizes.chunk)
