@@ -6,16 +6,16 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner import reaping
+from services.planner import erasing, reaping
 from services.planner.conditions import ReleaseConditions
 from services.planner.consumers import Received
-from services.planner.erasing import erase
 from services.planner.expansion import BatchSizes, expand_batches
 from services.planner.observer import PlannerObserver
 from services.planner.queries import find_due_mailings, find_mailings_to_retry, find_next_start
 from services.planner.recording import record
 from services.planner.release import release
 from services.planner.release_watch import ReleaseWatch
+from services.planner.retention import Retention
 from services.planner.retrying import retry_batch
 from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
@@ -30,6 +30,7 @@ SENDERS_POLL = 0.5
 TOGETHER = 25  # mailings are expanded in one transaction, which holds their rows
 STARTS_AT_ONCE = 3  # transactions
 FOLD_PAUSE = 3600.0
+RETAIN_PAUSE = 60.0
 REMOVE_PAUSE = 0.1  # between batches, so that the removal of rows slows nothing else down
 
 
@@ -45,6 +46,7 @@ class PlannerLoops:
         self._observer = observer
         self._release_watch = ReleaseWatch(engine, observer)
         self._conditions = ReleaseConditions()
+        self._retention = Retention()
         self._senders_seen_at = float("-inf")
         self.wake_expansion = asyncio.Event()
         self.wake_release = asyncio.Event()
@@ -128,9 +130,13 @@ class PlannerLoops:
             await self._publish_reclaim(this)
         return 0 if await reaping.reap(this) else SLOW_POLL
 
-    async def remove(self) -> float:
+    async def erase(self) -> float:
         """Carry out the erasures of persons."""
-        return REMOVE_PAUSE if await erase(self._reap_round()) else SLOW_POLL
+        return REMOVE_PAUSE if await erasing.erase(self._reap_round()) else SLOW_POLL
+
+    async def retain(self) -> float:
+        """Remove a batch of the details that are older than they are to be kept."""
+        return REMOVE_PAUSE if await self._retention.remove_batch(self._reap_round()) else RETAIN_PAUSE
 
     async def fold(self) -> float:
         """Fold old progress once an hour."""

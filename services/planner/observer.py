@@ -13,6 +13,7 @@ import structlog
 from services.planner.metrics import (
     BATCH_REPORTS,
     BATCH_RESULTS,
+    DETAILS_REMOVED,
     JOBS_PUT_BACK,
     JOBS_RELEASED,
     LEASES_EXPIRED,
@@ -103,6 +104,12 @@ class PlannerObserver:
     def mailing_purged(self, mailing_id: int) -> None:
         """The last rows of a deleted mailing were removed."""
         log.info("mailing_purged", mailing_id=mailing_id)
+
+    def details_removed(self, kind: str, rows: int, mailing_id: int | None = None) -> None:
+        """Rows were removed because of their age; with a mailing, the last of its messages were among them."""
+        DETAILS_REMOVED.labels(kind).inc(rows)
+        if mailing_id is not None:
+            log.info("details_removed", mailing_id=mailing_id)
 
     def client_erased(self, client_id: int, messages: int) -> None:
         """A person was removed from everything but counts, with so many messages."""

@@ -1,8 +1,9 @@
 """Settings of the planner."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from services.planner.outcomes import Policy
 from shared.settings import (
@@ -13,6 +14,17 @@ from shared.settings import (
     PacingSettings,
     PolicySettings,
 )
+
+
+def _kept_for(value: object) -> object:
+    return None if value == "never" else value
+
+
+# How long rows are kept: at least an hour, so that reports about them are recorded. None: for ever.
+KeptFor = Annotated[
+    Annotated[Duration, Field(ge=timedelta(hours=1))] | None,
+    BeforeValidator(_kept_for, json_schema_input_type=str),
+]
 
 
 class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySettings, MetricsSettings):
@@ -37,6 +49,13 @@ class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySe
     backoff_first: Duration = timedelta(seconds=5)
     backoff_most: Duration = timedelta(minutes=10)
     provider_idempotent: bool = True
+    keep_messages: KeptFor = Field(
+        None, description="time after a mailing's end when its messages are removed; `never`: they are kept"
+    )
+    keep_singles: KeptFor = Field(
+        timedelta(days=30), description="time after a single message's end when it is removed, or `never`"
+    )
+    keep_attempts: KeptFor = Field(None, description="time after an attempt when it is removed, or `never`")
 
     def policy(self) -> Policy:
         """Return the settings that `outcomes.next_step` needs."""

@@ -171,6 +171,13 @@ _DELETE_JOBS_OF_MAILING = text("""
     DELETE FROM jobs WHERE mailing_id = :mailing_id
 """)
 
+_DELETE_EMPTY_JOBS = text("""
+    -- delete_empty_jobs --
+    DELETE FROM jobs
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'done'
+      AND NOT EXISTS (SELECT FROM messages WHERE job_id = jobs.id)
+""")
+
 _DELETE_JOBS_OF_MAILINGS = text("""
     -- delete_jobs_of_mailings --
     DELETE FROM jobs WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[])) AND state = 'done'
@@ -450,3 +457,8 @@ async def delete_jobs_of_mailing(connection: AsyncConnection, mailing_id: int) -
 async def delete_jobs_of_mailings(connection: AsyncConnection, mailing_ids: Sequence[int]) -> None:
     """Delete the done jobs of some small mailings."""
     await connection.execute(_DELETE_JOBS_OF_MAILINGS, {"mailing_ids": list(mailing_ids)})
+
+
+async def delete_empty_jobs(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """Delete those of the jobs that are done and whose last message is removed."""
+    await connection.execute(_DELETE_EMPTY_JOBS, {"ids": sorted(ids)})

@@ -95,6 +95,27 @@ _DELETE_SINGLE_MAILINGS = text("""
     DELETE FROM mailings WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND express
 """)
 
+# A finished mailing has no message that may be sent. The lock keeps a retry out, which would change that.
+_LOCK_MAILING_WITH_OLD_MESSAGES = text("""
+    -- lock_mailing_with_old_messages --
+    SELECT mailings.id FROM mailings JOIN counters ON counters.mailing_id = mailings.id
+    WHERE mailings.id > :after AND NOT express AND state IN ('finished', 'canceled')
+      AND finished_at < :ended_before AND retry_statuses IS NULL AND removed < total
+    ORDER BY mailings.id LIMIT 1 FOR NO KEY UPDATE OF mailings SKIP LOCKED
+""")
+
+_NOTE_REMOVAL = text("""
+    -- note_removal_of_details --
+    UPDATE mailings SET details_removed_at = :now WHERE id = :mailing_id AND details_removed_at IS NULL
+""")
+
+_LOCK_ENDED_SINGLES = text("""
+    -- lock_ended_single_messages --
+    SELECT id FROM mailings
+    WHERE express AND finished_at < :ended_before
+    ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class MailingToExpand:
@@ -239,3 +260,23 @@ async def delete_mailing(connection: AsyncConnection, mailing_id: int) -> None:
 async def delete_mailings_of_single_messages(connection: AsyncConnection, mailing_ids: Sequence[int]) -> None:
     """Delete the rows of mailings whose single message is removed, and their counters with them."""
     await connection.execute(_DELETE_SINGLE_MAILINGS, {"mailing_ids": list(mailing_ids)})
+
+
+async def lock_mailing_with_old_messages(
+    connection: AsyncConnection, after: int, ended_before: datetime
+) -> int | None:
+    """Lock the first mailing after that id that ended before the instant and has messages left; return its id."""
+    parameters = {"after": after, "ended_before": ended_before}
+    mailing_id: int | None = (await connection.execute(_LOCK_MAILING_WITH_OLD_MESSAGES, parameters)).scalar()
+    return mailing_id
+
+
+async def note_removal_of_details(connection: AsyncConnection, mailing_id: int, now: datetime) -> None:
+    """Note that messages of the mailing are being removed because of their age. It cannot be retried any more."""
+    await connection.execute(_NOTE_REMOVAL, {"mailing_id": mailing_id, "now": now})
+
+
+async def lock_ended_single_messages(connection: AsyncConnection, ended_before: datetime, limit: int) -> list[int]:
+    """Lock the mailings of up to `limit` single messages that ended before the instant, the oldest first."""
+    parameters = {"ended_before": ended_before, "limit": limit}
+    return list((await connection.execute(_LOCK_ENDED_SINGLES, parameters)).scalars())

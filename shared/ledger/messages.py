@@ -110,6 +110,25 @@ _REMOVE_MESSAGES_OF_CLIENT = text("""
     SELECT mailing_id, id FROM removed
 """)
 
+_REMOVE_FINAL_MESSAGES = text("""
+    -- remove_final_messages --
+    WITH removed AS (
+        DELETE FROM messages
+        WHERE id IN (
+            SELECT id FROM messages WHERE mailing_id = :mailing_id AND client_id > :after AND status <> 'new'
+            ORDER BY client_id LIMIT :limit
+        )
+        RETURNING id, client_id, job_id
+    ), removed_attempts AS (
+        DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
+    ), removed_texts AS (
+        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
+    )
+    SELECT count(*) AS messages, coalesce(max(client_id), 0) AS last_client_id,
+        coalesce(array_agg(DISTINCT job_id), '{}') AS job_ids
+    FROM removed
+""")
+
 _REMOVE_SINGLE_MESSAGES = text("""
     -- remove_single_messages --
     WITH removed AS (
@@ -122,6 +141,14 @@ _REMOVE_SINGLE_MESSAGES = text("""
     )
     SELECT id FROM removed
 """)
+
+
+class RemovedMessages(NamedTuple):
+    """Number of messages that were removed, the highest client id among them, and the jobs that they were in."""
+
+    messages: int
+    last_client_id: int
+    job_ids: list[int]
 
 
 class MessageSettlement(NamedTuple):
@@ -308,6 +335,18 @@ async def remove_single_messages(connection: AsyncConnection, mailing_ids: Seque
     """Remove the final messages of these locked mailings of single messages, with their attempts; return ids."""
     removed = await connection.execute(_REMOVE_SINGLE_MESSAGES, {"mailing_ids": list(mailing_ids)})
     return list(removed.scalars())
+
+
+async def remove_final_messages(
+    connection: AsyncConnection, mailing_id: int, after: int, limit: int
+) -> RemovedMessages:
+    """Remove up to `limit` final messages of the locked mailing, to clients with ids above `after`.
+
+    Their attempts are removed with them. The caller notes in the counters how many rows are gone.
+    """
+    parameters = {"mailing_id": mailing_id, "after": after, "limit": limit}
+    row = (await connection.execute(_REMOVE_FINAL_MESSAGES, parameters)).one()
+    return RemovedMessages(row.messages, row.last_client_id, row.job_ids)
 
 
 def _events_of(messages: SettledMessages) -> Iterator[SettledMessage]:

@@ -93,6 +93,9 @@ class Mailing(Table):
         Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
         Index("mailings_number", "number", postgresql_where=text("number IS NOT NULL")),
+        Index(
+            "mailings_ended_singles", "finished_at", postgresql_where=text("express AND finished_at IS NOT NULL")
+        ),
         Index("mailings_open", "id", postgresql_where=text("state <> 'scheduled' AND finished_at IS NULL")),
         # The pages of mailings: those sent on their own are many and are not among them.
         Index("mailings_listed", "id", postgresql_where=text("NOT express AND state <> 'deleted'")),
@@ -142,6 +145,7 @@ class Mailing(Table):
     expanded_to: Mapped[int] = mapped_column(server_default="0")
     expanded_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    details_removed_at: Mapped[datetime | None]  # when the removal of its old messages began
     # What is owed again: messages that ended in one of these statuses by then; up to this client it is done.
     retry_statuses: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     retry_ended_by: Mapped[datetime | None]

@@ -82,6 +82,7 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
         "finished_at": None,
         "messages_status": NO_MESSAGES,
         "removed": 0,
+        "details_removed_at": None,
     }
     assert await outbox_of(engine) == [("mailing.created", 1)]
     assert await query(engine, "SELECT request_id FROM mailings") == [("abc-1",)]

@@ -30,9 +30,9 @@ SOON = timedelta(minutes=2)  # no repeated report is expected after that
 @pytest.fixture
 async def anna(api: httpx.AsyncClient) -> int:
     """Create two clients in the audience of every mailing, and return the id of the first one."""
-    body = {"number": NUMBER, "tag": "#first", "zone": "Europe/Moscow"}
+    body = {"number": NUMBER, "tag": "#first", "zone": "Europe/Moscow", "attributes": {"note": SECRET}}
     created = await api.post("/api/client/", json=body, headers={"Idempotency-Key": "anna"})
-    other = await api.post("/api/client/", json=body | {"number": NUMBER + 1, "tag": TAG + "2"})
+    other = await api.post("/api/client/", json=body | {"number": NUMBER + 1, "tag": TAG + "2", "attributes": {}})
     assert created.status_code == other.status_code == 201
     client_id = int(created.json()["id"])
     assert (await api.patch(f"/api/client/{client_id}/", json={"tag": TAG})).status_code == 200

@@ -64,6 +64,7 @@ def mailing(
             new=0, active=0, sent=0, failed=0, expired=0, canceled=0, uncertain=0, total=0
         ),
         removed=0,
+        details_removed_at=None,
     )
 
 

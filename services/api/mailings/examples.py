@@ -81,6 +81,7 @@ _SCHEDULED: Json = {
     "finished_at": None,
     "messages_status": _counts(),
     "removed": 0,
+    "details_removed_at": None,
 }
 _CHANGED: Json = {**_SCHEDULED, **_CHANGE}
 _RUNNING: Json = {

@@ -28,7 +28,7 @@ _SELECT_WITH = """
         m.version,
         CASE WHEN m.stop_pending_since IS NOT NULL THEN 'pending'
             WHEN m.paused_at IS NOT NULL OR m.state = 'canceled' THEN 'applied' END AS stop,
-        c.removed, {counters}
+        m.details_removed_at, c.removed, {counters}
     FROM mailings m JOIN counters c ON c.mailing_id = m.id
     WHERE NOT m.express AND m.state <> 'deleted'
 """

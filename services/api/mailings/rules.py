@@ -80,6 +80,10 @@ def check_retriable(mailing: MailingOut, expired_at: datetime, now: datetime) ->
         raise StateForbids("The mailing has not started: there is nothing to retry.")
     if mailing.state == MailingState.CANCELED:
         raise StateForbids("The mailing is canceled: nothing more of it is ever sent.")
+    if mailing.details_removed_at is not None:
+        raise StateForbids(
+            "The details of its messages were removed because of their age: nothing can be retried."
+        )
     check_times(mailing.starts_at, expired_at, now)
 
 

@@ -101,8 +101,12 @@ class MailingOut(BaseModel):
     finished_at: datetime | None = Field(description="When the last message got a final status.")
     messages_status: MessagesStatus
     removed: int = Field(
-        description="The number of messages whose details were removed, because their person was erased. They"
-        " still count in `messages_status`."
+        description="The number of messages whose details were removed, because of their age or because their"
+        " person was erased. They still count in `messages_status`."
+    )
+    details_removed_at: datetime | None = Field(
+        description="When the removal of its messages because of their age began. Since then the mailing cannot be"
+        " retried. Null if they are kept."
     )
     version: int = Field(default=1, exclude=True)
 
