@@ -84,7 +84,7 @@ async def test_somebody_on_the_stop_list_gets_nothing_of_a_mailing_and_the_page_
         text = "+7 902 600-00-01" if status == "is on the list now" else status
         await expect(page.locator("main")).to_contain_text(text)
     await page.goto("/mailings/new/text/?tag=%23stops&text=Sale&end=2035-01-01T10:00")
-    await page.get_by_label("Name").fill("Autumn sale")
+    await page.get_by_label("Name", exact=True).fill("Autumn sale")
     await page.get_by_role("button", name="Next: the time").click()
     await expect(page.locator("main")).to_contain_text("1 person is on the stop list and gets nothing.")
     await page.get_by_role("button", name="4 Check").click()
