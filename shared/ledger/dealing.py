@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 # Rows are dealt out to the chunks like cards. So messages that are settled together stand on many pages, a few on
 # each, and there is room for their second version beside the first: cut in slices, two thirds would have none.
-# Neighbours on a page are in neighbouring parts, and jobs are released in the order of their ids. 40503/65536 is the
-# golden section, by which parts that follow each other in that order are far apart (Fibonacci hashing).
+# Neighbours on a page are in neighbouring parts, and jobs are released in the order of their ids. By 40503/65536,
+# the golden section, jobs that follow each other have parts far apart (Fibonacci hashing).
 # `batch` numbers the chunks over all mailings and zones, and `numbered` has the job of each: jobs get ascending
 # ids, so the n-th of the inserted ids is the job of the n-th chunk. Without a local window there is one zone, the
 # empty one. A client whose zone has changed since the plans were made finds no plan: its job is over at once, and
