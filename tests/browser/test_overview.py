@@ -26,7 +26,9 @@ async def test_who_will_be_late_is_said_first(site: Site, page: Page) -> None:
     assert await site.count(mailing_id, "sent") == 300
 
 
-async def test_an_alert_that_has_not_ended_is_on_the_overview(site: Site, page: Page, database_url: str) -> None:
+async def test_an_alert_is_on_the_overview_until_it_ends_and_then_in_the_list(
+    site: Site, page: Page, database_url: str
+) -> None:
     statement = (
         "INSERT INTO alerts (kind, subject, severity, facts, began_at, notified_at)"
         " VALUES (%s, 'planner.events', 'ticket', '{}', now(), now())"
@@ -38,6 +40,16 @@ async def test_an_alert_that_has_not_ended_is_on_the_overview(site: Site, page: 
             await page.goto("/")
             await expect(page.get_by_text("The queue planner.events has messages")).to_be_visible()
             await expect(page.get_by_text("a kind of a later release")).to_be_visible()
+            database.execute("UPDATE alerts SET ended_at = now() WHERE kind = 'dead_letters'")
+            await page.goto("/")
+            await expect(page.get_by_text("The queue planner.events has messages")).to_have_count(0)
+            await page.locator(".menu summary").click()
+            await page.get_by_role("link", name="Alerts").click()
+            rows = page.locator("tbody tr")
+            await expect(rows).to_have_count(2)
+            ended = rows.filter(has_text="The queue planner.events has messages")
+            await expect(ended.locator("time")).to_have_count(2)
+            await expect(rows.filter(has_text="a kind of a later release")).to_contain_text("goes on")
         finally:
             database.execute("DELETE FROM alerts")
 

@@ -48,6 +48,7 @@ def pages(things: Things, draft: str = DRAFT) -> Mapping[str, str]:
         "results": "/messages/results/",
         "history": f"/messages/?number={things.number}",
         "message": f"/messages/{things.message_id}/",
+        "alerts": "/alerts/",
         "webhooks": "/webhooks/",
         "help": "/help/",
         "people": "/access/people/",

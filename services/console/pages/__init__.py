@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from services.console import assets
 from services.console.pages import (
+    alerts,
     audit,
     bulk,
     clients,
@@ -49,6 +50,7 @@ def routes() -> list[BaseRoute]:
         *clients.ROUTES,
         *results.ROUTES,
         *messages.ROUTES,
+        *alerts.ROUTES,
         *webhooks.ROUTES,
         *help_page.ROUTES,
         *preferences.ROUTES,

@@ -31,6 +31,7 @@ class Alert(_Answer):
     severity: str
     facts: Mapping[str, object]
     began_at: datetime
+    ended_at: datetime | None
 
 
 class Webhook(_Answer):

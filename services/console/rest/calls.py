@@ -105,6 +105,10 @@ class Api:
         """Return the alerts that have not ended, newest first."""
         return await self._get("/api/alert/", Page[Alert], {"open": "true", "limit": 20})
 
+    async def alerts(self, query: Query) -> Page[Alert]:
+        """Return alerts, newest first."""
+        return await self._get("/api/alert/", Page[Alert], query)
+
     async def webhooks(self) -> Page[Webhook]:
         """Return the webhooks, by id."""
         return await self._get("/api/webhook/", Page[Webhook], {"limit": 200})
