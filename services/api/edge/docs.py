@@ -82,6 +82,7 @@ def complete(app: FastAPI, examples: Examples, role_of: Callable[[str, str], str
                     _add_edge_answers(operation)
                     for parameter in operation.get("parameters", ()):
                         remove_null(parameter)
+                        _add_example(parameter)
                     if (role := role_of(method.upper(), path)) is not None:
                         _add_access(operation, role)
                     if (name := f"{method.upper()} {path}") in examples:
@@ -108,6 +109,12 @@ def _add_access(operation: dict[str, Any], role: str) -> None:
     for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         operation["responses"].setdefault(str(int(status)), describe(status))
     operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+def _add_example(parameter: dict[str, Any]) -> None:
+    """Show the example of a required parameter where Swagger UI takes the value to try from."""
+    if parameter["required"] and (examples := parameter["schema"].get("examples")):
+        parameter["example"] = examples[0]
 
 
 def _add_examples(operation: dict[str, Any], example: Example) -> None:
