@@ -31,7 +31,7 @@ class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySe
     """Settings of the planner. docs/reference.md describes them."""
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")
-    expand_batch: int = Field(10_000, ge=1, le=100_000, description="clients expanded in one transaction")
+    expand_batch: int = Field(15_000, ge=1, le=100_000, description="clients expanded in one transaction")
     release_ahead: Duration = Field(timedelta(seconds=2), description="amount of work that is with the senders")
     release_least: int = Field(4, ge=1, description="jobs released while the senders' speed is unknown")
     lease: Duration = Field(timedelta(seconds=60), description="time for which a sender may work on a job")
