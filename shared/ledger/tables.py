@@ -61,6 +61,13 @@ class Client(Table):
         Index("clients_tag", "tag", "id"),
         Index("clients_code", "code", "id"),
         Index("clients_zone", "zone", "id"),
+        Index(
+            "clients_attributes",
+            "attributes",
+            postgresql_using="gin",
+            postgresql_ops={"attributes": "jsonb_path_ops"},
+            postgresql_where=text("attributes <> '{}'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
