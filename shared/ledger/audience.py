@@ -33,6 +33,17 @@ _STATUS = " AND messages.status = ANY(CAST(:{name} AS message_status[]))"
 # PostgreSQL does not conclude from `clients.id > 5` that the message's client has such an id, too.
 _BOUNDS = " AND messages.client_id > :after AND messages.client_id <= :until"
 
+# Mailings whose audience is not fixed, and whose filter refers to the mailing {mailing}.
+_DEPENDENT = """
+    FROM mailings AS dependent
+    WHERE (dependent.state = 'scheduled' OR (dependent.state <> 'scheduled' AND dependent.finished_at IS NULL
+            AND dependent.state IN ('waiting', 'running')))
+        AND dependent.expanded_at IS NULL AND dependent.id <> {mailing}
+        AND jsonb_path_exists(dependent.filter,
+            '$.** ? (@.in_mailing[*].id == $id || @.not_in_mailing[*].id == $id)',
+            jsonb_build_object('id', {mailing}))
+"""
+
 
 class Conditions(NamedTuple):
     """SQL conditions that a client must meet, all of them, and the values of their parameters."""
@@ -54,6 +65,14 @@ def mailings_named(filter_: Filter) -> set[int]:
     """Return the ids of the mailings that a filter refers to."""
     ids = {entry["id"] for field in ("in_mailing", "not_in_mailing") for entry in _entries(filter_, field)}
     return ids.union(*(mailings_named(part) for part in _parts(filter_)))
+
+
+def dependent_mailings(mailing: str) -> str:
+    """Return the part of a statement, from FROM on, that finds the `dependent` mailings of an id given in SQL.
+
+    Their audience is not fixed, and their filter refers to the mailing: its messages must stay until then.
+    """
+    return _DEPENDENT.format(mailing=mailing)
 
 
 def names_numbers(filter_: Filter) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.ledger.audience import Filter
+from shared.ledger.audience import Filter, dependent_mailings
 from shared.statuses import MailingState
 from shared.windows import Window
 
@@ -96,13 +96,14 @@ _DELETE_SINGLE_MAILINGS = text("""
 """)
 
 # A finished mailing has no message that may be sent. The lock keeps a retry out, which would change that.
-_LOCK_MAILING_WITH_OLD_MESSAGES = text("""
+_LOCK_MAILING_WITH_OLD_MESSAGES = text(f"""
     -- lock_mailing_with_old_messages --
     SELECT mailings.id FROM mailings JOIN counters ON counters.mailing_id = mailings.id
     WHERE mailings.id > :after AND NOT express AND state IN ('finished', 'canceled')
       AND finished_at < :ended_before AND retry_statuses IS NULL AND removed < total
+      AND NOT EXISTS (SELECT {dependent_mailings("mailings.id")})
     ORDER BY mailings.id LIMIT 1 FOR NO KEY UPDATE OF mailings SKIP LOCKED
-""")
+""")  # noqa: S608 - both parts are ours
 
 _NOTE_REMOVAL = text("""
     -- note_removal_of_details --

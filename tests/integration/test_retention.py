@@ -116,6 +116,28 @@ async def test_the_messages_of_old_mailings_leave_and_every_count_stays(
     assert (await api.post(f"/api/mailing/{recent}/retry/", json=retry)).status_code == 200
 
 
+async def test_messages_stay_while_the_filter_of_another_mailing_needs_them(
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await add_clients(engine, 5)
+    old = await sent_mailing(engine, settings, Outcome.REJECTED)
+    start, end = (f"{utc_now() + timedelta(hours=hours)}" for hours in (3, 4))
+    body = {"starts_at": start, "expired_at": end, "text": "again", "filter": {"not": {"in_mailing": [old]}}}
+    created = await api.post("/api/mailing/", json=body)
+    assert created.status_code == 201, created.text
+    assert await remove_all(engine, settings) == 0
+
+    path = f"/api/mailing/{created.json()['id']}/"
+    assert (await api.patch(path, json={"filter": "#other"})).status_code == 200
+    assert await remove_all(engine, settings) == 1
+    for refused in (
+        await api.patch(path, json={"filter": body["filter"]}),
+        await api.post("/api/mailing/", json=body),
+    ):
+        assert refused.status_code == 422
+        assert "removed" in refused.json()["errors"][0]["message"]
+
+
 async def test_nothing_is_removed_of_a_mailing_that_may_still_be_sent(
     engine: AsyncEngine, settings: PlannerSettings
 ) -> None:
