@@ -7,7 +7,7 @@ from services.api.edge.principal import numbers_are_masked
 from services.api.edge.refusals import RoleForbids
 from services.api.edge.transactions import Database
 from services.api.mailings import rules
-from services.api.mailings.audience_queries import count_audience, count_stopped
+from services.api.mailings.audience_queries import count_audience
 from services.api.mailings.forecast import forecast
 from services.api.mailings.reference_queries import check_mailings_exist
 from services.api.mailings.schemas import MailingIn, Preview, TextParts
@@ -31,8 +31,7 @@ async def preview(
     if names_numbers(audience) and numbers_are_masked.get():
         raise RoleForbids("To find out whether a number is in the directory", Role.OPERATOR)
     await database.statement(check_mailings_exist, audience)
-    groups, sample = await database.statement(count_audience, new.filter)
-    stopped = await database.statement(count_stopped, new.filter, new.kind)
+    groups, sample = await database.statement(count_audience, new.filter, new.kind)
     by_zone, by_code = Counter[str](), Counter[int]()
     for group in groups:
         by_zone[group.zone] += group.clients
@@ -49,7 +48,7 @@ async def preview(
         by_zone=by_zone,
         by_code=by_code,
         unknown_zones=expected.unknown_zones,
-        stopped=stopped,
+        stopped=sum(group.stopped for group in groups),
         needs_approval=policy.approve_above is not None and by_zone.total() > policy.approve_above,
         text_parts=TextParts(count=text.count, encoding=text.encoding, units=text.units),
         texts=personal.texts,
