@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.planner.reaping import ReapRound
 from shared.database.transactions import transaction
-from shared.ledger.audit import erase_audited_columns
+from shared.ledger.audit import erase_audited_columns, erase_number_from_audit
 from shared.ledger.counters import add_removed_messages
 from shared.ledger.deliveries import erase_client_from_deliveries
 from shared.ledger.erasures import (
@@ -25,6 +25,7 @@ from shared.ledger.erasures import (
 from shared.ledger.idempotency_keys import delete_keys_with
 from shared.ledger.jobs import delete_jobs_of_mailings
 from shared.ledger.mailing_progress import delete_mailings_of_single_messages
+from shared.ledger.mailings import erase_number_from_filters
 from shared.ledger.messages import remove_messages_of_client, remove_single_messages
 from shared.ledger.progress import SINGLE_MESSAGES
 
@@ -56,6 +57,8 @@ async def _erase_batch(this: ReapRound, erasure_id: int) -> bool:
         await erase_audited_columns(connection, "client", [erasure.client_id])
         if erasure.number is not None:
             await delete_keys_with(connection, str(erasure.number))
+            await erase_number_from_filters(connection, erasure.number)
+            await erase_number_from_audit(connection, erasure.number)
         messages = await finish_erasure(connection, erasure_id, this.now)
     this.observer.client_erased(erasure.client_id, messages)
     return False

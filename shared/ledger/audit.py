@@ -34,6 +34,14 @@ _ERASE_COLUMNS = text("""
     WHERE noun = :noun AND noun_id = ANY(CAST(:ids AS bigint[])) AND (before IS NOT NULL OR after IS NOT NULL)
 """)
 
+_ERASE_NUMBER = text("""
+    -- erase_number_from_audit --
+    UPDATE audit SET before = before - 'filter', after = after - 'filter'
+    WHERE noun = 'mailing' AND (
+        strpos((before -> 'filter')::text, :number) > 0 OR strpos((after -> 'filter')::text, :number) > 0
+    )
+""")
+
 Columns = Mapping[str, object]
 
 
@@ -99,6 +107,11 @@ async def erase_audited_columns(connection: AsyncConnection, noun: str, ids: Col
     """Remove what the entries about these things say of their columns. Who did what and when stays."""
     if ids:
         await connection.execute(_ERASE_COLUMNS, {"noun": noun, "ids": list(ids)})
+
+
+async def erase_number_from_audit(connection: AsyncConnection, number: int) -> None:
+    """Remove the filters of mailings that name the number from the entries."""
+    await connection.execute(_ERASE_NUMBER, {"number": str(number)})
 
 
 def _differences(before: Columns | None, after: Columns | None) -> tuple[str | None, str | None]:

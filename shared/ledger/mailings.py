@@ -19,6 +19,8 @@ from shared.statuses import MailingState
 from shared.stop_list import MailingKind
 from shared.windows import Window
 
+NOBODY = 70_000_000_000  # a number that is never given to anybody
+
 _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
@@ -99,6 +101,14 @@ _REQUEST_RETRY = text("""
         retry_ended_by = :now, retried_to = 0, expired_at = :expired_at, stop_pending_since = NULL,
         state = 'running', finished_at = NULL, version = version + 1
     WHERE id = :id
+""")
+
+# A list must not become empty: an empty one selects everybody. So a number that nobody has takes the place.
+_ERASE_NUMBER_FROM_FILTERS = text(r"""
+    -- erase_number_from_filters --
+    UPDATE mailings SET filter = regexp_replace(filter::text, '\m' || :number || '\M', :nobody, 'g')::jsonb
+    WHERE NOT express AND strpos(filter::text, :number) > 0
+    RETURNING id
 """)
 
 
@@ -208,3 +218,9 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "sender_name": columns.sender_name,
         "validity": columns.validity,
     }
+
+
+async def erase_number_from_filters(connection: AsyncConnection, number: int) -> list[int]:
+    """Put NOBODY in the place of a number in all filters; return the ids of the mailings."""
+    changed = await connection.execute(_ERASE_NUMBER_FROM_FILTERS, {"number": str(number), "nobody": str(NOBODY)})
+    return list(changed.scalars())

@@ -17,6 +17,7 @@ from services.planner.settings import PlannerSettings
 from shared.access.roles import Role
 from shared.contracts import Acceptance, Attempt, Job, JobReport, Outcome, Report, Result, utc_now
 from shared.database.transactions import transaction
+from shared.ledger.mailings import NOBODY
 from tests.integration.api_client import NOWHERE, api_on
 from tests.integration.ledger import claim, counters, query
 from tests.tokens import bearer, create_api_token
@@ -55,16 +56,17 @@ async def operator(database_url: str, clean_database: None) -> AsyncIterator[htt
         yield client
 
 
-async def create_mailing(api: httpx.AsyncClient) -> int:
+async def create_mailing(api: httpx.AsyncClient, audience: object = None) -> int:
     now = utc_now()
     body = {
         "starts_at": now.isoformat(),
         "expired_at": (now + timedelta(hours=1)).isoformat(),
         "text": "for everybody",
-        "filter": {"zone": "Europe/Moscow"},
+        "filter": audience or {"zone": "Europe/Moscow"},
     }
-    mailing_id = int((await api.post("/api/mailing/", json=body)).json()["id"])
-    return mailing_id
+    created = await api.post("/api/mailing/", json=body)
+    assert created.status_code == 201, created.text
+    return int(created.json()["id"])
 
 
 async def send_single(api: httpx.AsyncClient, **to: int) -> int:
@@ -137,6 +139,7 @@ async def test_an_erased_person_is_in_no_table_and_every_count_stays(
     api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings, anna: int, database_url: str
 ) -> None:
     refused, sent, out = [await create_mailing(api) for _ in range(3)]
+    named = await create_mailing(api, {"any": [{"number": [NUMBER]}, {"number": [NUMBER, NUMBER + 1]}]})
     await send_single(api, client=anna)
     await send_single(api, number=NUMBER)
     await expand_batch(engine, refused, chunk=10, batch=10, now=utc_now())
@@ -174,6 +177,8 @@ async def test_an_erased_person_is_in_no_table_and_every_count_stays(
     for mailing_id in (refused, sent, out):
         assert (await counters(engine, mailing_id)).get("failed", 0) == (1 if mailing_id == refused else 0)
         assert (await api.get(f"/api/mailing/{mailing_id}/")).json()["removed"] == 1
+    left = (await api.get(f"/api/mailing/{named}/")).json()["filter"]
+    assert left == {"any": [{"number": [NOBODY]}, {"number": [NOBODY, NUMBER + 1]}]}
     # The other client has everything it had.
     assert await query(engine, "SELECT count(*), count(DISTINCT client_id) FROM messages") == [(3, 1)]
     assert len((await api.get(f"/api/message/?client={anna + 1}")).json()["items"]) == 3
