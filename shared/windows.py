@@ -33,12 +33,22 @@ class Window:
     """Local times of day, from `start` until before `end`, on some days of the week.
 
     The window wraps around midnight if the end comes before the start. The two are never equal. It belongs to the
-    day on which it begins. `days` are as `datetime.weekday` counts them: 0 is Monday.
+    day on which it begins. `days` are as `datetime.weekday` counts them: 0 is Monday. With a `bound`, only the
+    times that are inside both windows count.
     """
 
     start: time
     end: time
     days: frozenset[int] = EVERY_DAY
+    bound: "Window | None" = None  # open on every day
+
+    @property
+    def never_opens(self) -> bool:
+        """True if no time of day is inside both the window and its bound."""
+        if self.bound is None:
+            return False
+        (start, length), (outer_start, outer_length) = _bounds(self), _bounds(self.bound)
+        return (start - outer_start) % _DAY >= outer_length and (outer_start - start) % _DAY >= length
 
     @classmethod
     def from_columns(cls, start: time | None, end: time | None, day_bits: int | None) -> "Window | None":
@@ -65,6 +75,8 @@ class Opening:
 
 def is_open(window: Window, zone: ZoneInfo, at: datetime) -> bool:
     """Return True if the zone's clock shows a time inside the window."""
+    if window.bound is not None and not is_open(window.bound, zone, at):
+        return False
     start, length = _bounds(window)
     local = _to_microseconds(at) + _offset(zone, _to_microseconds(at))
     return (local - start) % _DAY < length and _weekday(local - start) in window.days
@@ -94,6 +106,9 @@ def offsets(zone: ZoneInfo, begins: datetime, ends: datetime) -> tuple[tuple[int
 
 def _all_openings(window: Window, zone: ZoneInfo, not_before: datetime) -> Iterator[Opening]:
     """Yield openings without end; after the last one, an empty one at the end of time."""
+    if window.never_opens:
+        yield Opening(_to_datetime(_END), _to_datetime(_END))
+        return
     begins = ends = _to_microseconds(not_before)
     for piece_begins, piece_ends in _pieces(window, zone, begins):
         if piece_begins > ends:
@@ -107,7 +122,26 @@ def _all_openings(window: Window, zone: ZoneInfo, not_before: datetime) -> Itera
 
 
 def _pieces(window: Window, zone: ZoneInfo, at: int) -> Iterator[tuple[int, int]]:
-    """Yield the pieces of time inside the window, in order; adjacent pieces touch."""
+    """Yield the pieces of time inside the window and its bound, in order; adjacent pieces touch."""
+    own = _own_pieces(window, zone, at)
+    return own if window.bound is None else _common(own, _own_pieces(window.bound, zone, at))
+
+
+def _common(first: Iterator[tuple[int, int]], second: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the pieces of time that are in both."""
+    one, other = next(first, None), next(second, None)
+    while one is not None and other is not None:
+        begins, ends = max(one[0], other[0]), min(one[1], other[1])
+        if begins < ends:
+            yield begins, ends
+        if one[1] <= other[1]:
+            one = next(first, None)
+        else:
+            other = next(second, None)
+
+
+def _own_pieces(window: Window, zone: ZoneInfo, at: int) -> Iterator[tuple[int, int]]:
+    """Yield the pieces of time inside the window itself, in order; adjacent pieces touch."""
     start, length = _bounds(window)
     for begins, ends, offset in _spans(zone, at):
         opens = begins - (begins + offset - start) % _DAY  # the latest opening that is not after `begins`

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +20,17 @@ from shared.ledger.messages import cancel_messages, move_to_new_job
 from shared.ledger.texts import MessageText, keep_message_texts
 from shared.placeholders import parse_template
 from shared.statuses import MessageStatus, Reason
+from shared.workspace_policy import NO_POLICY, WorkspacePolicy
+
+
+class ClaimRules(NamedTuple):
+    """Rate limits by mailing, and the rules of the workspace."""
+
+    limits: Mapping[int, Limit] = MappingProxyType({})
+    workspace: WorkspacePolicy = NO_POLICY
+
+
+NO_RULES = ClaimRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ async def claim(
     revisions: Mapping[int, int],
     lease_until: datetime,
     now: datetime,
-    limits: Mapping[int, Limit] = MappingProxyType({}),
+    rules: ClaimRules = NO_RULES,
 ) -> list[Job]:
     """Release jobs up to each mailing's share of messages, and return them. Those that close first come first.
 
@@ -60,7 +72,7 @@ async def claim(
             mailing_id,
             share,
             revisions[mailing_id],
-            _first_slot(limits.get(mailing_id), now),
+            _first_slot(rules.limits.get(mailing_id), now),
             mailing_id in shares.unlimited,
         )
         for mailing_id, share in shares.messages.items()
@@ -68,12 +80,17 @@ async def claim(
     ]
     if not to_claim:
         return []
-    claimed = await claim_jobs(connection, to_claim, shares.room, lease_until, now)
+    found = await claim_jobs(connection, to_claim, shares.room, lease_until, now)
+    claimed = [_within_policy(job, rules.workspace) for job in found]
     moves = StatusMoves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
-    with_placeholders = [job.id for job in claimed if job.has_placeholders]
-    messages = await find_messages_of_jobs(connection, [job.id for job in claimed], with_placeholders)
+    messages = await find_messages_of_jobs(
+        connection,
+        [job.id for job in claimed],
+        zones_of=[job.id for job in claimed if job.window],
+        with_attributes=[job.id for job in claimed if job.has_placeholders],
+    )
     locked = {job.id: job.as_locked for job in claimed}
     for reason, ids in _kept_back(messages.values()).items():
         await cancel_messages(connection, locked, ids, reason, moves, now)
@@ -81,7 +98,7 @@ async def claim(
     staying: list[tuple[ClaimedJob, list[MessageInJob]]] = []
     for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
         present = [message for message in messages.get(job.id, ()) if _why_kept_back(message) is None]
-        room = _room_in(job, limits.get(job.mailing_id), used_slots[job.mailing_id], now)
+        room = _room_in(job, rules.limits.get(job.mailing_id), used_slots[job.mailing_id], now)
         result = _sort_messages(job, present, room, now)
         await _move_away(connection, job, result, moves, now)
         used_slots[job.mailing_id] += len(result.stay)
@@ -99,6 +116,11 @@ def _rendered(staying: Iterable[tuple[ClaimedJob, list[MessageInJob]]]) -> Itera
             template = parse_template(job.text)
             for message in messages:
                 yield MessageText(message.id, job.text_version, template.render(message.attributes or {}))
+
+
+def _within_policy(job: ClaimedJob, workspace: WorkspacePolicy) -> ClaimedJob:
+    """Return the job with the hours that the workspace allows. A test goes to colleagues at any hour."""
+    return job if job.is_test else job._replace(window=workspace.local_hours(job.window, job.kind))
 
 
 def _kept_back(groups: Iterable[Sequence[MessageInJob]]) -> dict[Reason, list[int]]:

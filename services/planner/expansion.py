@@ -7,6 +7,7 @@ exist at the start: `audience_until` is the highest id then.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -38,6 +39,7 @@ from shared.ledger.mailings import submit_mailing
 from shared.statuses import MailingState, MessageStatus
 from shared.webhook_events import WebhookEvent
 from shared.windows import Window
+from shared.workspace_policy import NO_POLICY, WorkspacePolicy
 
 # The first batch is small, so that the first message leaves at once.
 FIRST_BATCH_JOBS = 4
@@ -65,13 +67,14 @@ async def expand_batch(
     batch: int,
     now: datetime,
     observer: PlannerObserver = DEFAULT_OBSERVER,
+    workspace: WorkspacePolicy = NO_POLICY,
 ) -> Progress | None:
     """Expand the mailing's next batch of clients; None if another planner does, or there is nothing left.
 
     `batch` is the number of clients, `chunk` the highest number of messages in a job.
     """
     sizes = BatchSizes(chunk, batch)
-    progress = await expand_batches(engine, [mailing_id], sizes, now=now, observer=observer)
+    progress = await expand_batches(engine, [mailing_id], sizes, now=now, observer=observer, workspace=workspace)
     return progress.get(mailing_id)
 
 
@@ -82,11 +85,11 @@ async def expand_batches(
     *,
     now: datetime,
     observer: PlannerObserver = DEFAULT_OBSERVER,
-    approve_above: int | None = None,
+    workspace: WorkspacePolicy = NO_POLICY,
 ) -> dict[int, Progress]:
     """Expand the next batch of each mailing in one transaction, without those that another planner expands.
 
-    A mailing to more than `approve_above` clients that nobody has approved waits instead.
+    A mailing that is too large for the workspace's policy, and that nobody has approved, waits instead.
 
     Many mailings may start at the same instant. One by one, most of the time went into a dozen round trips for
     each.
@@ -95,7 +98,10 @@ async def expand_batches(
     progress: dict[int, Progress] = {}
     async with transaction(engine) as connection:
         locked = await lock_mailings_to_expand(connection, mailing_ids, now)
-        mailings = await _without_unapproved(connection, locked, approve_above, observer)
+        allowed = await _without_unapproved(connection, locked, workspace.approve_above, observer)
+        mailings = [
+            replace(mailing, window=workspace.local_hours(mailing.window, mailing.kind)) for mailing in allowed
+        ]
         if not mailings:
             return {}
         starting = [mailing.id for mailing in mailings if mailing.started_at is None]

@@ -74,6 +74,7 @@ class PlannerLoops:
                 batch=self._settings.expand_batch,
                 now=utc_now(),
                 observer=self._observer,
+                workspace=self._settings.policy_of_workspace(),
             )
             if made is not None:
                 has_worked = True
@@ -92,7 +93,7 @@ class PlannerLoops:
                 sizes,
                 now=utc_now(),
                 observer=self._observer,
-                approve_above=self._settings.approve_above,
+                workspace=self._settings.policy_of_workspace(),
             )
             self.wake_release.set()
             return bool(expanded)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.attributes import Attributes
 from shared.statuses import MailingState
-from shared.stop_list import IS_HELD_BACK
+from shared.stop_list import IS_HELD_BACK, MailingKind
 from shared.windows import Window
 
 _DUE_MAILINGS = text("""
@@ -53,7 +53,8 @@ _MESSAGES_OF_JOBS = text(f"""
     -- find_messages_of_jobs --
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
         array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
-        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
+        array_agg(CASE WHEN m.job_id = ANY(CAST(:zones_of AS bigint[])) THEN coalesce(zone, '') END ORDER BY m.id)
+            AS zones,
         array_agg(m.client_id ORDER BY m.id) AS client_ids,
         array_agg(c.attributes ORDER BY m.id) FILTER (
             WHERE m.job_id = ANY(CAST(:with_attributes AS bigint[]))
@@ -68,7 +69,7 @@ _MESSAGES_OF_JOBS = text(f"""
 _OPEN_MESSAGES = text("""
     -- find_open_messages --
     SELECT m.id, m.job_id, m.client_id, m.tries, mailings.expired_at, mailings.state,
-        mailings.window_from, mailings.window_until, mailings.window_days
+        mailings.window_from, mailings.window_until, mailings.window_days, mailings.kind
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id
     WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = 'new'
 """)
@@ -82,7 +83,8 @@ _OVERDUE_JOBS = text("""
 
 _EXPIRED_JOBS = text("""
     -- find_expired_jobs --
-    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until, mailings.window_days
+    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until, mailings.window_days,
+        mailings.kind
     FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
     WHERE mailings.state = 'running' AND mailings.finished_at IS NULL AND mailings.expired_at <= :now
     ORDER BY jobs.id LIMIT :limit
@@ -97,7 +99,7 @@ _CANCELED_JOBS = text("""
 
 _MISSED_JOBS = text("""
     -- find_missed_jobs --
-    SELECT jobs.id, window_from, window_until, window_days, request_id
+    SELECT jobs.id, window_from, window_until, window_days, kind, request_id
     FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
     WHERE jobs.state = 'planned' AND send_before <= :now
       AND mailings.state = 'running' AND mailings.expired_at > :now
@@ -145,19 +147,22 @@ class ReportedMessage:
     expired_at: datetime
     mailing_state: MailingState
     window: Window | None
+    kind: MailingKind
 
 
 class ExpiredJob(NamedTuple):
-    """End and window of the mailing that an unreleased job belongs to."""
+    """End, window and kind of the mailing that an unreleased job belongs to."""
 
     expired_at: datetime
     window: Window | None
+    kind: MailingKind
 
 
 class MissedJob(NamedTuple):
-    """Window and request of the mailing whose job was not released during its opening."""
+    """Window, kind and request of the mailing whose job was not released during its opening."""
 
     window: Window | None
+    kind: MailingKind
     request_id: str | None
 
 
@@ -189,10 +194,14 @@ async def find_pending_stops(connection: AsyncConnection) -> dict[int, int]:
 
 
 async def find_messages_of_jobs(
-    connection: AsyncConnection, job_ids: Sequence[int], with_attributes: Sequence[int] = ()
+    connection: AsyncConnection,
+    job_ids: Sequence[int],
+    *,
+    zones_of: Sequence[int] = (),
+    with_attributes: Sequence[int] = (),
 ) -> dict[int, list[MessageInJob]]:
-    """Return the open messages of each job by ascending id; of some jobs with the attributes of the clients."""
-    values = {"job_ids": list(job_ids), "with_attributes": list(with_attributes)}
+    """Return the open messages of each job by ascending id; of some jobs with the clients' zones or attributes."""
+    values = {"job_ids": list(job_ids), "zones_of": list(zones_of), "with_attributes": list(with_attributes)}
     rows = await connection.execute(_MESSAGES_OF_JOBS, values)
     found = {}
     for row in rows:
@@ -219,6 +228,7 @@ async def find_open_messages(connection: AsyncConnection, ids: Collection[int]) 
             expired_at=row.expired_at,
             mailing_state=MailingState(row.state),
             window=Window.from_columns(row.window_from, row.window_until, row.window_days),
+            kind=MailingKind(row.kind),
         )
         for row in rows
     }
@@ -236,7 +246,11 @@ async def find_expired_jobs(connection: AsyncConnection, now: datetime, limit: i
     """Return planned jobs of running mailings that are past their end."""
     rows = await connection.execute(_EXPIRED_JOBS, {"now": now, "limit": limit})
     return {
-        row.id: ExpiredJob(row.expired_at, Window.from_columns(row.window_from, row.window_until, row.window_days))
+        row.id: ExpiredJob(
+            row.expired_at,
+            Window.from_columns(row.window_from, row.window_until, row.window_days),
+            MailingKind(row.kind),
+        )
         for row in rows
     }
 
@@ -250,7 +264,11 @@ async def find_missed_jobs(connection: AsyncConnection, now: datetime, limit: in
     """Return planned jobs whose local window has closed before they were released."""
     rows = await connection.execute(_MISSED_JOBS, {"now": now, "limit": limit})
     return {
-        row.id: MissedJob(Window.from_columns(row.window_from, row.window_until, row.window_days), row.request_id)
+        row.id: MissedJob(
+            Window.from_columns(row.window_from, row.window_until, row.window_days),
+            MailingKind(row.kind),
+            row.request_id,
+        )
         for row in rows
     }
 

@@ -154,7 +154,8 @@ async def _decide(
             decisions.settlements.append(_settlement(result, step, now))
         else:
             assert job is not None, "only a final answer is recorded without the job"
-            group = _RetryGroup(job.mailing_id, job.zone, found.window, step, _kept_version(job, result))
+            hours = policy.workspace.local_hours(found.window, found.kind)
+            group = _RetryGroup(job.mailing_id, job.zone, hours, step, _kept_version(job, result))
             decisions.retries[group].append(_RetriedMessage(job, result.message_id, found.client_id))
         del open_messages[result.message_id]
     return decisions

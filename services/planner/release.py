@@ -18,7 +18,7 @@ from itertools import islice
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.claiming import claim
+from services.planner.claiming import ClaimRules, claim
 from services.planner.conditions import ReleaseConditions
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
 from services.planner.outcomes import due_after_return
@@ -75,8 +75,9 @@ async def release(
         this.conditions.epoch, this.conditions.newest_job = epoch
         limits = _mailing_limits(ready, provider, this.first_slot_at)
         shares = await find_shares(connection, ready, limits, this)
+        rules = ClaimRules(limits, settings.policy_of_workspace())
         revisions = {mailing.id: mailing.revision for mailing in ready}
-        jobs = await claim(connection, shares, revisions, now + settings.lease, now, limits)
+        jobs = await claim(connection, shares, revisions, now + settings.lease, now, rules)
         jobs = await _give_slots(connection, jobs, ready, limits, provider, this)
     jobs = [job.model_copy(update={"epoch": epoch.number}) for job in jobs]
     if not settings.provider_idempotent:

@@ -66,4 +66,5 @@ class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySe
             redelivery_grace=self.redelivery_grace,
             circuit_pause=self.circuit_pause,
             lease_margin=self.lease_margin,
+            workspace=self.policy_of_workspace(),
         )

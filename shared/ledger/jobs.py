@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.counters import StatusMoves
 from shared.statuses import JobState, MessageStatus
+from shared.stop_list import MailingKind
 from shared.windows import Window
 
 MAX_JOBS_CLAIMED = 500  # of one mailing at once
@@ -94,6 +95,7 @@ _CLAIM_JOBS = text(f"""
     WHERE jobs.id = picked.id AND jobs.state IS NOT DISTINCT FROM 'planned'
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
               mailing.window_from, mailing.window_until, mailing.window_days, mailing.express, mailing.revision,
+              mailing.kind, mailing.test_of IS NOT NULL AS is_test,
               {_of_version("text")}, {_of_version("has_placeholders")},
               mailing.sender_name, mailing.validity,
               mailing.request_id, mailing.traceparent, jobs.returns, jobs.text_version, jobs.keeps_text
@@ -248,6 +250,8 @@ class ClaimedJob(NamedTuple):
     send_before: datetime | None
     expired_at: datetime
     window: Window | None
+    kind: MailingKind
+    is_test: bool
     is_single: bool
     revision: int
     text: str
@@ -341,6 +345,8 @@ async def claim_jobs(
             send_before=row.send_before,
             expired_at=row.expired_at,
             window=Window.from_columns(row.window_from, row.window_until, row.window_days),
+            kind=MailingKind(row.kind),
+            is_test=row.is_test,
             is_single=row.express,
             revision=row.revision,
             text=row.text,

@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.ledger.audience import Filter, dependent_mailings
 from shared.statuses import MailingState
+from shared.stop_list import MailingKind
 from shared.windows import Window
 
 # SKIP LOCKED: another planner expands these mailings now. The state is checked again under the lock.
 _LOCK_MAILINGS_TO_EXPAND = text("""
     -- lock_mailings_to_expand --
-    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, window_days, rate,
+    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, window_days, kind, rate,
         approved_by IS NOT NULL AS is_approved, request_id, traceparent
     FROM mailings
     WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND expanded_at IS NULL
@@ -49,7 +50,7 @@ _RECORD_EXPANSIONS = text("""
 # SKIP LOCKED: another planner puts messages of this mailing back now.
 _LOCK_MAILING_TO_RETRY = text("""
     -- lock_mailing_to_retry --
-    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, window_days, rate,
+    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, window_days, kind, rate,
         request_id
     FROM mailings
     WHERE id = :mailing_id AND retry_statuses IS NOT NULL
@@ -131,6 +132,7 @@ class MailingToExpand:
     audience_until: int | None
     expanded_to: int
     window: Window | None
+    kind: MailingKind
     rate: float | None
     is_approved: bool
     request_id: str | None
@@ -159,6 +161,7 @@ class MailingToRetry:
     settled_until: datetime | None
     retried_to: int
     window: Window | None
+    kind: MailingKind
     rate: float | None
     request_id: str | None
 
@@ -185,6 +188,7 @@ async def lock_mailings_to_expand(
             audience_until=row.audience_until,
             expanded_to=row.expanded_to,
             window=Window.from_columns(row.window_from, row.window_until, row.window_days),
+            kind=MailingKind(row.kind),
             rate=row.rate,
             is_approved=row.is_approved,
             request_id=row.request_id,
@@ -227,6 +231,7 @@ async def lock_mailing_to_retry(connection: AsyncConnection, mailing_id: int) ->
         settled_until=row.retry_ended_by,
         retried_to=row.retried_to,
         window=Window.from_columns(row.window_from, row.window_until, row.window_days),
+        kind=MailingKind(row.kind),
         rate=row.rate,
         request_id=row.request_id,
     )

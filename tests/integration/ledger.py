@@ -74,6 +74,7 @@ async def expand_all(
             chunk=settings.chunk_size,
             batch=settings.expand_batch,
             now=now or utc_now(),
+            workspace=settings.policy_of_workspace(),
         )
         assert progress is not None, "nobody else is at it"
         made += progress.messages
@@ -91,7 +92,9 @@ async def claim(
     """Claims jobs of mailings as they are now."""
     rows = await connection.execute(text("SELECT id, revision FROM mailings"))
     revisions = {row.id: row.revision for row in rows}
-    return await claiming.claim(connection, Shares(shares), revisions, lease_until, now, limits or {})
+    return await claiming.claim(
+        connection, Shares(shares), revisions, lease_until, now, claiming.ClaimRules(limits or {})
+    )
 
 
 async def counters(engine: AsyncEngine, mailing_id: int) -> dict[str, int]:

@@ -12,6 +12,7 @@ from services.planner.queries import find_due_mailings
 from shared.access.roles import Role
 from shared.contracts import utc_now
 from shared.database.transactions import transaction
+from shared.workspace_policy import WorkspacePolicy
 from tests.integration.api_client import NOWHERE, api_on
 from tests.integration.ledger import add_clients, query
 from tests.tokens import bearer, create_api_token
@@ -40,7 +41,7 @@ async def expand(engine: AsyncEngine) -> list[int]:
     now = utc_now()
     async with transaction(engine) as connection:
         due = await find_due_mailings(connection, now)
-    return [*await expand_batches(engine, due.starting, SIZES, now=now, approve_above=APPROVE_ABOVE)]
+    return [*await expand_batches(engine, due.starting, SIZES, now=now, workspace=WorkspacePolicy(APPROVE_ABOVE))]
 
 
 async def test_a_large_mailing_waits_until_somebody_else_approves_it_as_it_is(

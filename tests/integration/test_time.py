@@ -468,3 +468,58 @@ async def test_a_mailing_with_something_to_retry_is_not_finished(
     assert await counters(engine, mailing) == {"failed": 3}
     await reaping.finish(turn(engine, settings, at(13)))
     assert await query(engine, "SELECT finished_at FROM mailings") == [(at(13),)]
+
+
+@pytest.fixture
+def quiet(settings: PlannerSettings) -> PlannerSettings:
+    return settings.model_copy(update={"quiet_time": "20:00-08:00"})
+
+
+async def claim_quietly(engine: AsyncEngine, mailing: int, settings: PlannerSettings, now: datetime) -> list[Job]:
+    rules = claiming.ClaimRules(workspace=settings.policy_of_workspace())
+    shares, lease_until = Shares({mailing: 1_000}), now + timedelta(minutes=1)
+    async with transaction(engine) as connection:
+        return await claiming.claim(connection, shares, {mailing: 0}, lease_until, now, rules)
+
+
+async def test_marketing_waits_in_the_quiet_time_of_each_zone_and_service_does_not(
+    engine: AsyncEngine, quiet: PlannerSettings
+) -> None:
+    await clients_in(engine, MOSCOW, TOKYO, LIMA, MARS)
+    marketing = await mailing_at_noon(engine, quiet, window=None)
+    assert await plans(engine) == {
+        (MOSCOW, NOON, at(17)),
+        (LIMA, at(13), at(1, day=5)),
+        (TOKYO, at(23), at(11, day=5)),
+        (MARS, NOON + HOLD, NOON + HOLD),
+    }
+    (job,) = await claim_quietly(engine, marketing, quiet, NOON)
+    assert (len(job.messages), job.send_before) == (3, at(17))
+    await execute(engine, "UPDATE mailings SET kind = 'service'")
+    await execute(engine, "UPDATE jobs SET due_at = :now", now=NOON)
+    jobs = await claim_quietly(engine, marketing, quiet, NOON)
+    assert sum(len(job.messages) for job in jobs) == 9, "service waits for nobody's clock"
+
+
+async def test_a_window_within_the_quiet_time_never_opens(engine: AsyncEngine, quiet: PlannerSettings) -> None:
+    await clients_in(engine, MOSCOW)
+    mailing = await mailing_at_noon(engine, quiet, window=(time(22), time(6)), lasts=timedelta(hours=20))
+    assert await plans(engine) == {(MOSCOW, NOON + HOLD, NOON + HOLD)}
+    assert await claim_quietly(engine, mailing, quiet, at(20)) == []
+    await reaping.replan(turn(engine, quiet, at(20)))
+    assert await claim_quietly(engine, mailing, quiet, at(20) + HOLD) == []
+    await reaping.expire(turn(engine, quiet, at(8, day=5)))
+    assert await query(engine, "SELECT DISTINCT status::text, reason::text FROM messages") == [
+        ("expired", "window")
+    ]
+
+
+async def test_a_quiet_time_that_is_set_while_a_mailing_runs_holds_at_once(
+    engine: AsyncEngine, settings: PlannerSettings, quiet: PlannerSettings
+) -> None:
+    await clients_in(engine, MOSCOW, TOKYO)
+    mailing = await mailing_at_noon(engine, settings, window=None)
+    assert await claim_quietly(engine, mailing, quiet, NOON) == [], "they are sorted by zone first"
+    assert await plans(engine) == {(MOSCOW, NOON, at(17)), (TOKYO, at(23), at(11, day=5))}
+    (job,) = await claim_quietly(engine, mailing, quiet, NOON)
+    assert job.send_before == at(17)

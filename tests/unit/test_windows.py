@@ -63,6 +63,8 @@ def slowly(window: Window, local: Iterable[datetime], begins: datetime) -> Itera
 
 def shown_is_inside(window: Window, shown: datetime) -> bool:
     """Return True if the window is open when the clock and the calendar on the wall show this."""
+    if window.bound is not None and not shown_is_inside(window.bound, shown):
+        return False
     clock = shown.time()
     if window.start < window.end:
         return window.start <= clock < window.end and shown.weekday() in window.days
@@ -164,6 +166,32 @@ def test_at_any_time_the_windows_are_those_that_the_clock_shows(
     middle = expected[-1].begins + (expected[-1].ends - expected[-1].begins) / 2
     assert list(openings(window, zone, begins, middle))[-1].ends == middle
     assert list(openings(window, zone, begins, expected[-1].begins)) == expected[:-1]
+
+
+hours = st.tuples(minutes_of_day, st.integers(1, 24 * 60 - 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(known_zones())), hours, hours, instants)
+def test_a_bounded_window_is_open_when_the_clock_is_inside_both(
+    name: str, inner: tuple[int, int], outer: tuple[int, int], begins: datetime
+) -> None:
+    zone = zone_of(name)
+    bound = Window(clock(outer[0]), clock(sum(outer)))
+    window = Window(clock(inner[0]), clock(sum(inner)), bound=bound)
+    begins = begins.replace(second=0, microsecond=0)
+    local = [(begins + i * MINUTE).astimezone(zone) for i in range(4 * 1440)]
+    expected = list(slowly(window, local, begins))
+    assert [is_open(window, zone, begins + i * MINUTE) for i in range(0, 1440, 37)] == [
+        shown_is_inside(window, shown) for shown in local[:1440:37]
+    ]
+    if window.never_opens:
+        assert expected == []
+        assert next_opening(window, zone, begins) == Opening(LAST, LAST)
+        return
+    assert expected
+    assert next_opening(window, zone, begins) == expected[0]
+    assert list(openings(window, zone, begins, expected[-1].ends)) == expected
 
 
 @settings(deadline=None)

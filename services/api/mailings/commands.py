@@ -57,6 +57,7 @@ async def create(
     """Create a mailing. Raises Invalid."""
     rules.check_times(new.starts_at, new.expired_at, utc_now())
     rules.check_provider_fields(vars(new), policy.provider_fields)
+    rules.check_hours(new.window, new.kind, policy)
     audience = new.filter.normalised()
     await check_mailings_exist(connection, audience, lock=True)
     await check_attributes(connection, new.text)
@@ -82,6 +83,8 @@ async def change(
     if not changes:
         return mailing
     changed = mailing.model_copy(update=changes)
+    if not changes.keys().isdisjoint({"window", "kind"}):
+        rules.check_hours(changed.window, changed.kind, policy)
     is_new_content = approval.voids_approval(mailing, changes)
     if "filter" in changes:
         await check_mailings_exist(connection, changed.filter, lock=True)
@@ -91,7 +94,7 @@ async def change(
     await change_mailing(connection, mailing_id, _columns(changed, changed.filter))
     if is_new_content:
         await approval.submit(connection, mailing_id, changed.filter, policy, origin)
-    if "window" in changes:
+    if not changes.keys().isdisjoint({"window", "kind"}):
         await expire_plans_of_mailing(connection, mailing_id, now)
     if rules.narrows(mailing, changes, now):
         await _recall(connection, mailing_id)

@@ -49,6 +49,7 @@ _PREVIEW: Json = {
     "by_code": {"905": 1, "906": 1},
     "unknown_zones": 0,
     "stopped": 0,
+    "quiet_time": None,
     "needs_approval": False,
     "text_parts": {"count": 1, "encoding": "GSM-7", "units": 19},
     "texts": [],

@@ -27,6 +27,7 @@ async def preview(
     now = utc_now()
     rules.check_times(new.starts_at, new.expired_at, now)
     rules.check_provider_fields(vars(new), policy.provider_fields)
+    rules.check_hours(new.window, new.kind, policy)
     audience = new.filter.normalised()
     if names_numbers(audience) and numbers_are_masked.get():
         raise RoleForbids("To find out whether a number is in the directory", Role.OPERATOR)
@@ -38,17 +39,18 @@ async def preview(
         by_code[group.code] += group.clients
     text = parts(render_plain(new.text))
     personal = await database.statement(describe_texts, new.text, new.filter, sample)
-    window = None if new.window is None else new.window.as_window()
+    hours = policy.local_hours(None if new.window is None else new.window.as_window(), new.kind)
     rate = min((rate for rate in (new.rate, provider_rate) if rate is not None), default=None)
     begins = max(now, new.starts_at)
     # In a thread, because a year with clients all over the world takes long.
-    expected = await asyncio.to_thread(forecast, by_zone, window, rate, begins, new.expired_at)
+    expected = await asyncio.to_thread(forecast, by_zone, hours, rate, begins, new.expired_at)
     return Preview(
         recipients=by_zone.total(),
         by_zone=by_zone,
         by_code=by_code,
         unknown_zones=expected.unknown_zones,
         stopped=sum(group.stopped for group in groups),
+        quiet_time=policy.quiet_time(new.kind),
         needs_approval=policy.approve_above is not None and by_zone.total() > policy.approve_above,
         text_parts=TextParts(count=text.count, encoding=text.encoding, units=text.units),
         texts=personal.texts,

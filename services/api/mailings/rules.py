@@ -4,9 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from services.api.edge.refusals import Invalid, StateForbids
+from services.api.mailings.limits import LocalWindow
 from services.api.mailings.schemas import MailingFields, MailingOut
 from shared.provider_fields import ProviderField
 from shared.statuses import MailingState, MessageStatus
+from shared.stop_list import MailingKind
+from shared.workspace_policy import WorkspacePolicy
 
 NOT_STARTED = {MailingState.WAITING, MailingState.SCHEDULED}
 _ENDED = {MailingState.FINISHED, MailingState.CANCELED}
@@ -30,6 +33,14 @@ def check_provider_fields(given: Mapping[str, object], known: Collection[str]) -
     for name in ProviderField:
         if given.get(name) is not None and name not in known:
             raise Invalid(name, "is not known to the provider's adapter: see MAILING_PROVIDER_FIELDS")
+
+
+def check_hours(window: LocalWindow | None, kind: MailingKind, policy: WorkspacePolicy) -> None:
+    """Raise Invalid if the window lies wholly within the quiet time of the workspace."""
+    hours = policy.local_hours(None if window is None else window.as_window(), kind)
+    if hours is not None and hours.never_opens and hours.bound is not None:
+        quiet = f"from {hours.bound.end:%H:%M} until {hours.bound.start:%H:%M}"
+        raise Invalid("window", f"lies within the quiet time {quiet}, in which no marketing is sent")
 
 
 def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:
@@ -57,7 +68,7 @@ def narrows(mailing: MailingOut, changes: dict[str, object], now: datetime) -> b
     return mailing.state == MailingState.RUNNING and (
         (isinstance(starts_at, datetime) and starts_at > now)
         or (isinstance(expired_at, datetime) and expired_at < mailing.expired_at)
-        or "window" in changes
+        or not changes.keys().isdisjoint({"window", "kind"})
         or (isinstance(rate, float) and (mailing.rate is None or rate < mailing.rate))
     )
 

@@ -157,8 +157,8 @@ class Preview(BaseModel):
     by_zone: dict[str, int]
     by_code: dict[int, int]
     unknown_zones: int = Field(
-        description="The number of recipients who would get nothing, because the mailing has a window and their"
-        " time zone is unknown."
+        description="The number of recipients who would get nothing, because the mailing has a window or a quiet"
+        " time, and their time zone is unknown."
     )
     stopped: int = Field(
         description="The number of recipients who would get nothing, because their numbers are on the stop list."
@@ -173,6 +173,11 @@ class Preview(BaseModel):
         examples=[{"name": 12}],
     )
     most_parts: int = Field(description="The highest number of SMS parts that a recipient's text has.")
+    quiet_time: str | None = Field(
+        description="The local time in which nothing of the mailing is sent, even if its window is open, as it"
+        " is marketing. Null if there is none.",
+        examples=["21:00-08:00"],
+    )
     needs_approval: bool = Field(
         description="True if the mailing would wait until somebody else approves it, because it is so large."
     )

@@ -27,7 +27,8 @@ class MessageIn(BaseModel):
     kind: MailingKind = Field(
         default=MailingKind.SERVICE,
         description="A marketing message is not sent to a number on the stop list. A service message is not sent"
-        " to a number that is stopped for `all`.",
+        " to a number that is stopped for `all`. Marketing waits for the end of the quiet time, if there is"
+        " one; then the number must be a client's, whose time zone says when that is.",
     )
 
     @model_validator(mode="after")

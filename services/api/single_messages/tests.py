@@ -11,6 +11,7 @@ from services.api.single_messages.schemas import MessageIn, TestMessages, TestOr
 from shared.contracts import utc_now
 from shared.ledger.origin import Origin
 from shared.placeholders import parse_template
+from shared.workspace_policy import NO_POLICY
 
 TEST_LIFETIME = timedelta(hours=1)
 
@@ -35,5 +36,5 @@ async def send_tests(
         new = MessageIn.model_construct(
             number=number, client=None, text=text, expired_at=expired_at, kind=mailing.kind
         )
-        items.append(await commands.create(connection, new, origin, test_of=mailing_id))
+        items.append(await commands.create(connection, new, origin, NO_POLICY, test_of=mailing_id))
     return TestMessages(items=items)

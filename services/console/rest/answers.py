@@ -339,6 +339,7 @@ class Preview(_Answer):
     by_code: Mapping[str, int]
     unknown_zones: int
     needs_approval: bool = False
+    quiet_time: str | None = None
     stopped: int
     texts: Sequence[RenderedText] = ()
     lacking: Mapping[str, int] = {}
