@@ -29,6 +29,7 @@ class Draft:
     text: str = ""
     sender_name: str = ""
     validity: str = ""  # seconds
+    max_parts: str = ""
     start: str = ""  # empty: at once
     end: str = ""
     begin: str = ""  # of the local window
@@ -69,6 +70,7 @@ class Draft:
             "expired_at": ends.isoformat() if ends else self.end,
             "window": self.window(),
             "rate": number_or_text(self.rate),
+            "max_parts": whole_or_text(self.max_parts),
         }
 
     def window(self) -> dict[str, JsonValue] | None:
@@ -121,6 +123,7 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
         until=mailing.window.until[:5] if mailing.window else "",
         days=",".join(mailing.window.days) if mailing.window else "",
         rate=f"{mailing.rate:g}" if mailing.rate else "",
+        max_parts=str(mailing.max_parts or ""),
     )
     lasted = mailing.expired_at - mailing.starts_at
     return replace(made, end=_input(now + max(lasted, timedelta(hours=1)), zone))

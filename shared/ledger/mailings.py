@@ -25,9 +25,10 @@ _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
         INSERT INTO mailings (starts_at, expired_at, text, has_placeholders, filter, window_from,
-            window_until, window_days, rate, name, sender_name, validity, kind, author, request_id, traceparent)
+            window_until, window_days, rate, name, sender_name, validity, max_parts, kind, author,
+            request_id, traceparent)
         VALUES (:starts_at, :expired_at, :text, :has_placeholders, CAST(:filter AS jsonb), :window_from,
-            :window_until, :window_days, :rate, :name, :sender_name, :validity,
+            :window_until, :window_days, :rate, :name, :sender_name, :validity, :max_parts,
             CAST(:kind AS mailing_kind), :author, :request_id, :traceparent)
         RETURNING id
     )
@@ -42,7 +43,7 @@ _CHANGE_MAILING = text("""
         text_version = CASE WHEN text = :text THEN text_version ELSE text_version + 1 END,
         window_from = :window_from, window_until = :window_until, window_days = :window_days,
         rate = :rate, name = :name, sender_name = :sender_name, validity = :validity,
-        kind = CAST(:kind AS mailing_kind), version = version + 1
+        kind = CAST(:kind AS mailing_kind), max_parts = :max_parts, version = version + 1
     WHERE id = :id
 """)
 
@@ -124,6 +125,7 @@ class MailingColumns:
     rate: float | None
     name: str | None
     kind: MailingKind
+    max_parts: int | None
     sender_name: str | None = None
     validity: int | None = None
 
@@ -217,6 +219,7 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "kind": columns.kind.value,
         "sender_name": columns.sender_name,
         "validity": columns.validity,
+        "max_parts": columns.max_parts,
     }
 
 

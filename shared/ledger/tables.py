@@ -136,6 +136,7 @@ class Mailing(Table):
     state: Mapped[MailingState] = mapped_column(
         enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
+    max_parts: Mapped[int | None] = mapped_column(SmallInteger)  # SMS parts that its text may have
     # Who created the mailing, or changed what it says since; and who else approved it as it is.
     author: Mapped[str | None]
     approved_by: Mapped[str | None]

@@ -72,6 +72,7 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
         "rate": None,
         "name": None,
         "kind": "marketing",
+        "max_parts": None,
         "parts": 1,
         "state": "scheduled",
         "paused": False,
@@ -142,6 +143,8 @@ async def test_a_filter_comes_back_as_an_object(api: httpx.AsyncClient, given: o
         ({"rate": 100_001}, "rate"),
         ({"rate": "5"}, "rate"),
         ({"rate": True}, "rate"),
+        ({"max_parts": 0}, "max_parts"),
+        ({"max_parts": 1, "text": "a" * 161}, "text"),
         ({"tetx": "hello"}, "tetx"),
     ],
 )

@@ -10,6 +10,7 @@ from services.api.mailings.filters import Filter
 from services.api.mailings.limits import LocalWindow
 from services.api.mailings.rules import (
     check_cancelable,
+    check_parts,
     check_pausable,
     check_retriable,
     check_times,
@@ -52,6 +53,7 @@ def mailing(
         kind=MailingKind.MARKETING,
         sender_name=None,
         validity=None,
+        max_parts=None,
         parts=1,
         state=state,
         author="anna",
@@ -200,3 +202,17 @@ def test_what_was_approved_cannot_be_changed_into_something_else() -> None:
     with pytest.raises(StateForbids, match="as it was approved"):
         voids_approval(running, {"text"})
     assert not voids_approval(mailing(MailingState.RUNNING), {"text"}), "it never needed an approval"
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed", "refused"),
+    [("a" * 160, 1, None), ("a" * 161, 1, 2), ("a" * 306, 2, None), ("я" * 71, 1, 2), ("я" * 71, None, None)],
+)
+def test_a_text_with_more_parts_than_allowed_is_refused(
+    text: str, allowed: int | None, refused: int | None
+) -> None:
+    if refused is None:
+        check_parts(text, allowed)
+        return
+    with pytest.raises(Invalid, match=f"has {refused} SMS parts, and max_parts allows {allowed}"):
+        check_parts(text, allowed)

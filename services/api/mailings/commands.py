@@ -45,6 +45,7 @@ _AUDITED_FIELDS = {
     "kind",
     "sender_name",
     "validity",
+    "max_parts",
     "state",
     "approved_by",
     "paused",
@@ -58,6 +59,7 @@ async def create(
     rules.check_times(new.starts_at, new.expired_at, utc_now())
     rules.check_provider_fields(vars(new), policy.provider_fields)
     rules.check_hours(new.window, new.kind, policy)
+    rules.check_parts(new.text, new.max_parts)
     audience = new.filter.normalised()
     await check_mailings_exist(connection, audience, lock=True)
     await check_attributes(connection, new.text)
@@ -85,6 +87,7 @@ async def change(
     changed = mailing.model_copy(update=changes)
     if not changes.keys().isdisjoint({"window", "kind"}):
         rules.check_hours(changed.window, changed.kind, policy)
+    rules.check_parts(changed.text, changed.max_parts)
     is_new_content = approval.voids_approval(mailing, changes)
     if "filter" in changes:
         await check_mailings_exist(connection, changed.filter, lock=True)
@@ -215,4 +218,5 @@ def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> Ma
         kind=source.kind,
         sender_name=source.sender_name,
         validity=source.validity,
+        max_parts=source.max_parts,
     )

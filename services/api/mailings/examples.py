@@ -21,6 +21,7 @@ _NEW_MAILING: Json = {
     "kind": "service",
     "sender_name": None,
     "validity": None,
+    "max_parts": 1,
 }
 _BODIES: Json = {
     "All fields": _NEW_MAILING,

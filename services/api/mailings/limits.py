@@ -52,6 +52,18 @@ Rate = Annotated[
 ]
 
 
+MaxParts = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=20,
+        description="The largest number of SMS parts of the text. A longer text is refused.",
+        examples=[2],
+    ),
+]
+
+
 class Weekday(StrEnum):
     """Day of the week, in the order of `datetime.weekday`."""
 

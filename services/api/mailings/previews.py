@@ -28,6 +28,7 @@ async def preview(
     rules.check_times(new.starts_at, new.expired_at, now)
     rules.check_provider_fields(vars(new), policy.provider_fields)
     rules.check_hours(new.window, new.kind, policy)
+    rules.check_parts(new.text, new.max_parts)
     audience = new.filter.normalised()
     if names_numbers(audience) and numbers_are_masked.get():
         raise RoleForbids("To find out whether a number is in the directory", Role.OPERATOR)

@@ -23,7 +23,8 @@ from shared.windows import Window
 _SELECT_WITH = """
     -- {name} --
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.has_placeholders, m.filter, m.window_from,
-        m.window_until, m.window_days, m.rate, m.name, m.sender_name, m.validity, m.kind, m.state,
+        m.window_until, m.window_days, m.rate, m.name, m.sender_name, m.validity, m.kind, m.max_parts,
+        m.state,
         m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at, m.author, m.approved_by,
         m.version,
         CASE WHEN m.stop_pending_since IS NOT NULL THEN 'pending'

@@ -6,7 +6,9 @@ from datetime import datetime
 from services.api.edge.refusals import Invalid, StateForbids
 from services.api.mailings.limits import LocalWindow
 from services.api.mailings.schemas import MailingFields, MailingOut
+from shared.placeholders import render_plain
 from shared.provider_fields import ProviderField
+from shared.sms_parts import parts
 from shared.statuses import MailingState, MessageStatus
 from shared.stop_list import MailingKind
 from shared.workspace_policy import WorkspacePolicy
@@ -41,6 +43,13 @@ def check_hours(window: LocalWindow | None, kind: MailingKind, policy: Workspace
     if hours is not None and hours.never_opens and hours.bound is not None:
         quiet = f"from {hours.bound.end:%H:%M} until {hours.bound.start:%H:%M}"
         raise Invalid("window", f"lies within the quiet time {quiet}, in which no marketing is sent")
+
+
+def check_parts(text: str, max_parts: int | None) -> None:
+    """Raise Invalid if the text, for a client without attributes, has more SMS parts than allowed."""
+    if max_parts is not None and (found := parts(render_plain(text))).count > max_parts:
+        why = f"; {found.foreign!r} are outside the GSM alphabet, so a part holds less" if found.foreign else ""
+        raise Invalid("text", f"has {found.count} SMS parts, and max_parts allows {max_parts}{why}")
 
 
 def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:

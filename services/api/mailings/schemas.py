@@ -25,7 +25,7 @@ from services.api.edge.instants import Instant
 from services.api.edge.read_only import without
 from services.api.edge.texts import MailingText, refuse_nul
 from services.api.mailings.filters import FilterIn, NormalisedFilter
-from services.api.mailings.limits import LocalWindow, Rate
+from services.api.mailings.limits import LocalWindow, MaxParts, Rate
 from services.api.messages.schemas import MessageOut
 from shared.provider_fields import MAX_VALIDITY, MIN_VALIDITY, ProviderField, parse_sender_name
 from shared.statuses import RETRYABLE_STATUSES, MailingState, MessageStatus
@@ -80,6 +80,7 @@ class MailingOut(BaseModel):
     validity: int | None = Field(
         description="The seconds that the provider may try to deliver a message. Null: until its deadline."
     )
+    max_parts: int | None = Field(description="The largest number of SMS parts of the text. Null: any number.")
     parts: int = Field(
         description="The number of SMS parts of the text, by which providers charge. With placeholders, it is that"
         " of the text for a client without attributes. The preview says how many there may be."
@@ -193,9 +194,17 @@ class Preview(BaseModel):
     sample: list[ClientOut] = Field(description="Up to 5 of the recipients.")
 
 
-_DECIDED_BY_CALLER = {"starts_at", "expired_at", "text", "filter", "window", "rate", "name", "kind"} | {
-    *ProviderField
-}
+_DECIDED_BY_CALLER = {
+    "starts_at",
+    "expired_at",
+    "text",
+    "filter",
+    "window",
+    "rate",
+    "name",
+    "kind",
+    "max_parts",
+} | {*ProviderField}
 _READ_ONLY = MailingDetail.model_fields.keys() - _DECIDED_BY_CALLER
 
 
@@ -256,6 +265,7 @@ class MailingIn(BaseModel):
     kind: Kind = MailingKind.MARKETING
     sender_name: SenderName | None = None
     validity: Validity | None = None
+    max_parts: MaxParts | None = None
 
     _ignore_read_only = model_validator(mode="before")(_without_read_only)
 
@@ -270,6 +280,7 @@ class _FieldsWithoutTimes(TypedDict, total=False):
     kind: Kind
     sender_name: SenderName | None
     validity: Validity | None
+    max_parts: MaxParts | None
 
 
 @with_config(ConfigDict(extra="forbid"))

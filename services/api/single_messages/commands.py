@@ -32,6 +32,7 @@ async def create(
     now = utc_now()
     expired_at = new.expired_at or now + LIFETIME
     rules.check_end(expired_at, now)
+    rules.check_parts(new.text, new.max_parts)
     recipient = await find_recipient(connection, new)
     if recipient.client_id == NO_CLIENT and policy.quiet_time(new.kind) is not None:
         problem = (

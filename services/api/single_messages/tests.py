@@ -34,7 +34,7 @@ async def send_tests(
         texts = {number: template.render(attributes.get(number, {})) for number in numbers}
     for number, text in texts.items():
         new = MessageIn.model_construct(
-            number=number, client=None, text=text, expired_at=expired_at, kind=mailing.kind
+            number=number, client=None, text=text, expired_at=expired_at, kind=mailing.kind, max_parts=None
         )
         items.append(await commands.create(connection, new, origin, NO_POLICY, test_of=mailing_id))
     return TestMessages(items=items)

@@ -89,6 +89,7 @@ def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
         "rate": f"{mailing.rate:g}" if mailing.rate else "",
         "sender_name": mailing.sender_name or "",
         "validity": str(mailing.validity or ""),
+        "max_parts": str(mailing.max_parts or ""),
     }
 
 
@@ -110,6 +111,8 @@ def _changes(changed: Mapping[str, str], typed: Mapping[str, str], zone: ZoneInf
         changes["sender_name"] = changed["sender_name"].strip() or None
     if "validity" in changed:
         changes["validity"] = whole_or_text(changed["validity"])
+    if "max_parts" in changed:
+        changes["max_parts"] = whole_or_text(changed["max_parts"])
     return changes
 
 

@@ -139,6 +139,7 @@ class Mailing(_Answer):
     sender_name: str | None = None
     validity: int | None = None
     state: str
+    max_parts: int | None = None
     author: str | None = None
     approved_by: str | None = None
     paused: bool
