@@ -21,6 +21,8 @@ class Reason(StrEnum):
     CANCEL = "cancel"  # canceled: the mailing was canceled
     CLIENT = "client"  # canceled: the client was deleted
     STOPPED = "stopped"  # canceled: the number is on the stop list
+    CAPPED = "capped"  # canceled: the client has got as much marketing lately as the mailing allows
+    REPEATED = "repeated"  # canceled: the client has got the same text lately
     ANSWER = "answer"  # failed or uncertain: because of the provider's answer; the attempts show it
     SILENCE = "silence"  # uncertain: a sender held the message and sent no report
 
@@ -63,8 +65,9 @@ class MessageStatus(StrEnum):
     EXPIRED = "expired", "Not sent in time.", (Reason.WINDOW, Reason.ZONE, Reason.END), True, True
     CANCELED = (
         "canceled",
-        "Not sent, because the mailing was canceled, the client deleted or the number stopped.",
-        (Reason.CANCEL, Reason.CLIENT, Reason.STOPPED),
+        "Not sent, because the mailing was canceled, the client deleted, the number stopped, or the client has got"
+        " enough lately.",
+        (Reason.CANCEL, Reason.CLIENT, Reason.STOPPED, Reason.CAPPED, Reason.REPEATED),
     )
     UNCERTAIN = (
         "uncertain",

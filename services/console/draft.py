@@ -30,6 +30,9 @@ class Draft:
     sender_name: str = ""
     validity: str = ""  # seconds
     max_parts: str = ""
+    cap_messages: str = ""
+    cap_days: str = ""
+    no_repeat: str = ""
     start: str = ""  # empty: at once
     end: str = ""
     begin: str = ""  # of the local window
@@ -71,6 +74,8 @@ class Draft:
             "window": self.window(),
             "rate": number_or_text(self.rate),
             "max_parts": whole_or_text(self.max_parts),
+            "frequency_cap": cap_of(self.cap_messages, self.cap_days),
+            "no_repeat": whole_or_text(self.no_repeat),
         }
 
     def window(self) -> dict[str, JsonValue] | None:
@@ -124,6 +129,9 @@ def like(mailing: Mailing, zone: ZoneInfo, now: datetime) -> Draft:
         days=",".join(mailing.window.days) if mailing.window else "",
         rate=f"{mailing.rate:g}" if mailing.rate else "",
         max_parts=str(mailing.max_parts or ""),
+        cap_messages=str(mailing.frequency_cap.messages) if mailing.frequency_cap else "",
+        cap_days=str(mailing.frequency_cap.days) if mailing.frequency_cap else "",
+        no_repeat=str(mailing.no_repeat or ""),
     )
     lasted = mailing.expired_at - mailing.starts_at
     return replace(made, end=_input(now + max(lasted, timedelta(hours=1)), zone))
@@ -173,6 +181,13 @@ def number_or_text(text: str) -> JsonValue:
         return float(text.replace(",", ".").replace(" ", ""))
     except ValueError:
         return text
+
+
+def cap_of(messages: str, days: str) -> dict[str, JsonValue] | None:
+    """Return a frequency cap as the API takes it; None if neither number is given."""
+    if not messages and not days:
+        return None
+    return {"messages": whole_or_text(messages), "days": whole_or_text(days)}
 
 
 def whole_or_text(text: str) -> JsonValue:

@@ -90,6 +90,13 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
         N_("The number is on the stop list"),
         N_("They asked not to be written to. Only take them off the list if they say so."),
     ),
+    ("canceled", "capped"): Explanation(
+        N_("They had enough marketing lately"),
+        N_("The mailing limits how much one person gets. Nothing is left to do."),
+    ),
+    ("canceled", "repeated"): Explanation(
+        N_("They had the same text lately"), N_("The mailing does not repeat itself. Nothing is left to do.")
+    ),
     ("uncertain", "answer"): Explanation(
         N_("The provider gave no clear answer"),
         N_("Some of them may have it. Send it again only if getting it twice does no harm."),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.planner.capacity import Shares
+from services.planner.capping import begin_capping
 from services.planner.pacing import Limit
 from services.planner.planning import JobPlan, plan_job
 from services.planner.queries import MessageInJob, find_messages_of_jobs
@@ -62,7 +63,7 @@ async def claim(
     `revisions` are those that the mailings had when the `shares` were made.
 
     Messages that do not belong into their job leave it. Those of deleted clients, and those to numbers on the
-    stop list, are canceled. Those of clients in
+    stop list, are canceled, and those of people who have got enough lately. Those of clients in
     another zone than the job's, and all if the mailing's window is not open there now, are planned anew. Under a
     rate limit, messages above the limit's chunk, and messages without a slot before the job closes, go into jobs
     of their own that wait.
@@ -94,6 +95,7 @@ async def claim(
     locked = {job.id: job.as_locked for job in claimed}
     for reason, ids in _kept_back(messages.values()).items():
         await cancel_messages(connection, locked, ids, reason, moves, now)
+    capping = await begin_capping(connection, claimed, messages, now)
     used_slots = Counter[int]()
     staying: list[tuple[ClaimedJob, list[MessageInJob]]] = []
     for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
@@ -101,9 +103,12 @@ async def claim(
         room = _room_in(job, rules.limits.get(job.mailing_id), used_slots[job.mailing_id], now)
         result = _sort_messages(job, present, room, now)
         await _move_away(connection, job, result, moves, now)
+        result.stay = capping.admit(job.cap, result.stay, now)
         used_slots[job.mailing_id] += len(result.stay)
         if result.stay:
             staying.append((job, result.stay))
+    for reason, ids in capping.kept_back.items():
+        await cancel_messages(connection, locked, ids, reason, moves, now)
     await moves.apply(connection)
     texts = await keep_message_texts(connection, list(_rendered(staying)))
     return [_job(job, stay, lease_until, texts) for job, stay in staying]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.frequency import Cap
 from shared.ledger.counters import StatusMoves
 from shared.statuses import JobState, MessageStatus
 from shared.stop_list import MailingKind
@@ -96,6 +97,7 @@ _CLAIM_JOBS = text(f"""
     RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
               mailing.window_from, mailing.window_until, mailing.window_days, mailing.express, mailing.revision,
               mailing.kind, mailing.test_of IS NOT NULL AS is_test,
+              mailing.cap_messages, mailing.cap_days, mailing.no_repeat,
               {_of_version("text")}, {_of_version("has_placeholders")},
               mailing.sender_name, mailing.validity,
               mailing.request_id, mailing.traceparent, jobs.returns, jobs.text_version, jobs.keeps_text
@@ -252,6 +254,7 @@ class ClaimedJob(NamedTuple):
     window: Window | None
     kind: MailingKind
     is_test: bool
+    cap: Cap | None
     is_single: bool
     revision: int
     text: str
@@ -347,6 +350,7 @@ async def claim_jobs(
             window=Window.from_columns(row.window_from, row.window_until, row.window_days),
             kind=MailingKind(row.kind),
             is_test=row.is_test,
+            cap=Cap.from_columns(row.cap_messages, row.cap_days, row.no_repeat),
             is_single=row.express,
             revision=row.revision,
             text=row.text,

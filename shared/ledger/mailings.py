@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.frequency import Cap
 from shared.ledger.audience import Filter
 from shared.ledger.origin import Origin
 from shared.placeholders import has_braces
@@ -26,10 +27,11 @@ _CREATE_MAILING = text("""
     WITH created AS (
         INSERT INTO mailings (starts_at, expired_at, text, has_placeholders, filter, window_from,
             window_until, window_days, rate, name, sender_name, validity, max_parts, kind, author,
-            request_id, traceparent)
+            cap_messages, cap_days, no_repeat, request_id, traceparent)
         VALUES (:starts_at, :expired_at, :text, :has_placeholders, CAST(:filter AS jsonb), :window_from,
             :window_until, :window_days, :rate, :name, :sender_name, :validity, :max_parts,
-            CAST(:kind AS mailing_kind), :author, :request_id, :traceparent)
+            CAST(:kind AS mailing_kind), :author,
+            :cap_messages, :cap_days, :no_repeat, :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -43,7 +45,8 @@ _CHANGE_MAILING = text("""
         text_version = CASE WHEN text = :text THEN text_version ELSE text_version + 1 END,
         window_from = :window_from, window_until = :window_until, window_days = :window_days,
         rate = :rate, name = :name, sender_name = :sender_name, validity = :validity,
-        kind = CAST(:kind AS mailing_kind), max_parts = :max_parts, version = version + 1
+        kind = CAST(:kind AS mailing_kind), max_parts = :max_parts,
+        cap_messages = :cap_messages, cap_days = :cap_days, no_repeat = :no_repeat, version = version + 1
     WHERE id = :id
 """)
 
@@ -126,6 +129,7 @@ class MailingColumns:
     name: str | None
     kind: MailingKind
     max_parts: int | None
+    cap: Cap | None
     sender_name: str | None = None
     validity: int | None = None
 
@@ -220,6 +224,9 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "sender_name": columns.sender_name,
         "validity": columns.validity,
         "max_parts": columns.max_parts,
+        "cap_messages": columns.cap and columns.cap.messages,
+        "cap_days": columns.cap and columns.cap.days,
+        "no_repeat": columns.cap and columns.cap.no_repeat,
     }
 
 

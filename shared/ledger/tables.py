@@ -136,6 +136,11 @@ class Mailing(Table):
     state: Mapped[MailingState] = mapped_column(
         enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
+    # A client gets no message of this mailing after `cap_messages` marketing messages within `cap_days` days, nor
+    # within `no_repeat` days after the same text.
+    cap_messages: Mapped[int | None] = mapped_column(SmallInteger)
+    cap_days: Mapped[int | None] = mapped_column(SmallInteger)
+    no_repeat: Mapped[int | None] = mapped_column(SmallInteger)
     max_parts: Mapped[int | None] = mapped_column(SmallInteger)  # SMS parts that its text may have
     # Who created the mailing, or changed what it says since; and who else approved it as it is.
     author: Mapped[str | None]

@@ -54,6 +54,8 @@ def mailing(
         sender_name=None,
         validity=None,
         max_parts=None,
+        frequency_cap=None,
+        no_repeat=None,
         parts=1,
         state=state,
         author="anna",

@@ -145,6 +145,8 @@ def test_a_draft_is_what_the_api_takes_in_the_zone_of_the_person() -> None:
         "sender_name": None,
         "validity": None,
         "max_parts": None,
+        "frequency_cap": None,
+        "no_repeat": None,
     }
 
 

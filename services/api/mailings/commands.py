@@ -13,6 +13,7 @@ from services.api.mailings.reference_queries import check_mailings_exist, check_
 from services.api.mailings.schemas import MailingFields, MailingIn, MailingOut, Retry
 from services.api.mailings.text_queries import check_attributes
 from shared.contracts import EventKind, utc_now
+from shared.frequency import Cap
 from shared.ledger.audit import Subject, audit
 from shared.ledger.deliveries import put_mailing_events
 from shared.ledger.jobs import expire_plans_of_mailing
@@ -46,6 +47,8 @@ _AUDITED_FIELDS = {
     "sender_name",
     "validity",
     "max_parts",
+    "frequency_cap",
+    "no_repeat",
     "state",
     "approved_by",
     "paused",
@@ -60,6 +63,7 @@ async def create(
     rules.check_provider_fields(vars(new), policy.provider_fields)
     rules.check_hours(new.window, new.kind, policy)
     rules.check_parts(new.text, new.max_parts)
+    rules.check_cap(new.frequency_cap, new.kind)
     audience = new.filter.normalised()
     await check_mailings_exist(connection, audience, lock=True)
     await check_attributes(connection, new.text)
@@ -88,6 +92,7 @@ async def change(
     if not changes.keys().isdisjoint({"window", "kind"}):
         rules.check_hours(changed.window, changed.kind, policy)
     rules.check_parts(changed.text, changed.max_parts)
+    rules.check_cap(changed.frequency_cap, changed.kind)
     is_new_content = approval.voids_approval(mailing, changes)
     if "filter" in changes:
         await check_mailings_exist(connection, changed.filter, lock=True)
@@ -206,6 +211,13 @@ def _audited(mailing: MailingOut) -> dict[str, object]:
         numbers_are_masked.reset(before)
 
 
+def _cap(source: MailingIn | MailingOut) -> Cap | None:
+    limit = source.frequency_cap
+    if limit is None:
+        return Cap.from_columns(None, None, source.no_repeat)
+    return Cap.from_columns(limit.messages, limit.days, source.no_repeat)
+
+
 def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> MailingColumns:
     return MailingColumns(
         starts_at=source.starts_at,
@@ -219,4 +231,5 @@ def _columns(source: MailingIn | MailingOut, normalised: NormalisedFilter) -> Ma
         sender_name=source.sender_name,
         validity=source.validity,
         max_parts=source.max_parts,
+        cap=_cap(source),
     )

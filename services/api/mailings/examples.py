@@ -22,6 +22,8 @@ _NEW_MAILING: Json = {
     "sender_name": None,
     "validity": None,
     "max_parts": 1,
+    "frequency_cap": None,
+    "no_repeat": 14,
 }
 _BODIES: Json = {
     "All fields": _NEW_MAILING,

@@ -64,6 +64,29 @@ MaxParts = Annotated[
 ]
 
 
+class FrequencyCap(BaseModel):
+    """The largest number of marketing messages that a client gets within some days, before this mailing's own."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"example": {"messages": 2, "days": 7}}
+    )
+
+    messages: Annotated[int, Field(strict=True, ge=1, le=1000)]
+    days: Annotated[int, Field(strict=True, ge=1, le=30)]
+
+
+NoRepeat = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=30,
+        description="Who has got the same text within so many days does not get it again.",
+        examples=[14],
+    ),
+]
+
+
 class Weekday(StrEnum):
     """Day of the week, in the order of `datetime.weekday`."""
 

@@ -29,6 +29,7 @@ async def preview(
     rules.check_provider_fields(vars(new), policy.provider_fields)
     rules.check_hours(new.window, new.kind, policy)
     rules.check_parts(new.text, new.max_parts)
+    rules.check_cap(new.frequency_cap, new.kind)
     audience = new.filter.normalised()
     if names_numbers(audience) and numbers_are_masked.get():
         raise RoleForbids("To find out whether a number is in the directory", Role.OPERATOR)

@@ -24,7 +24,7 @@ _SELECT_WITH = """
     -- {name} --
     SELECT m.id, m.created_at, m.starts_at, m.expired_at, m.text, m.has_placeholders, m.filter, m.window_from,
         m.window_until, m.window_days, m.rate, m.name, m.sender_name, m.validity, m.kind, m.max_parts,
-        m.state,
+        m.cap_messages, m.cap_days, m.no_repeat, m.state,
         m.paused_at IS NOT NULL AS paused, m.started_at, m.finished_at, m.author, m.approved_by,
         m.version,
         CASE WHEN m.stop_pending_since IS NOT NULL THEN 'pending'
@@ -151,11 +151,13 @@ def _condition(wanted: MessageFilter) -> Composable:
 
 def _mailing(row: RowMapping) -> MailingOut:
     window = Window.from_columns(row["window_from"], row["window_until"], row["window_days"])
+    cap = {"messages": row["cap_messages"], "days": row["cap_days"]}
     return MailingOut.model_validate(
         {
             **row,
             "window": LocalWindow.of(window),
             "parts": parts(render_plain(row["text"]) if row["has_placeholders"] else row["text"]).count,
+            "frequency_cap": None if row["cap_messages"] is None else cap,
             "messages_status": dict(row),
         }
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from services.api.edge.refusals import Invalid, StateForbids
-from services.api.mailings.limits import LocalWindow
+from services.api.mailings.limits import FrequencyCap, LocalWindow
 from services.api.mailings.schemas import MailingFields, MailingOut
 from shared.placeholders import render_plain
 from shared.provider_fields import ProviderField
@@ -50,6 +50,12 @@ def check_parts(text: str, max_parts: int | None) -> None:
     if max_parts is not None and (found := parts(render_plain(text))).count > max_parts:
         why = f"; {found.foreign!r} are outside the GSM alphabet, so a part holds less" if found.foreign else ""
         raise Invalid("text", f"has {found.count} SMS parts, and max_parts allows {max_parts}{why}")
+
+
+def check_cap(cap: FrequencyCap | None, kind: MailingKind) -> None:
+    """Raise Invalid if a mailing that is no marketing has a cap of marketing."""
+    if cap is not None and kind is not MailingKind.MARKETING:
+        raise Invalid("frequency_cap", "is for marketing; leave it out for a service mailing")
 
 
 def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:

@@ -25,7 +25,7 @@ from services.api.edge.instants import Instant
 from services.api.edge.read_only import without
 from services.api.edge.texts import MailingText, refuse_nul
 from services.api.mailings.filters import FilterIn, NormalisedFilter
-from services.api.mailings.limits import LocalWindow, MaxParts, Rate
+from services.api.mailings.limits import FrequencyCap, LocalWindow, MaxParts, NoRepeat, Rate
 from services.api.messages.schemas import MessageOut
 from shared.provider_fields import MAX_VALIDITY, MIN_VALIDITY, ProviderField, parse_sender_name
 from shared.statuses import RETRYABLE_STATUSES, MailingState, MessageStatus
@@ -79,6 +79,13 @@ class MailingOut(BaseModel):
     sender_name: str | None = Field(description="The name that people see. Null: that of the provider's account.")
     validity: int | None = Field(
         description="The seconds that the provider may try to deliver a message. Null: until its deadline."
+    )
+    frequency_cap: FrequencyCap | None = Field(
+        description="Who has got so many marketing messages within so many days gets none of this mailing. Null:"
+        " no limit."
+    )
+    no_repeat: int | None = Field(
+        description="Days within which nobody gets the same text again. Null: it is not looked at."
     )
     max_parts: int | None = Field(description="The largest number of SMS parts of the text. Null: any number.")
     parts: int = Field(
@@ -204,6 +211,8 @@ _DECIDED_BY_CALLER = {
     "name",
     "kind",
     "max_parts",
+    "frequency_cap",
+    "no_repeat",
 } | {*ProviderField}
 _READ_ONLY = MailingDetail.model_fields.keys() - _DECIDED_BY_CALLER
 
@@ -266,6 +275,8 @@ class MailingIn(BaseModel):
     sender_name: SenderName | None = None
     validity: Validity | None = None
     max_parts: MaxParts | None = None
+    frequency_cap: FrequencyCap | None = None
+    no_repeat: NoRepeat | None = None
 
     _ignore_read_only = model_validator(mode="before")(_without_read_only)
 
@@ -281,6 +292,8 @@ class _FieldsWithoutTimes(TypedDict, total=False):
     sender_name: SenderName | None
     validity: Validity | None
     max_parts: MaxParts | None
+    frequency_cap: FrequencyCap | None
+    no_repeat: NoRepeat | None
 
 
 @with_config(ConfigDict(extra="forbid"))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.draft import number_or_text, whole_or_text, window_of
+from services.console.draft import cap_of, number_or_text, whole_or_text, window_of
 from services.console.forms import Form, first, instant, read_form
 from services.console.preferences import preferences_of
 from services.console.rendering import render, translated
@@ -90,6 +90,9 @@ def _shown(mailing: Mailing, zone: ZoneInfo) -> dict[str, str]:
         "sender_name": mailing.sender_name or "",
         "validity": str(mailing.validity or ""),
         "max_parts": str(mailing.max_parts or ""),
+        "cap_messages": str(mailing.frequency_cap.messages) if mailing.frequency_cap else "",
+        "cap_days": str(mailing.frequency_cap.days) if mailing.frequency_cap else "",
+        "no_repeat": str(mailing.no_repeat or ""),
     }
 
 
@@ -109,10 +112,10 @@ def _changes(changed: Mapping[str, str], typed: Mapping[str, str], zone: ZoneInf
         changes["rate"] = number_or_text(changed["rate"])
     if "sender_name" in changed:
         changes["sender_name"] = changed["sender_name"].strip() or None
-    if "validity" in changed:
-        changes["validity"] = whole_or_text(changed["validity"])
-    if "max_parts" in changed:
-        changes["max_parts"] = whole_or_text(changed["max_parts"])
+    for name in sorted(changed.keys() & {"validity", "max_parts", "no_repeat"}):
+        changes[name] = whole_or_text(changed[name])
+    if changed.keys() & {"cap_messages", "cap_days"}:
+        changes["frequency_cap"] = cap_of(typed["cap_messages"], typed["cap_days"])
     return changes
 
 

@@ -123,6 +123,13 @@ class Window(_Answer):
     days: Sequence[str] = ()  # of the week; none: every day
 
 
+class FrequencyCap(_Answer):
+    """The most marketing messages that a person gets within some days."""
+
+    messages: int
+    days: int
+
+
 class Mailing(_Answer):
     """A mailing and the number of its messages by status."""
 
@@ -140,6 +147,8 @@ class Mailing(_Answer):
     validity: int | None = None
     state: str
     max_parts: int | None = None
+    frequency_cap: FrequencyCap | None = None
+    no_repeat: int | None = None
     author: str | None = None
     approved_by: str | None = None
     paused: bool
