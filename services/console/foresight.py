@@ -56,6 +56,7 @@ async def previewed_mailing(api: Api, mailing: Mailing) -> Foreseen:
         "filter": dict(mailing.filter),
         "window": shown_window(mailing.window),
         "rate": mailing.rate,
+        "kind": mailing.kind,
     }
     return await _previewed(api, body)
 
