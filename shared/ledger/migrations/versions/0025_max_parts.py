@@ -5,8 +5,8 @@ A new column that may be NULL: services of the version before run on with this s
 
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 
 def upgrade() -> None:

@@ -8,8 +8,8 @@ from alembic import op
 
 from shared.ledger.migrations.recipes import add_reason
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:
