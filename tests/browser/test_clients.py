@@ -18,12 +18,22 @@ async def test_a_form_keeps_what_was_typed_and_shows_the_services_words_at_the_f
     await expect(page.locator("#number-error")).to_contain_text("must be a phone number")
     await expect(page.get_by_label("Tag")).to_have_value("#typed")
     await page.get_by_label("Number").fill("+7 (915) 700-30-50")
+    await page.get_by_label("Attributes").fill("1st = Anna")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("#attributes-error")).to_contain_text("a name begins with a letter")
+    await page.get_by_label("Attributes").fill("name = Anna\nvisits = 3")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("+7 915 700-30-50")
+    await expect(page.locator("dl.facts").first).to_contain_text("Anna")
     await page.get_by_role("link", name="Edit").click()
+    await expect(page.get_by_label("Attributes")).to_have_value("name = Anna\nvisits = 3")
     await page.get_by_label("Time zone", exact=True).last.fill("Moscow")
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator("#zone-error")).to_contain_text("IANA")
+    await page.goto("/mailings/new/text/?tag=%23typed")
+    await page.get_by_label("Text", exact=True).fill("Hello {name|friend}, it is {city|here}")
+    await expect(page.locator("#preview")).to_contain_text("Hello Anna, it is here")
+    await expect(page.locator("#preview")).to_contain_text("1 person has no value for city.")
 
 
 async def test_an_operator_finds_a_client_while_typing_and_deletes_it(site: Site, page: Page) -> None:
