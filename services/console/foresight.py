@@ -41,7 +41,8 @@ async def previewed_draft(api: Api, draft: Draft, preferences: Preferences, *, c
     now = utc_now()
     body = draft.body(preferences.zone, now)
     if not complete:
-        body["text"] = _PLACEHOLDER_TEXT
+        if not draft.text.strip():
+            body["text"] = _PLACEHOLDER_TEXT
         if not draft.end:
             body["expired_at"] = (now + timedelta(days=1)).isoformat()
     return await _previewed(api, body)
