@@ -94,7 +94,7 @@ async def test_a_mailing_is_created_with_its_counters_and_its_event(
     assert await query(engine, "SELECT request_id FROM mailings") == [("abc-1",)]
     assert b'"abc-1"' in (await query(engine, "SELECT body FROM outbox"))[0][0]  # type: ignore[operator]
     shown = (await api.get("/api/mailing/1/")).json()
-    assert shown == {**created.json(), "messages": []}
+    assert shown == {**created.json(), "messages": [], "expected": 0, "forecast": None}
 
 
 async def test_times_without_an_offset_are_utc_and_others_are_given_back_in_utc(api: httpx.AsyncClient) -> None:

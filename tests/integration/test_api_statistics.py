@@ -186,3 +186,54 @@ async def test_attempts_are_found_by_outcome_status_mailing_and_time(api: httpx.
     assert item[0]["status"] == "failed"
     for wrong in ("1", "x-1", "999999999999999999-1", "1-99999999999999999999"):
         assert (await api.get("/api/attempt/", params={"after": wrong})).status_code == 422
+
+
+async def test_a_mailing_is_broken_down_by_zone_and_operator(
+    api: httpx.AsyncClient, engine: AsyncEngine, mailing: int
+) -> None:
+    await query(engine, "UPDATE clients SET zone = 'Asia/Omsk' WHERE id > 90 RETURNING 1")
+    await query(engine, "DELETE FROM clients WHERE id <= 5 RETURNING 1")
+    found = await get(api, f"/api/mailing/{mailing}/breakdown/")
+    nothing = dict.fromkeys(("new", "active", "sent", "failed", "expired", "canceled", "uncertain"), 0)
+    assert found == {
+        "by_zone": [
+            {**nothing, "sent": 55, "failed": 30, "total": 85, "zone": "Europe/Moscow"},
+            {**nothing, "expired": 10, "total": 10, "zone": "Asia/Omsk"},
+        ],
+        "by_code": [{**nothing, "sent": 55, "failed": 30, "expired": 10, "total": 95, "code": 905}],
+        "deleted": {**nothing, "sent": 5, "total": 5},
+        "removed": 0,
+    }
+    assert (await api.get("/api/mailing/999/breakdown/")).status_code == 404
+
+
+async def test_a_mailing_says_whom_it_will_reach_and_when_it_will_be_done(
+    api: httpx.AsyncClient, engine: AsyncEngine, settings: PlannerSettings
+) -> None:
+    await add_clients(engine, 100)
+    mailing_id = await add_mailing(engine, starts_in=timedelta(hours=1))
+    scheduled = await get(api, f"/api/mailing/{mailing_id}/")
+    assert (scheduled["expected"], scheduled["forecast"]) == (100, None)
+    running = await add_mailing(engine)
+    await expand_all(engine, running, settings)
+    await query(
+        engine,
+        "UPDATE mailings SET started_at = now() - interval '1 minute' WHERE id = :id RETURNING 1",
+        id=running,
+    )
+    await query(
+        engine,
+        "INSERT INTO progress (mailing_id, at, status, messages)"
+        " VALUES (:id, date_bin('10 s', now() - interval '10 s', 'epoch'), 'sent', 60) RETURNING 1",
+        id=running,
+    )
+    shown = await get(api, f"/api/mailing/{running}/")
+    forecast = shown["forecast"]
+    assert shown["expected"] is None
+    assert isinstance(forecast, dict)
+    assert 1 <= forecast["rate"] <= 2, "60 messages in 30 to 40 seconds"
+    assert forecast["late"] == 0
+    seconds = (datetime.fromisoformat(forecast["finish"]) - utc_now()).total_seconds()
+    assert 0 < seconds <= 100 / 1.5 + 10
+    assert (await api.post(f"/api/mailing/{running}/pause/")).status_code in {200, 202}
+    assert (await get(api, f"/api/mailing/{running}/"))["forecast"] is None

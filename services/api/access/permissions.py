@@ -69,6 +69,7 @@ _TABLE: Final = (
     ("GET", "/api/statistics/", "statistics.show", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/progress/", "mailing.progress", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/reasons/", "mailing.reasons", _VIEWER),
+    ("GET", "/api/mailing/{mailing_id}/breakdown/", "mailing.breakdown", _VIEWER),
     # Access
     ("POST", "/api/session/", "session.create", None),
     ("POST", "/api/session/link/", "session.create", None),

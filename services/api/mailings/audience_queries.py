@@ -7,7 +7,7 @@ from sqlalchemy import TextClause, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.clients.schemas import ClientOut
-from services.api.mailings.filters import Filter
+from services.api.mailings.filters import Filter, NormalisedFilter
 from shared.ledger.audience import conditions
 from shared.ledger.tables import Client, Stop
 from shared.stop_list import MailingKind, StopScope, kinds_held_back
@@ -43,6 +43,14 @@ async def count_audience(
     return groups, await _find_sample(connection, audience, groups) if groups else []
 
 
+async def count_recipients(connection: AsyncConnection, normalised: NormalisedFilter) -> int:
+    """Return the number of clients whom a stored filter selects."""
+    query = select(func.count()).select_from(Client).where(*_stored_conditions(normalised))
+    counted = await connection.execute(query)
+    count: int = counted.scalar_one()
+    return count
+
+
 async def _find_sample(
     connection: AsyncConnection, audience: Filter, groups: Sequence[AudienceGroup]
 ) -> list[ClientOut]:
@@ -59,5 +67,9 @@ async def _find_sample(
 
 def audience_conditions(audience: Filter) -> list[TextClause]:
     """Return the conditions that a client of the audience meets."""
-    found = conditions(audience.normalised())
+    return _stored_conditions(audience.normalised())
+
+
+def _stored_conditions(normalised: NormalisedFilter) -> list[TextClause]:
+    found = conditions(normalised)
     return [text(" AND ".join(found.sql)).bindparams(**found.parameters)]

@@ -115,7 +115,9 @@ EXAMPLES: Examples = {
     "POST /api/mailing/": Example(_SCHEDULED, _BODIES),
     "GET /api/mailing/": Example(page_of(_FINISHED)),
     "POST /api/mailing/preview/": Example(_PREVIEW, _BODIES),
-    "GET /api/mailing/{mailing_id}/": Example({**_FINISHED, "messages": [SENT, FAILED]}),
+    "GET /api/mailing/{mailing_id}/": Example(
+        {**_FINISHED, "messages": [SENT, FAILED], "expected": None, "forecast": None}
+    ),
     "PUT /api/mailing/{mailing_id}/": Example(_CHANGED, _CHANGES),
     "PATCH /api/mailing/{mailing_id}/": Example(_CHANGED, _CHANGES),
     "GET /api/mailing/{mailing_id}/messages/": Example(page_of(SENT, FAILED)),

@@ -1,5 +1,7 @@
 """Routes of /api/mailing/."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
@@ -21,7 +23,7 @@ from services.api.edge.problems import documented
 from services.api.edge.refusals import ChangedMeanwhile, KeyInFlight, KeyReused, NotFound, StateForbids
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.mailings import commands, copies, previews, queries
+from services.api.mailings import commands, copies, outlook, previews, queries
 from services.api.mailings.lists import WantedDep
 from services.api.mailings.schemas import (
     Duplicate,
@@ -37,6 +39,7 @@ from services.api.mailings.stopping import confirmed, is_confirmed
 from services.api.messages import queries as message_queries
 from services.api.messages.filters import MessageFilter, ReasonQuery, StatusQuery
 from services.api.messages.schemas import MessagePage
+from shared.contracts import utc_now
 from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJsonRoute)
@@ -97,19 +100,30 @@ async def page(database: DatabaseDep, wanted: WantedDep, limit: Limit = 100) -> 
 
 
 @router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound) | _TAG)
-async def find(mailing_id: MailingId, database: DatabaseDep, response: Response) -> MailingDetail:
-    """Return one mailing with its statistics and its first 100 messages. `messages/` below it lists all.
+async def find(
+    mailing_id: MailingId, database: DatabaseDep, provider_rate: ProviderRateDep, response: Response
+) -> MailingDetail:
+    """Return one mailing with its statistics, its outlook and its first 100 messages.
+
+    `messages/` below it lists all messages.
 
     The `ETag` changes when somebody changes the mailing, and with its state. It does not depend on the
     statistics.
     """
-    return tagged(await database.statement(_find_with_messages, mailing_id), response)
+    now = utc_now()
+    mailing, course = await database.statement(_find_with_messages, mailing_id, now)
+    mailing.forecast = await outlook.foresee(mailing, course, provider_rate, now)
+    return tagged(mailing, response)
 
 
-async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> MailingDetail:
+async def _find_with_messages(
+    connection: AsyncConnection, mailing_id: int, now: datetime
+) -> tuple[MailingDetail, outlook.Course | None]:
     mailing = await queries.find(connection, mailing_id)
     first = await message_queries.page(connection, mailing_id, MessageFilter(), after=0, limit=_FIRST_MESSAGES)
-    return MailingDetail(**dict(mailing), messages=first.items)
+    expected = await outlook.expected_recipients(connection, mailing)
+    detail = MailingDetail(**dict(mailing), messages=first.items, expected=expected, forecast=None)
+    return detail, await outlook.find_course(connection, mailing, now)
 
 
 @router.get("/{mailing_id:id}/messages/", summary="List a mailing's messages", responses=documented(NotFound))

@@ -124,9 +124,29 @@ class MailingOut(BaseModel):
         return f"{self.version}-{self.state}"
 
 
-class MailingDetail(MailingOut):
-    """A mailing with its first 100 messages."""
+class MailingForecast(BaseModel):
+    """The end of a running mailing, if it goes on at its present speed."""
 
+    rate: float = Field(description="The messages per second that senders handled in the last 30 seconds.")
+    finish: datetime | None = Field(
+        description="When the last message that is in time would be sent. Null if nothing is left, or if nothing"
+        " is sent at present and no limit says how fast it could go on."
+    )
+    late: int | None = Field(
+        description="The number of messages that would not be sent before `expired_at`. Null if that is not known."
+    )
+
+
+class MailingDetail(MailingOut):
+    """A mailing with its outlook and its first 100 messages."""
+
+    expected: int | None = Field(
+        description="Of a mailing that has not started: the number of people whom the filter selects now."
+    )
+    forecast: MailingForecast | None = Field(
+        description="Of a running mailing that is not paused. With a window, it counts on the highest speed of the"
+        " last day whenever windows are open. Null for any other, and in the first seconds."
+    )
     messages: list[MessageOut]
 
 
