@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.console.rest.answers import Mailing
+from services.console.rest.answers import Forecast, Mailing
 
 WINDOW = timedelta(seconds=10)  # the speed is the mean over this time
 SHORTEST = timedelta(seconds=1.5)  # less says nothing about the speed
@@ -35,6 +35,13 @@ def measured_pace(mailing: Mailing, samples: Sequence[Sample], now: datetime) ->
     if len(recent) < 2 or recent[-1].at - recent[0].at < SHORTEST:
         return None
     return _pace(mailing, recent[-1].handled - recent[0].handled, recent[-1].at - recent[0].at, now)
+
+
+def with_forecast(pace: Pace | None, forecast: Forecast | None) -> Pace | None:
+    """Return the pace with the end that the API foresees: it knows whose local hours begin when."""
+    if forecast is None:
+        return pace
+    return Pace(forecast.rate if pace is None else pace.per_second, forecast.finish, forecast.late or 0)
 
 
 def mean_pace(mailing: Mailing, now: datetime) -> Pace | None:

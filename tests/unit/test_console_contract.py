@@ -35,6 +35,7 @@ DOCUMENT: dict[str, Any] = create_application().openapi()
 CALLS: list[tuple[str, str, type[BaseModel]]] = [
     ("get", "/api/mailing/", Page[Mailing]),
     ("post", "/api/mailing/", Mailing),
+    ("get", "/api/mailing/{mailing_id}/", Mailing),
     ("post", "/api/mailing/preview/", Preview),
     ("patch", "/api/mailing/{mailing_id}/", Mailing),
     ("post", "/api/mailing/{mailing_id}/pause/", Mailing),

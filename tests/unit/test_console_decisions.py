@@ -16,8 +16,8 @@ from services.console.attributes import attribute_lines, attributes_of
 from services.console.draft import Draft, draft_of, fresh, like, typed
 from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
-from services.console.pace import Pace, Sample, ends_on_offer, mean_pace, measured_pace
-from services.console.rest.answers import Mailing
+from services.console.pace import Pace, Sample, ends_on_offer, mean_pace, measured_pace, with_forecast
+from services.console.rest.answers import Forecast, Mailing
 from services.console.session import token_of
 from services.console.texts import parts_of
 from services.console.visitor import Visitor
@@ -109,6 +109,15 @@ def test_with_local_hours_no_end_is_foreseen_from_the_pace() -> None:
     assert pace is not None
     assert pace.finish is None
     assert pace.late == 0
+
+
+def test_with_local_hours_the_end_is_what_the_api_foresees() -> None:
+    pace = mean_pace(mailing(window={"from": "09:00:00", "until": "21:00:00"}), NOW)
+    foreseen = with_forecast(pace, Forecast(rate=3, finish=NOW, late=7))
+    assert pace is not None
+    assert foreseen == Pace(pace.per_second, NOW, 7)
+    assert with_forecast(pace, None) == pace
+    assert with_forecast(None, Forecast(rate=3, finish=None, late=None)) == Pace(3, None, 0)
 
 
 def test_a_retry_that_puts_messages_back_is_no_negative_pace() -> None:

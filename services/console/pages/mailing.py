@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from services.console.foresight import next_hours, previewed_mailing, reach, shown_window
-from services.console.live import LiveMailings, Snapshot
-from services.console.pace import Sample, mean_pace, measured_pace
+from services.console.live import LiveMailings, Snapshot, forecast_of
+from services.console.pace import Sample, mean_pace, measured_pace, with_forecast
 from services.console.preferences import preferences_of
 from services.console.rendering import encoded_query, render, render_text
 from services.console.rest.answers import Mailing, Progress
@@ -30,8 +30,10 @@ async def show(request: Request) -> Response:
     """Show a mailing."""
     api, live = api_for(request), _live(request)
     mailing = await api.mailing(request.path_params["mailing_id"])
-    groups, course = await asyncio.gather(unsent_groups(api, mailing), _course(api, mailing))
-    snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups)
+    groups, course, forecast = await asyncio.gather(
+        unsent_groups(api, mailing), _course(api, mailing), forecast_of(api, mailing)
+    )
+    snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups, forecast)
     preview, errors = await previewed_mailing(api, mailing) if mailing.is_ahead else (None, ())
     return render(
         request,
@@ -78,7 +80,7 @@ def facts(snapshot: Snapshot) -> dict[str, object]:
     measured = measured_pace(mailing, snapshot.samples, at)
     return {
         "mailing": mailing,
-        "pace": measured or mean_pace(mailing, at),
+        "pace": with_forecast(measured or mean_pace(mailing, at), snapshot.forecast),
         "is_mean": measured is None,
         "groups": snapshot.groups,
         "away_since": snapshot.away_since,

@@ -130,6 +130,14 @@ class FrequencyCap(_Answer):
     days: int
 
 
+class Forecast(_Answer):
+    """The end of a running mailing, if it goes on as it does now."""
+
+    rate: float
+    finish: datetime | None
+    late: int | None
+
+
 class Mailing(_Answer):
     """A mailing and the number of its messages by status."""
 
@@ -156,11 +164,18 @@ class Mailing(_Answer):
     started_at: datetime | None
     finished_at: datetime | None
     messages_status: Mapping[str, int]
+    removed: int = 0  # messages without details, because of their age or of an erasure
+    forecast: Forecast | None = None  # only when one mailing was asked for
 
     @property
     def is_ahead(self) -> bool:
         """True while it has not started."""
         return self.state in {"waiting", "scheduled"}
+
+    @property
+    def needs_forecast(self) -> bool:
+        """True if its end depends on local hours, so that the API has to foresee it."""
+        return self.window is not None and self.state == "running" and not self.paused
 
     @property
     def title(self) -> str:

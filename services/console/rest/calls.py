@@ -15,6 +15,7 @@ from services.console.rest.answers import (
     AttemptPage,
     Client,
     Delivery,
+    Forecast,
     HistoryItem,
     Imported,
     Mailing,
@@ -80,6 +81,10 @@ class Api:
         """Return a mailing and its version, for a change."""
         answer = await self._answer("GET", f"/api/mailing/{mailing_id}/")
         return _parsed(Mailing, answer), answer.headers.get("ETag", "")
+
+    async def forecast(self, mailing_id: int) -> Forecast | None:
+        """Return when a running mailing will be done; None for any other."""
+        return (await self._get(f"/api/mailing/{mailing_id}/", Mailing)).forecast
 
     async def mailing_messages(self, mailing_id: int, query: Query) -> Page[Message]:
         """Return messages of a mailing, by client."""
