@@ -127,7 +127,7 @@ deploy/.env:
 
 .PHONY: up
 up: deploy/.env ## run everything in containers by docker compose; settings and passwords are in deploy/.env
-	@$(COMPOSE) build --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" migrate
+	@$(COMPOSE) build migrate
 	@$(COMPOSE) up --detach
 	@$(COMPOSE) ps
 	@sh deploy/addresses.sh

@@ -2,7 +2,6 @@
 # Print the addresses and users of the composition, from deploy/.env and the defaults of deploy/compose.yaml.
 set -eu
 . "$(dirname "$0")/.env"
-compose=$(docker compose version >/dev/null 2>&1 && echo "docker compose" || echo docker-compose)
 
 cat <<END
 
@@ -20,11 +19,11 @@ esac
 cat <<END
 
   The first admin signs in at the console with a one-time link. In deploy/:
-  $compose run --rm mailing user create admin --role admin
-  $compose run --rm mailing user link admin                               then open /sign-in/link/<token>
+  docker compose run --rm mailing user create admin --role admin
+  docker compose run --rm mailing user link admin                               then open /sign-in/link/<token>
 
   Passwords are in deploy/.env. \`make down\` stops everything and keeps the data. In deploy/:
-  $compose run --rm mailing check                                         look at all parts
-  $compose run --rm mailing dead-letters                                  what could not be handled
-  $compose logs --no-log-prefix | $compose run --rm -T mailing logs --mailing 1   one mailing's log lines
+  docker compose run --rm mailing check                                         look at all parts
+  docker compose run --rm mailing dead-letters                                  what could not be handled
+  docker compose logs --no-log-prefix | docker compose run --rm -T mailing logs --mailing 1   one mailing's log lines
 END

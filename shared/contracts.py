@@ -89,22 +89,16 @@ class JobMessage(NamedTuple):
 class Job(_Contract):
     """A chunk of messages of one mailing that share a deadline, for one sender to deliver."""
 
-    # 2 with `texts`: a sender of an older release must not send `text` instead, and refuses the job.
-    version: Literal[1, 2] = 1
+    version: Literal[1] = 1
     job_id: Id
     release: Serial  # number of times that this job was released; a report of an older release is out of date
     mailing_id: Id
     revision: Serial  # of the mailing when the job was released; see `Stops`
     text: str
-    # Of a mailing with placeholders: the text of each message, in the same order. Then `text` is not sent.
-    texts: tuple[str, ...] | None = None
     send_before: AwareDatetime  # no POST begins at or after this instant
     lease_until: AwareDatetime  # a sender that holds the job past this instant sends nothing more of it
     # Never empty, because a job is acknowledged with the result of its last message.
     messages: Annotated[tuple[JobMessage, ...], Field(min_length=1)]
-    # For the provider's adapter: the name that people see, and the seconds that it may try to deliver a message.
-    sender_name: str | None = None
-    validity: DurationMs | None = None
     # Of the ledger that released the job. A ledger that was restored from a backup has another one.
     epoch: Id | None = None
     # Under a rate limit, a slot for each message. Its POST may begin at this instant, and at most
@@ -123,8 +117,6 @@ class Job(_Contract):
     def _has_one_for_each_message(self) -> "Job":
         if self.slots_ms is not None and len(self.slots_ms) != len(self.messages):
             raise ValueError(f"{len(self.messages)} messages and {len(self.slots_ms)} slots")
-        if self.texts is not None and len(self.texts) != len(self.messages):
-            raise ValueError(f"{len(self.messages)} messages and {len(self.texts)} texts")
         if self.client_ids is not None and len(self.client_ids) != len(self.messages):
             raise ValueError(f"{len(self.messages)} messages and {len(self.client_ids)} clients")
         return self

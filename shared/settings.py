@@ -6,7 +6,7 @@ it down. Durations are given in seconds or as ISO 8601 (`PT5S`).
 
 import socket
 import sys
-from datetime import time, timedelta
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -24,10 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.host_names import LOOPBACK_NAMES, split_names
-from shared.provider_fields import ProviderField
 from shared.telemetry.log import Level, MessageSample
-from shared.windows import Window
-from shared.workspace_policy import WorkspacePolicy
 
 
 def _seconds(value: object) -> object:
@@ -194,17 +191,6 @@ class ProviderSettings(LogSettings):
 
     provider_url: AnyHttpUrl = Field(description="base address; messages are POSTed to /v1/send/{msgId}")
     provider_token: SecretStr = Field(min_length=1, description="bearer token that the provider has given")
-    provider_ca_file: Path | None = Field(None, description="authorities to trust instead of the system's, PEM")
-    provider_proxy: SecretStr | None = Field(None, description="proxy to the provider; needs the engine httpx")
-
-
-class ProviderFieldSettings(LogSettings):
-    """Fields of a mailing that the provider's adapter knows."""
-
-    provider_fields: Annotated[frozenset[ProviderField], NoDecode, BeforeValidator(split)] = Field(
-        frozenset(),
-        description="fields of a mailing that the adapter knows: `sender_name`, `validity`, with commas",
-    )
 
 
 class PacingSettings(LogSettings):
@@ -213,34 +199,6 @@ class PacingSettings(LogSettings):
     provider_rate: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="messages per second, over all mailings and senders"
     )
-
-
-class PolicySettings(LogSettings):
-    """Rules of the workspace that hold for all mailings."""
-
-    approve_above: int | None = Field(
-        None, ge=0, description="a mailing to more clients waits until somebody else approves it"
-    )
-
-    quiet_time: str | None = Field(
-        None,
-        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
-        description="local times at which no marketing is sent, such as 21:00-08:00, by each client's own clock",
-    )
-
-    @field_validator("quiet_time")
-    @classmethod
-    def _is_not_the_whole_day(cls, written: str | None) -> str | None:
-        if written is not None and written[:5] == written[6:]:
-            raise ValueError("must begin and end at different times")
-        return written
-
-    def policy_of_workspace(self) -> WorkspacePolicy:
-        """Return the rules that hold for all mailings."""
-        if self.quiet_time is None:
-            return WorkspacePolicy(self.approve_above)
-        begins, ends = map(time.fromisoformat, self.quiet_time.split("-"))
-        return WorkspacePolicy(self.approve_above, marketing_hours=Window(ends, begins))
 
 
 class WebhookSettings(LogSettings):

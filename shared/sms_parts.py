@@ -12,9 +12,7 @@ _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-EXTENDED_CHARACTERS = "^{}\\[~]|€\f"  # of two septets
-GSM_CHARACTERS = "".join(sorted(_BASIC)) + EXTENDED_CHARACTERS
-_EXTENDED = frozenset(EXTENDED_CHARACTERS)
+_EXTENDED = frozenset("^{}\\[~]|€\f")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,6 @@ class Reason(StrEnum):
     CANCEL = "cancel"  # canceled: the mailing was canceled
     CLIENT = "client"  # canceled: the client was deleted
     STOPPED = "stopped"  # canceled: the number is on the stop list
-    CAPPED = "capped"  # canceled: the client has got as much marketing lately as the mailing allows
-    REPEATED = "repeated"  # canceled: the client has got the same text lately
     ANSWER = "answer"  # failed or uncertain: because of the provider's answer; the attempts show it
     SILENCE = "silence"  # uncertain: a sender held the message and sent no report
 
@@ -65,9 +63,8 @@ class MessageStatus(StrEnum):
     EXPIRED = "expired", "Not sent in time.", (Reason.WINDOW, Reason.ZONE, Reason.END), True, True
     CANCELED = (
         "canceled",
-        "Not sent, because the mailing was canceled, the client deleted, the number stopped, or the client has got"
-        " enough lately.",
-        (Reason.CANCEL, Reason.CLIENT, Reason.STOPPED, Reason.CAPPED, Reason.REPEATED),
+        "Not sent, because the mailing was canceled, the client deleted or the number stopped.",
+        (Reason.CANCEL, Reason.CLIENT, Reason.STOPPED),
     )
     UNCERTAIN = (
         "uncertain",
@@ -100,7 +97,6 @@ def may_follow(before: MessageStatus | None, after: MessageStatus) -> bool:
 class MailingState(StrEnum):
     """State of a mailing."""
 
-    WAITING = "waiting"  # for somebody to approve it; nothing of it happens before
     SCHEDULED = "scheduled"  # its audience is not fixed yet
     RUNNING = "running"  # started: being expanded or sent
     FINISHED = "finished"  # expanded, and every message has a final status; `finished_at` is set

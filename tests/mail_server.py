@@ -57,14 +57,7 @@ class MailServer:
         if answer.startswith("2"):
             message = message_from_bytes(envelope.content, policy=default)
             for recipient in envelope.rcpt_tos:
-                self.received.append(
-                    Received(
-                        recipient,
-                        message,
-                        session.host_name,
-                        server.transport.get_extra_info("sslcontext") is not None,
-                    )
-                )
+                self.received.append(Received(recipient, message, session.host_name, session.ssl is not None))
         if answer == HANG_UP:
             server.transport.abort()
         return answer
@@ -85,13 +78,8 @@ class _Controller(Controller):
 
 
 @contextmanager
-def mail_server(
-    folder: Path, *, encrypted: bool = True, login: bool = False, implicit: bool = False
-) -> Iterator[MailServer]:
-    """Run a server on a free port. Encrypted, it has a certificate of its own authority.
-
-    It offers STARTTLS, or speaks TLS from the first byte if that is `implicit`.
-    """
+def mail_server(folder: Path, *, encrypted: bool = True, login: bool = False) -> Iterator[MailServer]:
+    """Run a server on a free port. Encrypted, it offers STARTTLS with a certificate of its own authority."""
     answering = MailServer()
     context = None
     if encrypted:
@@ -109,12 +97,11 @@ def mail_server(
         answering,
         hostname="127.0.0.1",
         port=0,
-        ssl_context=context if implicit else None,
-        tls_context=None if implicit else context,
-        require_starttls=encrypted and not implicit,
+        tls_context=context,
+        require_starttls=encrypted,
         authenticator=authenticate,
-        auth_required=login and not implicit,  # the library knows STARTTLS only
-        auth_require_tls=encrypted and not implicit,
+        auth_required=login,
+        auth_require_tls=encrypted,
     )
     controller.start()
     try:

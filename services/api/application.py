@@ -16,8 +16,6 @@ from services.api.edge import docs, error_handlers, health, metrics_page
 from services.api.edge.examples import Examples
 from services.api.edge.metrics import begin_at_zero
 from services.api.edge.query_parameters import check_parameters
-from services.api.erasures.examples import EXAMPLES as ERASURES
-from services.api.erasures.routes import router as erasures
 from services.api.mailings.examples import EXAMPLES as MAILINGS
 from services.api.mailings.routes import router as mailings
 from services.api.messages.examples import EXAMPLES as MESSAGES
@@ -43,7 +41,6 @@ ROUTERS = (
     statistics,
     webhooks,
     stop_list,
-    erasures,
     alerts,
     access,
     health.router,
@@ -60,7 +57,6 @@ EXAMPLES: Examples = {
     **STATISTICS,
     **WEBHOOKS,
     **STOP_LIST,
-    **ERASURES,
     **ALERTS,
 }
 

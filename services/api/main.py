@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import uvicorn
@@ -66,9 +65,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.transfers = transfers
         app.state.publisher = publisher
         app.state.provider_rate = settings.provider_rate
-        app.state.workspace_policy = replace(
-            settings.policy_of_workspace(), provider_fields=settings.provider_fields
-        )
         app.state.webhook_allow = settings.webhook_allow
         try:
             async with (
@@ -92,8 +88,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
             CORSMiddleware,
             allow_origins=sorted(settings.api_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
-            expose_headers=["ETag", "X-Request-ID", "Retry-After"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
         )
     pause = settings.api_read_timeout
     app.add_middleware(

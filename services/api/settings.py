@@ -21,8 +21,6 @@ from shared.settings import (
     HttpSettings,
     OidcSettings,
     PacingSettings,
-    PolicySettings,
-    ProviderFieldSettings,
     WebhookSettings,
     is_loopback,
     split,
@@ -30,16 +28,7 @@ from shared.settings import (
 )
 
 
-class ApiSettings(
-    DatabaseSettings,
-    BrokerSettings,
-    PacingSettings,
-    PolicySettings,
-    ProviderFieldSettings,
-    OidcSettings,
-    HttpSettings,
-    WebhookSettings,
-):
+class ApiSettings(DatabaseSettings, BrokerSettings, PacingSettings, OidcSettings, HttpSettings, WebhookSettings):
     """Address to listen on, and limits of requests."""
 
     api_host: str = Field("127.0.0.1", description="address to listen on")
@@ -111,12 +100,6 @@ class ApiSettings(
             )
         if self.oidc_create_users and not self.oidc_roles and self.oidc_default_role is None:
             raise ValueError("MAILING_OIDC_CREATE_USERS needs MAILING_OIDC_ROLES or MAILING_OIDC_DEFAULT_ROLE")
-        return self
-
-    @model_validator(mode="after")
-    def _can_tell_people_apart(self) -> "ApiSettings":
-        if self.approve_above is not None and self.access == "open":
-            raise ValueError("MAILING_APPROVE_ABOVE needs MAILING_ACCESS=tokens: who approves must be known")
         return self
 
     @model_validator(mode="after")

@@ -1,21 +1,19 @@
 """The audience and the end of a mailing that has not started, as the API foresees them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from services.console.draft import Draft, window_of
+from services.console.draft import Draft
 from services.console.preferences import Preferences
 from services.console.rest.answers import FieldError, Mailing, Preview
-from services.console.rest.answers import Window as LocalWindow
 from services.console.rest.calls import Api
 from services.console.rest.errors import Refused, SignInNeeded
-from services.console.words import WEEKDAYS
 from shared.contracts import utc_now
-from shared.windows import EVERY_DAY, Window, is_open
+from shared.windows import Window, is_open
 from shared.zones import find_zone
 
 SHOWN_ZONES = 12
@@ -41,8 +39,7 @@ async def previewed_draft(api: Api, draft: Draft, preferences: Preferences, *, c
     now = utc_now()
     body = draft.body(preferences.zone, now)
     if not complete:
-        if not draft.text.strip():
-            body["text"] = _PLACEHOLDER_TEXT
+        body["text"] = _PLACEHOLDER_TEXT
         if not draft.end:
             body["expired_at"] = (now + timedelta(days=1)).isoformat()
     return await _previewed(api, body)
@@ -50,14 +47,14 @@ async def previewed_draft(api: Api, draft: Draft, preferences: Preferences, *, c
 
 async def previewed_mailing(api: Api, mailing: Mailing) -> Foreseen:
     """Return the preview of a mailing that waits for its start."""
+    filtered: dict[str, JsonValue] = {name: list(values) for name, values in mailing.filter.items()}
     body: dict[str, JsonValue] = {
         "starts_at": mailing.starts_at.isoformat(),
         "expired_at": mailing.expired_at.isoformat(),
         "text": mailing.text,
-        "filter": dict(mailing.filter),
-        "window": shown_window(mailing.window),
+        "filter": filtered,
+        "window": {"from": mailing.window.begin, "until": mailing.window.until} if mailing.window else None,
         "rate": mailing.rate,
-        "kind": mailing.kind,
     }
     return await _previewed(api, body)
 
@@ -71,11 +68,11 @@ async def _previewed(api: Api, body: dict[str, JsonValue]) -> Foreseen:
         return None, error.problem.errors or (FieldError(field="", message=error.problem.detail),)
 
 
-def reach(local: Mapping[str, JsonValue] | None, preview: Preview | None) -> list[Reach]:
+def reach(begin: str, until: str, preview: Preview | None) -> list[Reach]:
     """Return when the largest zones can be written to, within a local window."""
     if preview is None:
         return []
-    window, now = _window(local), utc_now()
+    window, now = _window(begin, until), utc_now()
     hours = [now + timedelta(hours=hour) for hour in range(24)]
     largest = sorted(preview.by_zone.items(), key=lambda item: -item[1])[:SHOWN_ZONES]
     return [
@@ -94,19 +91,9 @@ def _may_write(window: Window | None, zone: ZoneInfo | None, at: datetime) -> bo
     return window is None or (zone is not None and is_open(window, zone, at))
 
 
-def shown_window(window: LocalWindow | None) -> dict[str, JsonValue] | None:
-    """Return a mailing's window as the API takes it."""
-    return None if window is None else window_of(window.begin, window.until, ",".join(window.days))
-
-
-def _window(local: Mapping[str, JsonValue] | None) -> Window | None:
-    if local is None:
-        return None
-    chosen = local.get("days")
-    days = frozenset(number for number, day in enumerate(WEEKDAYS) if isinstance(chosen, list) and day in chosen)
+def _window(begin: str, until: str) -> Window | None:
     try:
-        begin, until = time.fromisoformat(str(local["from"])), time.fromisoformat(str(local["until"]))
-        window = Window(begin, until, days or EVERY_DAY)
+        window = Window(time.fromisoformat(begin), time.fromisoformat(until))
     except ValueError:
         return None
     return None if window.start == window.end else window

@@ -1,6 +1,5 @@
 """Numbers, instants and durations as people of a language and a time zone write them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +9,6 @@ from babel import Locale, dates, numbers, units
 
 from shared.zones import find_zone
 
-_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _LONG_AGO = timedelta(days=300)  # from here on, a date needs its year
 
 
@@ -47,12 +45,6 @@ class Formatter:
         skeleton = "yMMMd" if abs(at - self.now) > _LONG_AGO else "MMMEd"
         day = dates.format_skeleton(skeleton, at, tzinfo=self.zone, locale=self.locale)
         return f"{day}, {self.time(at)}"
-
-    def value(self, text: str) -> str:
-        """Return an instant in ISO 8601 as people write it, and any other text as it is."""
-        if not _ISO.fullmatch(text):
-            return text
-        return self.instant(datetime.fromisoformat(text))
 
     def day(self, day: date) -> str:
         """Return the day of the week and of the month: `Wed 25`."""

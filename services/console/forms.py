@@ -36,11 +36,6 @@ def first(form: Form, name: str) -> str:
     return (form.get(name) or [""])[0].strip()
 
 
-def ids(form: Form) -> list[int]:
-    """Return the ids that are ticked, each once."""
-    return list(dict.fromkeys(int(text) for text in form.get("id", []) if text.isdecimal() and len(text) < 19))
-
-
 def lines(text: str) -> list[str]:
     """Return what stands on each line, without blank lines and repetitions."""
     return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))

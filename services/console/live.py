@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.console.pace import Sample
-from services.console.rest.answers import Forecast, Mailing
+from services.console.rest.answers import Mailing
 from services.console.rest.calls import Api
 from services.console.rest.errors import ApiUnavailable, Forbidden, NotFound, SignInNeeded
 from services.console.unsent import Group, unsent_groups
@@ -21,7 +21,6 @@ log = structlog.get_logger()
 
 INTERVAL = 1.0  # seconds between two polls
 REASONS_EVERY = timedelta(seconds=5)
-FORECAST_EVERY = timedelta(seconds=10)
 KEPT_SAMPLES = 600  # ten minutes
 KEPT_MAILINGS = 50  # of which the samples are kept after the last person has left
 
@@ -34,7 +33,6 @@ class Snapshot:
     at: datetime
     samples: Sequence[Sample]
     groups: Sequence[Group]
-    forecast: Forecast | None = None  # of a mailing with local hours
     away_since: datetime | None = None
 
 
@@ -63,8 +61,6 @@ class _Watched:
     groups: Sequence[Group] = ()
     grouped: int = 0  # people in these groups
     grouped_at: datetime | None = None
-    forecast: Forecast | None = None
-    foreseen_at: datetime | None = None
 
 
 class LiveMailings:
@@ -156,14 +152,7 @@ async def _look(watched: _Watched, api: Api) -> Snapshot:
     if mailing.unsent != watched.grouped and is_due:
         watched.groups = tuple(await unsent_groups(api, mailing))
         watched.grouped, watched.grouped_at = mailing.unsent, now
-    if watched.foreseen_at is None or now - watched.foreseen_at >= FORECAST_EVERY or not mailing.needs_forecast:
-        watched.forecast, watched.foreseen_at = await forecast_of(api, mailing), now
-    return Snapshot(mailing, now, tuple(watched.samples), watched.groups, watched.forecast)
-
-
-async def forecast_of(api: Api, mailing: Mailing) -> Forecast | None:
-    """Return the API's forecast of a mailing whose end does not follow from its speed alone."""
-    return await api.forecast(mailing.id) if mailing.needs_forecast else None
+    return Snapshot(mailing, now, tuple(watched.samples), watched.groups)
 
 
 def _away(watched: _Watched) -> Snapshot | None:

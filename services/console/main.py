@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import structlog
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from services.console import problems
@@ -18,7 +17,6 @@ from services.console.pages import routes
 from services.console.rendering import prepare
 from services.console.rest.calls import open_http
 from services.console.settings import ConsoleSettings
-from services.console.visitor import Visitors
 from shared.http_server import Server, serve_until
 
 log = structlog.get_logger()
@@ -39,7 +37,7 @@ def create_app(settings: ConsoleSettings, live: LiveMailings) -> ASGIApp:
             app.state.api_url = settings.api_url.rstrip("/")
             yield
 
-    app = Starlette(routes=routes(), lifespan=lifespan, middleware=[Middleware(Visitors)])
+    app = Starlette(routes=routes(), lifespan=lifespan)
     app.state.live = live
     problems.install(app)
     return Edge(app, settings.hosts)

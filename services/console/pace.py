@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.console.rest.answers import Forecast, Mailing
+from services.console.rest.answers import Mailing
 
 WINDOW = timedelta(seconds=10)  # the speed is the mean over this time
 SHORTEST = timedelta(seconds=1.5)  # less says nothing about the speed
-OFFERED = (timedelta(hours=1), timedelta(hours=3), timedelta(days=1))  # more time for a mailing
-SAFETY = 1.15  # times what the speed demands, as it may fall
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +35,6 @@ def measured_pace(mailing: Mailing, samples: Sequence[Sample], now: datetime) ->
     return _pace(mailing, recent[-1].handled - recent[0].handled, recent[-1].at - recent[0].at, now)
 
 
-def with_forecast(pace: Pace | None, forecast: Forecast | None) -> Pace | None:
-    """Return the pace with the end that the API foresees: it knows whose local hours begin when."""
-    if forecast is None:
-        return pace
-    return Pace(forecast.rate if pace is None else pace.per_second, forecast.finish, forecast.late or 0)
-
-
 def mean_pace(mailing: Mailing, now: datetime) -> Pace | None:
     """Return the pace since the start; None if the mailing has not started."""
     if mailing.started_at is None or now - mailing.started_at < SHORTEST:
@@ -66,13 +57,3 @@ def _pace(mailing: Mailing, messages: int, took: timedelta, now: datetime) -> Pa
     left = timedelta(seconds=mailing.open / per_second)
     in_time = max(0.0, (mailing.expired_at - now).total_seconds()) * per_second
     return Pace(per_second, now + left, max(0, round(mailing.open - in_time)))
-
-
-def ends_on_offer(mailing: Mailing, pace: Pace | None, now: datetime) -> list[datetime]:
-    """Return later ends to choose from: one that suffices at this speed, if it is late, and some round ones."""
-    begin = max(mailing.expired_at, now)
-    offers = [begin + more for more in OFFERED]
-    if pace is not None and pace.late and pace.finish is not None:
-        enough = now + (pace.finish - now) * SAFETY
-        offers.append(enough + timedelta(minutes=5))
-    return sorted(at.replace(second=0, microsecond=0) for at in offers)

@@ -2,47 +2,25 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from babel import Locale
-from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
-from jinja2.bccache import Bucket
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from services.console import assets, refusals, words
+from services.console import assets, words
 from services.console.formatting import Formatter
 from services.console.preferences import THEMES, Preferences, preferences_of
 from services.console.session import token_of
 from services.console.translation import LANGUAGES, catalog
-from services.console.visitor import visitor_of
 from shared import __version__
-from shared.attributes import format_value
 from shared.contracts import utc_now
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-class _CompiledTemplates(BytecodeCache):
-    """Compiled templates, which are the same in every language: compiling them takes most of the start."""
-
-    def __init__(self) -> None:
-        self._by_key: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Fill the bucket if its template is compiled already."""
-        if bucket.key in self._by_key:
-            bucket.bytecode_from_string(self._by_key[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep a compiled template."""
-        self._by_key[bucket.key] = bucket.bytecode_to_string()
-
-
-_COMPILED = _CompiledTemplates()
 
 
 @cache
@@ -55,28 +33,22 @@ def environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
-        bytecode_cache=_COMPILED,
         extensions=["jinja2.ext.i18n"],
     )
     made.install_gettext_translations(catalog(language), newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(
-        format_value=format_value,
         asset=assets.url,
         icon=assets.icon,
         languages=LANGUAGES,
         themes=THEMES,
         statuses=words.STATUSES,
         outcomes=words.OUTCOMES,
-        roles=words.ROLES,
         state_of=words.state_of,
         is_over=words.is_over,
         explanation_of=words.explanation_of,
         alert_title=words.alert_title,
-        weekday_names=words.WEEKDAYS,
         query=encoded_query,
         version=__version__,
-        said=partial(refusals.said, catalog(language).ugettext),
-        field_name=partial(refusals.field_name, catalog(language).ugettext),
     )
     return made
 
@@ -93,7 +65,7 @@ def prepare() -> None:
 def encoded_query(values: Mapping[str, object], **changes: object) -> str:
     """Return a query string of what is not empty, with some values changed."""
     kept = {name: value for name, value in {**values, **changes}.items() if value not in (None, "")}
-    return "?" + urlencode(kept, doseq=True) if kept else ""
+    return "?" + urlencode(kept) if kept else ""
 
 
 def formatter(preferences: Preferences, now: datetime | None = None) -> Formatter:
@@ -108,7 +80,7 @@ def translated(request: Request, text: str) -> str:
 
 def render_text(request: Request, template: str, /, **context: Any) -> str:
     """Return a template as text, for a page or a fragment of one."""
-    preferences, visitor = preferences_of(request), visitor_of(request)
+    preferences = preferences_of(request)
     return (
         environment(preferences.language)
         .get_template(template)
@@ -120,8 +92,6 @@ def render_text(request: Request, template: str, /, **context: Any) -> str:
             here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             section=request.url.path.split("/")[1],
             is_signed_in=token_of(request) is not None,
-            visitor=visitor,
-            may=visitor.may_act_as,
             **context,
         )
     )

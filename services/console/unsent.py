@@ -1,15 +1,14 @@
 """People who did not get a mailing, grouped by status and reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.console.rest.answers import Mailing, ProviderAnswer
 from services.console.rest.calls import Api
 from services.console.words import Explanation, explanation_of
-from shared.statuses import MessageStatus, Reason
+from shared.statuses import MessageStatus
 
 MOST_ANSWERS = 3
-_NEXT_STEPS: Mapping[str, str] = {Reason.STOPPED: "stop-list", Reason.CANCEL: "copy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +16,9 @@ class Group:
     """People who did not get a mailing for the same reason, and the provider's most frequent words on it."""
 
     status: MessageStatus
-    reason: str | None
     people: int
     explanation: Explanation
     answers: Sequence[str]
-
-    @property
-    def next_step(self) -> str:
-        """Name of what helps these people: `retry`, `zone`, `stop-list`, `copy`; empty if nothing does."""
-        if self.reason == Reason.ZONE:
-            return "zone"
-        if self.status.is_retryable:
-            return "retry"
-        return _NEXT_STEPS.get(self.reason or "", "")
 
 
 async def unsent_groups(api: Api, mailing: Mailing) -> list[Group]:
@@ -40,7 +29,6 @@ async def unsent_groups(api: Api, mailing: Mailing) -> list[Group]:
     return [
         Group(
             item.status,
-            item.reason,
             item.messages,
             explanation_of(item.status, item.reason),
             [words for answer in item.answers if (words := _words(answer))][:MOST_ANSWERS],

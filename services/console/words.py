@@ -34,7 +34,6 @@ STATUSES: Mapping[str, Word] = {
 }
 
 STATES: Mapping[str, Word] = {
-    "waiting": Word(N_("Waits for approval"), "uncertain", "user-plus"),
     "scheduled": Word(N_("Scheduled"), "scheduled", "calendar-time"),
     "running": Word(N_("Running"), "running", "player-play"),
     "paused": Word(N_("Paused"), "paused", "player-pause"),
@@ -90,13 +89,6 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
         N_("The number is on the stop list"),
         N_("They asked not to be written to. Only take them off the list if they say so."),
     ),
-    ("canceled", "capped"): Explanation(
-        N_("They had enough marketing lately"),
-        N_("The mailing limits how much one person gets. Nothing is left to do."),
-    ),
-    ("canceled", "repeated"): Explanation(
-        N_("They had the same text lately"), N_("The mailing does not repeat itself. Nothing is left to do.")
-    ),
     ("uncertain", "answer"): Explanation(
         N_("The provider gave no clear answer"),
         N_("Some of them may have it. Send it again only if getting it twice does no harm."),
@@ -108,15 +100,6 @@ REASONS: Mapping[tuple[str, str], Explanation] = {
 }
 UNKNOWN_REASON = Explanation(N_("For another reason"), "")
 
-WEEKDAYS: Mapping[str, str] = {
-    "mon": N_("Monday"),
-    "tue": N_("Tuesday"),
-    "wed": N_("Wednesday"),
-    "thu": N_("Thursday"),
-    "fri": N_("Friday"),
-    "sat": N_("Saturday"),
-    "sun": N_("Sunday"),
-}
 
 # Events that a webhook can be subscribed to.
 WEBHOOK_EVENTS: Mapping[str, str] = {
@@ -152,7 +135,7 @@ def alert_title(kind: str) -> str:
 
 def state_of(mailing: Mailing) -> Word:
     """Return the word for a mailing's state. A paused mailing shows that, whatever its state."""
-    name = "paused" if mailing.paused and (mailing.is_ahead or mailing.state == "running") else mailing.state
+    name = "paused" if mailing.paused and mailing.state in {"scheduled", "running"} else mailing.state
     return STATES.get(name, Word(mailing.state, "finished", "info-circle"))
 
 

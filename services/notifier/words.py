@@ -19,13 +19,10 @@ REASONS = {
     "cancel": N_("the mailing was canceled"),
     "client": N_("the client was deleted"),
     "stopped": N_("the number is on the stop list"),
-    "capped": N_("the client had enough marketing lately"),
-    "repeated": N_("the client had the same text lately"),
     "answer": N_("the provider’s answer"),
     "silence": N_("a sender held the message and sent no report"),
 }
 STATES = {
-    "waiting": N_("waiting for approval"),
     "scheduled": N_("scheduled"),
     "running": N_("running"),
     "finished": N_("finished"),

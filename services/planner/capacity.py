@@ -10,9 +10,9 @@ from services.planner.pacing import Limit
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Messages of mailings without a limit that were done during the last `period`.
+    """Messages of mailings without a limit in the jobs that were done during the last `period`.
 
-    `newest_lease` is the end of the lease of the job that was released last, of those that are done completely.
+    `newest_lease` is the end of the lease of the job among them that was released last.
     """
 
     messages: int
@@ -41,15 +41,13 @@ class Bounds:
 def room_without_limit(done: Done, outstanding: int, bounds: Bounds, senders: int) -> int:
     """Return how many more messages without a limit the senders should get.
 
-    They hold what they do in `ahead`, and at least a job for each sender. A claim's last job exceeds the room by
-    half a job on average; for each further sender, half a job more. So a sender that is quicker than the last
-    measurement is found out, and one that is slow does not get work for many seconds.
+    They hold what they do in `ahead`, and a job for each sender beyond it. So a sender that is quicker than the
+    last measurement is found out, and one that is slow does not get work for many seconds.
     """
     if not done.messages:
         return bounds.least - outstanding
     expected = math.ceil(done.messages * (bounds.ahead / done.period))
-    further = bounds.chunk * (senders - 1) // 2
-    return max(expected + min(further, bounds.least), min(bounds.chunk * senders, bounds.least)) - outstanding
+    return expected + min(bounds.least, bounds.chunk * senders) - outstanding
 
 
 def shares_with_limit(

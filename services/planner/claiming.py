@@ -1,16 +1,14 @@
 """Claiming: mark due jobs as released, and put together what the senders need to know about them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.planner.capacity import Shares
-from services.planner.capping import begin_capping
 from services.planner.pacing import Limit
 from services.planner.planning import JobPlan, plan_job
 from services.planner.queries import MessageInJob, find_messages_of_jobs
@@ -18,20 +16,7 @@ from shared.contracts import Job, JobMessage
 from shared.ledger.counters import StatusMoves
 from shared.ledger.jobs import ClaimedJob, NewJob, ReleaseShare, claim_jobs, remove_messages_from_jobs
 from shared.ledger.messages import cancel_messages, move_to_new_job
-from shared.ledger.texts import MessageText, keep_message_texts
-from shared.placeholders import parse_template
 from shared.statuses import MessageStatus, Reason
-from shared.workspace_policy import NO_POLICY, WorkspacePolicy
-
-
-class ClaimRules(NamedTuple):
-    """Rate limits by mailing, and the rules of the workspace."""
-
-    limits: Mapping[int, Limit] = MappingProxyType({})
-    workspace: WorkspacePolicy = NO_POLICY
-
-
-NO_RULES = ClaimRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +41,14 @@ async def claim(
     revisions: Mapping[int, int],
     lease_until: datetime,
     now: datetime,
-    rules: ClaimRules = NO_RULES,
+    limits: Mapping[int, Limit] = MappingProxyType({}),
 ) -> list[Job]:
     """Release jobs up to each mailing's share of messages, and return them. Those that close first come first.
 
     `revisions` are those that the mailings had when the `shares` were made.
 
     Messages that do not belong into their job leave it. Those of deleted clients, and those to numbers on the
-    stop list, are canceled, and those of people who have got enough lately. Those of clients in
+    stop list, are canceled. Those of clients in
     another zone than the job's, and all if the mailing's window is not open there now, are planned anew. Under a
     rate limit, messages above the limit's chunk, and messages without a slot before the job closes, go into jobs
     of their own that wait.
@@ -73,7 +58,7 @@ async def claim(
             mailing_id,
             share,
             revisions[mailing_id],
-            _first_slot(rules.limits.get(mailing_id), now),
+            _first_slot(limits.get(mailing_id), now),
             mailing_id in shares.unlimited,
         )
         for mailing_id, share in shares.messages.items()
@@ -81,51 +66,26 @@ async def claim(
     ]
     if not to_claim:
         return []
-    found = await claim_jobs(connection, to_claim, shares.room, lease_until, now)
-    claimed = [_within_policy(job, rules.workspace) for job in found]
+    claimed = await claim_jobs(connection, to_claim, shares.room, lease_until, now)
     moves = StatusMoves()
     for job in claimed:
         moves.add(job.mailing_id, MessageStatus.NEW, MessageStatus.ACTIVE, job.open)
-    messages = await find_messages_of_jobs(
-        connection,
-        [job.id for job in claimed],
-        zones_of=[job.id for job in claimed if job.window],
-        with_attributes=[job.id for job in claimed if job.has_placeholders],
-    )
+    messages = await find_messages_of_jobs(connection, [job.id for job in claimed])
     locked = {job.id: job.as_locked for job in claimed}
     for reason, ids in _kept_back(messages.values()).items():
         await cancel_messages(connection, locked, ids, reason, moves, now)
-    capping = await begin_capping(connection, claimed, messages, now)
     used_slots = Counter[int]()
-    staying: list[tuple[ClaimedJob, list[MessageInJob]]] = []
+    jobs: list[Job] = []
     for job in sorted((_with_current_window(job, now) for job in claimed), key=_release_order):
         present = [message for message in messages.get(job.id, ()) if _why_kept_back(message) is None]
-        room = _room_in(job, rules.limits.get(job.mailing_id), used_slots[job.mailing_id], now)
+        room = _room_in(job, limits.get(job.mailing_id), used_slots[job.mailing_id], now)
         result = _sort_messages(job, present, room, now)
         await _move_away(connection, job, result, moves, now)
-        result.stay = capping.admit(job.cap, result.stay, now)
         used_slots[job.mailing_id] += len(result.stay)
         if result.stay:
-            staying.append((job, result.stay))
-    for reason, ids in capping.kept_back.items():
-        await cancel_messages(connection, locked, ids, reason, moves, now)
+            jobs.append(_job(job, result.stay, lease_until))
     await moves.apply(connection)
-    texts = await keep_message_texts(connection, list(_rendered(staying)))
-    return [_job(job, stay, lease_until, texts) for job, stay in staying]
-
-
-def _rendered(staying: Iterable[tuple[ClaimedJob, list[MessageInJob]]]) -> Iterator[MessageText]:
-    """Yield the text of each message whose mailing has placeholders."""
-    for job, messages in staying:
-        if job.has_placeholders:
-            template = parse_template(job.text)
-            for message in messages:
-                yield MessageText(message.id, job.text_version, template.render(message.attributes or {}))
-
-
-def _within_policy(job: ClaimedJob, workspace: WorkspacePolicy) -> ClaimedJob:
-    """Return the job with the hours that the workspace allows. A test goes to colleagues at any hour."""
-    return job if job.is_test else job._replace(window=workspace.local_hours(job.window, job.kind))
+    return jobs
 
 
 def _kept_back(groups: Iterable[Sequence[MessageInJob]]) -> dict[Reason, list[int]]:
@@ -189,7 +149,7 @@ def _sort_messages(job: ClaimedJob, messages: Sequence[MessageInJob], room: _Roo
     leaving = [(zone, plan_job(job.window, zone, now), ids) for zone, ids in elsewhere.items()]
     leaving.append((job.zone, JobPlan(now, job.send_before), [message.id for message in above]))
     for zone, plan, ids in leaving:
-        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before, job.returns, _kept_version(job))
+        new_job = NewJob(job.mailing_id, zone, plan.due_at, plan.send_before, job.returns)
         result.leave += [(new_job, ids[start : start + room.chunk]) for start in range(0, len(ids), room.chunk)]
     return result
 
@@ -207,25 +167,14 @@ async def _move_away(
         await remove_messages_from_jobs(connection, {job.id: count}, now=now)
 
 
-def _kept_version(job: ClaimedJob) -> int | None:
-    return job.text_version if job.keeps_text else None
-
-
-def _job(
-    claimed: ClaimedJob, messages: Sequence[MessageInJob], lease_until: datetime, texts: Mapping[int, str]
-) -> Job:
-    with_texts = claimed.has_placeholders
+def _job(claimed: ClaimedJob, messages: Sequence[MessageInJob], lease_until: datetime) -> Job:
     ends = [claimed.expired_at] if claimed.send_before is None else [claimed.expired_at, claimed.send_before]
     return Job(
-        version=2 if with_texts else 1,
         job_id=claimed.id,
         release=claimed.release,
         mailing_id=claimed.mailing_id,
         revision=claimed.revision,
         text=claimed.text,
-        texts=tuple(texts[message.id] for message in messages) if with_texts else None,
-        sender_name=claimed.sender_name,
-        validity=claimed.validity,
         send_before=min(ends),
         lease_until=lease_until,
         messages=tuple(JobMessage(message.id, message.number or 0) for message in messages),

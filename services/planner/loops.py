@@ -1,21 +1,20 @@
 """Steps of the planner's loops: each does a bounded amount of work and returns the seconds until the next."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.planner import erasing, reaping
+from services.planner import reaping
 from services.planner.conditions import ReleaseConditions
 from services.planner.consumers import Received
-from services.planner.expansion import BatchSizes, expand_batches
+from services.planner.expansion import BatchSizes, expand_batch, expand_batches
 from services.planner.observer import PlannerObserver
 from services.planner.queries import find_due_mailings, find_mailings_to_retry, find_next_start
 from services.planner.recording import record
 from services.planner.release import release
 from services.planner.release_watch import ReleaseWatch
-from services.planner.retention import Retention
 from services.planner.retrying import retry_batch
 from services.planner.settings import PlannerSettings
 from shared.broker.publisher import Publisher
@@ -23,15 +22,15 @@ from shared.contracts import RECLAIM_HEADERS, Event, Reclaim, Report, utc_now
 from shared.database.transactions import transaction
 from shared.topology import REPORTS, SENDER_JOBS, SENDER_SLOTS
 
+MakeJobs = Callable[..., Awaitable[object | None]]  # None: there is nothing to do
+
 SLOW_POLL = 1.0  # seconds: bounds the delay if a wake-up is lost
 RELEASE_POLL = 0.1
 RELEASE_PAUSE = 0.02  # between rounds that released something, so that jobs leave in handfuls
 SENDERS_POLL = 0.5
-TOGETHER = 25  # mailings are expanded in one transaction, which holds their rows
+STARTED_TOGETHER = 25  # mailings, in one transaction, which holds their rows
 STARTS_AT_ONCE = 3  # transactions
 FOLD_PAUSE = 3600.0
-RETAIN_PAUSE = 60.0
-REMOVE_PAUSE = 0.1  # between batches, so that the removal of rows slows nothing else down
 
 
 class PlannerLoops:
@@ -46,7 +45,6 @@ class PlannerLoops:
         self._observer = observer
         self._release_watch = ReleaseWatch(engine, observer)
         self._conditions = ReleaseConditions()
-        self._retention = Retention()
         self._senders_seen_at = float("-inf")
         self.wake_expansion = asyncio.Event()
         self.wake_release = asyncio.Event()
@@ -62,45 +60,38 @@ class PlannerLoops:
         async with transaction(self._engine) as connection:
             due = await find_due_mailings(connection, utc_now())
             to_retry = await find_mailings_to_retry(connection)
-        has_worked = await self._expand_together(due.starting, STARTS_AT_ONCE, self._settings.expand_batch)
-        # A transaction has as many clients for many mailings as for one.
-        share = self._settings.expand_batch // max(1, min(TOGETHER, len(due.started)))
-        has_worked |= await self._expand_together(due.started, 1, max(1, share))
-        for mailing_id in to_retry:
-            made = await retry_batch(
+        has_worked = await self._start(due.starting)
+        batches: list[tuple[MakeJobs, int]] = [(expand_batch, mailing_id) for mailing_id in due.started]
+        batches += [(retry_batch, mailing_id) for mailing_id in to_retry]
+        for make_jobs, mailing_id in batches:
+            made = await make_jobs(
                 self._engine,
                 mailing_id,
                 chunk=self._settings.chunk_size,
                 batch=self._settings.expand_batch,
                 now=utc_now(),
                 observer=self._observer,
-                workspace=self._settings.policy_of_workspace(),
             )
             if made is not None:
                 has_worked = True
                 self.wake_release.set()
         return 0 if has_worked else await self._until_next_start()
 
-    async def _expand_together(self, mailing_ids: Sequence[int], at_once: int, batch: int) -> bool:
-        """Expand a batch of each mailing: some in each transaction, and so many transactions at a time."""
-        sizes = BatchSizes(self._settings.chunk_size, batch)
-        groups = [mailing_ids[first : first + TOGETHER] for first in range(0, len(mailing_ids), TOGETHER)]
+    async def _start(self, mailing_ids: Sequence[int]) -> bool:
+        """Expand the first batch of each mailing: some in each transaction, and some transactions at a time."""
+        sizes = BatchSizes(self._settings.chunk_size, self._settings.expand_batch)
+        groups = [
+            mailing_ids[first : first + STARTED_TOGETHER] for first in range(0, len(mailing_ids), STARTED_TOGETHER)
+        ]
 
-        async def expand(group: Sequence[int]) -> bool:
-            expanded = await expand_batches(
-                self._engine,
-                group,
-                sizes,
-                now=utc_now(),
-                observer=self._observer,
-                workspace=self._settings.policy_of_workspace(),
-            )
+        async def start(group: Sequence[int]) -> bool:
+            started = await expand_batches(self._engine, group, sizes, now=utc_now(), observer=self._observer)
             self.wake_release.set()
-            return bool(expanded)
+            return bool(started)
 
         has_worked = False
-        for first in range(0, len(groups), at_once):
-            has_worked |= any(await asyncio.gather(*map(expand, groups[first : first + at_once])))
+        for first in range(0, len(groups), STARTS_AT_ONCE):
+            has_worked |= any(await asyncio.gather(*map(start, groups[first : first + STARTS_AT_ONCE])))
         return has_worked
 
     async def release(self) -> float:
@@ -130,14 +121,6 @@ class PlannerLoops:
         if await reaping.has_overdue_jobs(this):
             await self._publish_reclaim(this)
         return 0 if await reaping.reap(this) else SLOW_POLL
-
-    async def erase(self) -> float:
-        """Carry out the erasures of persons."""
-        return REMOVE_PAUSE if await erasing.erase(self._reap_round()) else SLOW_POLL
-
-    async def retain(self) -> float:
-        """Remove a batch of the details that are older than they are to be kept."""
-        return REMOVE_PAUSE if await self._retention.remove_batch(self._reap_round()) else RETAIN_PAUSE
 
     async def fold(self) -> float:
         """Fold old progress once an hour."""

@@ -86,8 +86,6 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
                 repeat("release", loops.release, stopping, loops.wake_release),
                 repeat("reap", loops.reap, stopping),
                 repeat("fold", loops.fold, stopping),
-                repeat("erase", loops.erase, stopping),
-                repeat("retain", loops.retain, stopping),
                 consume("events", take_events),
                 consume("questions", answer_questions),
                 consume("reports", take_reports),

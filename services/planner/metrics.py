@@ -39,11 +39,6 @@ SLOTS = Counter("mailing_rate_limit_slots_total", "Slots given to messages under
 PROVIDER_RATE = Gauge(
     "mailing_rate_limit_messages_per_second", "MAILING_PROVIDER_RATE; infinite when there is no limit"
 )
-DETAILS_REMOVED = Counter(
-    "mailing_details_removed_total",
-    "Rows removed because of their age, by kind: message, single, attempt",
-    ["kind"],
-)
 BATCH_REPORTS = Histogram(
     "mailing_report_batch_reports", "Reports recorded in one transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
 )

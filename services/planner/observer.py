@@ -13,7 +13,6 @@ import structlog
 from services.planner.metrics import (
     BATCH_REPORTS,
     BATCH_RESULTS,
-    DETAILS_REMOVED,
     JOBS_PUT_BACK,
     JOBS_RELEASED,
     LEASES_EXPIRED,
@@ -78,10 +77,6 @@ class PlannerObserver:
         log.debug("batch_expanded", mailing_id=mailing.id, request_id=mailing.request_id, messages=messages)
         trace_expansion(mailing.traceparent, mailing.id, messages, began_at)
 
-    def mailing_held(self, mailing: MailingToExpand) -> None:
-        """The mailing does not start, because its audience is so large that somebody must approve it."""
-        log.warning("mailing_held_for_approval", mailing_id=mailing.id, request_id=mailing.request_id)
-
     def mailing_expanded(self, mailing: MailingToExpand) -> None:
         """The mailing has a message for everybody in its audience."""
         log.info("mailing_expanded", mailing_id=mailing.id, request_id=mailing.request_id)
@@ -104,16 +99,6 @@ class PlannerObserver:
     def mailing_purged(self, mailing_id: int) -> None:
         """The last rows of a deleted mailing were removed."""
         log.info("mailing_purged", mailing_id=mailing_id)
-
-    def details_removed(self, kind: str, rows: int, mailing_id: int | None = None) -> None:
-        """Rows were removed because of their age; with a mailing, the last of its messages were among them."""
-        DETAILS_REMOVED.labels(kind).inc(rows)
-        if mailing_id is not None:
-            log.info("details_removed", mailing_id=mailing_id)
-
-    def client_erased(self, client_id: int, messages: int) -> None:
-        """A person was removed from everything but counts, with so many messages."""
-        log.info("client_erased", client_id=client_id, messages=messages)
 
     # Release
 

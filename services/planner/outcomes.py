@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from shared.contracts import Outcome, ReturnReason
 from shared.statuses import MailingState, MessageStatus, Reason
-from shared.workspace_policy import NO_POLICY, WorkspacePolicy
 
 # After this many doublings, any backoff has long reached its maximum.
 _MAX_DOUBLINGS = 30
@@ -25,7 +24,7 @@ _LONGEST_KNOWN_PAUSE = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Times between tries, whether a repeated POST can do harm, and the rules of the workspace."""
+    """Times between tries, and whether a repeated POST can do harm."""
 
     idempotent: bool  # True if the provider sends one SMS for repeated POSTs of the same id
     backoff_first: timedelta
@@ -33,7 +32,6 @@ class Policy:
     redelivery_grace: timedelta
     circuit_pause: timedelta
     lease_margin: timedelta = timedelta(seconds=15)
-    workspace: WorkspacePolicy = NO_POLICY
 
 
 @dataclass(frozen=True, slots=True)

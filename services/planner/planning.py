@@ -27,9 +27,7 @@ class JobPlan:
 
     @property
     def is_held(self) -> bool:
-        """True for a job that is never released, because it ends before it is due: its zone is not known, or
-        its window lies within the quiet time.
-        """
+        """True for a job that is never released, because it ends before it is due: its zone is not known."""
         return self.send_before is not None and self.send_before <= self.due_at
 
 
@@ -44,8 +42,6 @@ def plan_job(window: Window | None, zone: str | None, not_before: datetime) -> J
     if known is None:
         return JobPlan(not_before + HOLD, not_before + HOLD)
     opening = next_opening(window, known, not_before)
-    if opening.begins == opening.ends:  # it never opens
-        return JobPlan(not_before + HOLD, not_before + HOLD)
     return JobPlan(opening.begins, opening.ends)
 
 

@@ -6,15 +6,13 @@ Each function runs inside the caller's transaction.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import repeat
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.attributes import Attributes
 from shared.statuses import MailingState
-from shared.stop_list import IS_HELD_BACK, MailingKind
+from shared.stop_list import IS_HELD_BACK
 from shared.windows import Window
 
 _DUE_MAILINGS = text("""
@@ -53,12 +51,8 @@ _MESSAGES_OF_JOBS = text(f"""
     -- find_messages_of_jobs --
     SELECT m.job_id, array_agg(m.id ORDER BY m.id) AS ids,
         array_agg(coalesce(mailings.number, c.number) ORDER BY m.id) AS numbers,
-        array_agg(CASE WHEN m.job_id = ANY(CAST(:zones_of AS bigint[])) THEN coalesce(zone, '') END ORDER BY m.id)
-            AS zones,
+        array_agg(CASE WHEN window_from IS NOT NULL THEN zone END ORDER BY m.id) AS zones,
         array_agg(m.client_id ORDER BY m.id) AS client_ids,
-        array_agg(c.attributes ORDER BY m.id) FILTER (
-            WHERE m.job_id = ANY(CAST(:with_attributes AS bigint[]))
-        ) AS attributes,
         array_agg(m.id) FILTER (WHERE {IS_HELD_BACK}) AS stopped_ids
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id LEFT JOIN clients AS c ON c.id = m.client_id
     LEFT JOIN stops ON stops.number = coalesce(mailings.number, c.number)
@@ -69,7 +63,7 @@ _MESSAGES_OF_JOBS = text(f"""
 _OPEN_MESSAGES = text("""
     -- find_open_messages --
     SELECT m.id, m.job_id, m.client_id, m.tries, mailings.expired_at, mailings.state,
-        mailings.window_from, mailings.window_until, mailings.window_days, mailings.kind
+        mailings.window_from, mailings.window_until
     FROM messages AS m JOIN mailings ON mailings.id = m.mailing_id
     WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = 'new'
 """)
@@ -83,8 +77,7 @@ _OVERDUE_JOBS = text("""
 
 _EXPIRED_JOBS = text("""
     -- find_expired_jobs --
-    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until, mailings.window_days,
-        mailings.kind
+    SELECT jobs.id, mailings.expired_at, mailings.window_from, mailings.window_until
     FROM mailings JOIN jobs ON jobs.mailing_id = mailings.id AND jobs.state = 'planned'
     WHERE mailings.state = 'running' AND mailings.finished_at IS NULL AND mailings.expired_at <= :now
     ORDER BY jobs.id LIMIT :limit
@@ -99,8 +92,7 @@ _CANCELED_JOBS = text("""
 
 _MISSED_JOBS = text("""
     -- find_missed_jobs --
-    SELECT jobs.id, window_from, window_until, window_days, kind, request_id
-    FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
+    SELECT jobs.id, window_from, window_until, request_id FROM jobs JOIN mailings ON mailings.id = jobs.mailing_id
     WHERE jobs.state = 'planned' AND send_before <= :now
       AND mailings.state = 'running' AND mailings.expired_at > :now
     ORDER BY send_before LIMIT :limit
@@ -125,8 +117,7 @@ class DueMailings(NamedTuple):
 class MessageInJob(NamedTuple):
     """Open message of a job. `number` is None if its client was deleted. `zone` is None if it does not matter.
 
-    `is_stopped` is True if the number is on the stop list for this kind of message. `attributes` are None if the
-    text needs none.
+    `is_stopped` is True if the number is on the stop list for this kind of message.
     """
 
     id: int
@@ -134,7 +125,6 @@ class MessageInJob(NamedTuple):
     zone: str | None
     client_id: int
     is_stopped: bool
-    attributes: Attributes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +137,19 @@ class ReportedMessage:
     expired_at: datetime
     mailing_state: MailingState
     window: Window | None
-    kind: MailingKind
 
 
 class ExpiredJob(NamedTuple):
-    """End, window and kind of the mailing that an unreleased job belongs to."""
+    """End and window of the mailing that an unreleased job belongs to."""
 
     expired_at: datetime
     window: Window | None
-    kind: MailingKind
 
 
 class MissedJob(NamedTuple):
-    """Window, kind and request of the mailing whose job was not released during its opening."""
+    """Window and request of the mailing whose job was not released during its opening."""
 
     window: Window | None
-    kind: MailingKind
     request_id: str | None
 
 
@@ -194,24 +181,15 @@ async def find_pending_stops(connection: AsyncConnection) -> dict[int, int]:
 
 
 async def find_messages_of_jobs(
-    connection: AsyncConnection,
-    job_ids: Sequence[int],
-    *,
-    zones_of: Sequence[int] = (),
-    with_attributes: Sequence[int] = (),
+    connection: AsyncConnection, job_ids: Sequence[int]
 ) -> dict[int, list[MessageInJob]]:
-    """Return the open messages of each job by ascending id; of some jobs with the clients' zones or attributes."""
-    values = {"job_ids": list(job_ids), "zones_of": list(zones_of), "with_attributes": list(with_attributes)}
-    rows = await connection.execute(_MESSAGES_OF_JOBS, values)
+    """Return the open messages of each job by ascending id."""
+    rows = await connection.execute(_MESSAGES_OF_JOBS, {"job_ids": list(job_ids)})
     found = {}
     for row in rows:
         stopped = frozenset(row.stopped_ids or ())
         columns = zip(row.ids, row.numbers, row.zones, row.client_ids, strict=True)
-        attributes = row.attributes or repeat(None)
-        found[row.job_id] = [
-            MessageInJob(*values, values[0] in stopped, of_client)
-            for values, of_client in zip(columns, attributes, strict=False)
-        ]
+        found[row.job_id] = [MessageInJob(*values, values[0] in stopped) for values in columns]
     return found
 
 
@@ -227,8 +205,7 @@ async def find_open_messages(connection: AsyncConnection, ids: Collection[int]) 
             tries=row.tries,
             expired_at=row.expired_at,
             mailing_state=MailingState(row.state),
-            window=Window.from_columns(row.window_from, row.window_until, row.window_days),
-            kind=MailingKind(row.kind),
+            window=Window.from_columns(row.window_from, row.window_until),
         )
         for row in rows
     }
@@ -246,12 +223,7 @@ async def find_expired_jobs(connection: AsyncConnection, now: datetime, limit: i
     """Return planned jobs of running mailings that are past their end."""
     rows = await connection.execute(_EXPIRED_JOBS, {"now": now, "limit": limit})
     return {
-        row.id: ExpiredJob(
-            row.expired_at,
-            Window.from_columns(row.window_from, row.window_until, row.window_days),
-            MailingKind(row.kind),
-        )
-        for row in rows
+        row.id: ExpiredJob(row.expired_at, Window.from_columns(row.window_from, row.window_until)) for row in rows
     }
 
 
@@ -264,12 +236,7 @@ async def find_missed_jobs(connection: AsyncConnection, now: datetime, limit: in
     """Return planned jobs whose local window has closed before they were released."""
     rows = await connection.execute(_MISSED_JOBS, {"now": now, "limit": limit})
     return {
-        row.id: MissedJob(
-            Window.from_columns(row.window_from, row.window_until, row.window_days),
-            MailingKind(row.kind),
-            row.request_id,
-        )
-        for row in rows
+        row.id: MissedJob(Window.from_columns(row.window_from, row.window_until), row.request_id) for row in rows
     }
 
 

@@ -100,9 +100,7 @@ async def reclaim(this: ReapRound, before: datetime) -> None:
                 connection, released, MessageStatus.UNCERTAIN, Reason.SILENCE, this.now, only_doubtful=True
             )
         untouched = _without(released, settled)
-        await put_back_jobs(
-            connection, untouched, lambda job: due_after_return(job.returns + 1, this.now), may_be_sent=True
-        )
+        await put_back_jobs(connection, untouched, lambda job: due_after_return(job.returns + 1, this.now))
     this.observer.leases_expired(released, request_ids)
     this.observer.jobs_settled(settled, MessageStatus.UNCERTAIN, Reason.SILENCE)
 
@@ -110,15 +108,13 @@ async def reclaim(this: ReapRound, before: datetime) -> None:
 async def expire(this: ReapRound) -> bool:
     """Expire the messages that were not released before their mailing's end."""
     settled: dict[Reason, list[SettledJob]] = {}
-    workspace = this.settings.policy_of_workspace()
     async with transaction(this.engine) as connection:
         expired = await find_expired_jobs(connection, this.now, MAX_JOBS)
         jobs = await lock_jobs(connection, expired)
         by_reason: dict[Reason, list[LockedJob]] = defaultdict(list)
         for job in _planned(jobs):
             mailing = expired[job.id]
-            hours = workspace.local_hours(mailing.window, mailing.kind)
-            by_reason[why_expired(hours, job.zone, mailing.expired_at)].append(job)
+            by_reason[why_expired(mailing.window, job.zone, mailing.expired_at)].append(job)
         for reason, those in by_reason.items():
             settled[reason] = await settle_jobs(connection, those, MessageStatus.EXPIRED, reason, this.now)
     for reason, ended in settled.items():
@@ -138,12 +134,11 @@ async def cancel(this: ReapRound) -> bool:
 
 async def replan(this: ReapRound) -> bool:
     """Plan jobs for the next opening of their local window if they were not released during the last one."""
-    workspace = this.settings.policy_of_workspace()
     async with transaction(this.engine) as connection:
         missed = await find_missed_jobs(connection, this.now, MAX_ROWS)
         jobs = await lock_jobs(connection, missed)
         plans = {
-            job.id: plan_job(workspace.local_hours(missed[job.id].window, missed[job.id].kind), job.zone, this.now)
+            job.id: plan_job(missed[job.id].window, job.zone, this.now)
             for job in _planned(jobs)
             if job.send_before is not None and job.send_before <= this.now
         }

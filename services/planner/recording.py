@@ -30,7 +30,7 @@ from services.planner.outcomes import (
 from services.planner.planning import plan_job
 from services.planner.queries import ReportedMessage, find_open_messages
 from services.planner.recorded import PlannedAgain, RecordedReports
-from shared.contracts import Acceptance, JobReport, Outcome, Report, Result, ReturnReason
+from shared.contracts import Acceptance, JobReport, Outcome, Report, Result
 from shared.database.transactions import transaction
 from shared.ledger.attempts import AttemptRow, insert_attempts
 from shared.ledger.counters import StatusMoves
@@ -57,7 +57,6 @@ class _RetryGroup(NamedTuple):
     zone: str | None
     window: Window | None
     step: RetryStep
-    text_version: int | None  # that the messages must keep, because they may have been POSTed with it
 
 
 class _RetriedMessage(NamedTuple):
@@ -154,22 +153,10 @@ async def _decide(
             decisions.settlements.append(_settlement(result, step, now))
         else:
             assert job is not None, "only a final answer is recorded without the job"
-            hours = policy.workspace.local_hours(found.window, found.kind)
-            group = _RetryGroup(job.mailing_id, job.zone, hours, step, _kept_version(job, result))
+            group = _RetryGroup(job.mailing_id, job.zone, found.window, step)
             decisions.retries[group].append(_RetriedMessage(job, result.message_id, found.client_id))
         del open_messages[result.message_id]
     return decisions
-
-
-def _kept_version(job: LockedJob, result: Result) -> int | None:
-    """Return the version of the text that the next POST must have, if an earlier one may have been accepted."""
-    may_be_sent = (
-        job.keeps_text
-        or result.outcome is Outcome.UNCERTAIN
-        or result.reason is ReturnReason.REDELIVERED
-        or any(attempt.outcome is Outcome.UNCERTAIN for attempt in result.attempts)
-    )
-    return job.text_version if may_be_sent else None
 
 
 def _is_current(part: JobReport, job: LockedJob | None) -> bool:
@@ -208,9 +195,7 @@ async def _move_to_new_jobs(
     """Move the messages that are tried again into new jobs of up to `chunk` messages."""
     for group, messages in retries.items():
         plan = plan_job(group.window, group.zone, group.step.due_at)
-        job = NewJob(
-            group.mailing_id, group.zone, plan.due_at, plan.send_before, group.step.returns, group.text_version
-        )
+        job = NewJob(group.mailing_id, group.zone, plan.due_at, plan.send_before, group.step.returns)
         ids = [message.message_id for message in messages]
         for start in range(0, len(ids), chunk):
             part = ids[start : start + chunk]

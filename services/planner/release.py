@@ -18,7 +18,7 @@ from itertools import islice
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.planner.claiming import ClaimRules, claim
+from services.planner.claiming import claim
 from services.planner.conditions import ReleaseConditions
 from services.planner.observer import DEFAULT_OBSERVER, PlannerObserver
 from services.planner.outcomes import due_after_return
@@ -75,9 +75,8 @@ async def release(
         this.conditions.epoch, this.conditions.newest_job = epoch
         limits = _mailing_limits(ready, provider, this.first_slot_at)
         shares = await find_shares(connection, ready, limits, this)
-        rules = ClaimRules(limits, settings.policy_of_workspace())
         revisions = {mailing.id: mailing.revision for mailing in ready}
-        jobs = await claim(connection, shares, revisions, now + settings.lease, now, rules)
+        jobs = await claim(connection, shares, revisions, now + settings.lease, now, limits)
         jobs = await _give_slots(connection, jobs, ready, limits, provider, this)
     jobs = [job.model_copy(update={"epoch": epoch.number}) for job in jobs]
     if not settings.provider_idempotent:
@@ -111,9 +110,7 @@ async def put_back(engine: AsyncEngine, jobs: Sequence[Job], now: datetime) -> N
     async with transaction(engine) as connection:
         locked = await lock_jobs(connection, releases)
         current = [job for job in locked.values() if job.release == releases[job.id]]
-        await put_back_jobs(
-            connection, current, lambda job: due_after_return(job.returns + 1, now), may_be_sent=False
-        )
+        await put_back_jobs(connection, current, lambda job: due_after_return(job.returns + 1, now))
 
 
 async def _mark_delivered(engine: AsyncEngine, jobs: Sequence[Job], fates: Sequence["_Fate"]) -> None:

@@ -38,22 +38,11 @@ _OUTSTANDING = text("""
     ) AS released LEFT JOIN mailings ON mailings.id = mailing_id
 """)
 
-# A sender works on several jobs at once, so a job counts with the part of its time since the release that lies in
-# the period. Whole jobs of 100 messages would make the speed of a slow provider double or halve by chance.
 _DONE_SINCE = text("""
     -- find_done_since --
-    WITH lately AS (
-        SELECT size, mailing_id, lease_until, lease_until - CAST(:lease AS interval) AS released_at, done_at
-        FROM jobs WHERE state = 'done' AND done_at > :since
-        UNION ALL
-        SELECT size - open, mailing_id, NULL, lease_until - CAST(:lease AS interval), :now
-        FROM jobs WHERE state = 'released' AND open < size
-    )
-    SELECT max(lease_until) AS newest_lease, coalesce(ceil(sum(CASE
-        WHEN released_at >= :since OR done_at <= released_at THEN size
-        ELSE size * extract(epoch FROM done_at - :since) / extract(epoch FROM done_at - released_at)
-    END)), 0) AS messages
-    FROM lately LEFT JOIN mailings ON mailings.id = mailing_id WHERE rate IS NULL
+    SELECT coalesce(sum(size), 0) AS messages, max(lease_until) AS newest_lease
+    FROM jobs LEFT JOIN mailings ON mailings.id = mailing_id
+    WHERE jobs.state = 'done' AND done_at > :since AND rate IS NULL
 """)
 
 # LATERAL with a LIMIT: with EXISTS, PostgreSQL reads all jobs that are planned when many mailings are running.
@@ -126,17 +115,11 @@ async def find_outstanding(connection: AsyncConnection, lease_after: datetime) -
     return {row.mailing_id: Outstanding(int(row.open), row.is_unlimited) for row in rows}
 
 
-async def find_done(
-    connection: AsyncConnection, now: datetime, lease: timedelta, periods: Iterable[timedelta]
-) -> Done:
-    """Return what was done of mailings without a rate, in the first of the periods in which anything was.
-
-    `lease` is the time for which jobs are leased; it tells when a job was released.
-    """
+async def find_done(connection: AsyncConnection, now: datetime, periods: Iterable[timedelta]) -> Done:
+    """Return what was done of mailings without a rate, in the first of the periods in which anything was."""
     done = Done(0, timedelta(seconds=1))
     for period in periods:
-        values = {"since": now - period, "now": now, "lease": lease}
-        row = (await connection.execute(_DONE_SINCE, values)).one()
+        row = (await connection.execute(_DONE_SINCE, {"since": now - period})).one()
         done = Done(int(row.messages), period, row.newest_lease)
         if done.messages:
             break

@@ -91,7 +91,7 @@ async def _shares_without_limit(
     it counts as lost after some seconds.
     """
     settings = this.settings
-    done = await find_done(connection, this.now, settings.lease, (settings.release_ahead, COUNTS_FOR))
+    done = await find_done(connection, this.now, (settings.release_ahead, COUNTS_FOR))
     newest_lease = done.newest_lease or this.now + settings.lease
     outstanding = await find_outstanding(connection, newest_lease - COUNTS_FOR)
     bounds = Bounds(settings.release_ahead, settings.chunk_size, settings.release_least * settings.chunk_size)

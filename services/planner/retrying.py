@@ -17,7 +17,6 @@ from shared.ledger.bulk_messages import RetryBatch, put_back_messages, zones_to_
 from shared.ledger.counters import StatusMoves
 from shared.ledger.mailing_progress import lock_mailing_to_retry, record_retry
 from shared.statuses import MailingState, MessageStatus
-from shared.workspace_policy import NO_POLICY, WorkspacePolicy
 
 
 async def retry_batch(
@@ -28,7 +27,6 @@ async def retry_batch(
     batch: int,
     now: datetime,
     observer: PlannerObserver = DEFAULT_OBSERVER,
-    workspace: WorkspacePolicy = NO_POLICY,
 ) -> int | None:
     """Put one batch of messages back and return their number; None if there is nothing left to do.
 
@@ -40,17 +38,16 @@ async def retry_batch(
             return None
         if mailing.rate is not None:
             chunk = Limit(mailing.rate).chunk(chunk)
-        hours = workspace.local_hours(mailing.window, mailing.kind)
         to_retry = RetryBatch(
             mailing_id=mailing_id,
             statuses=mailing.statuses if mailing.state is MailingState.RUNNING else [],
             settled_until=mailing.settled_until,
             after=mailing.retried_to,
             limit=batch,
-            by_zone=hours is not None,
+            by_zone=mailing.window is not None,
         )
         zones = await zones_to_retry(connection, to_retry) if to_retry.by_zone else []
-        plans = plan_zones(hours, zones, now)
+        plans = plan_zones(mailing.window, zones, now)
         put_back = await put_back_messages(connection, to_retry, plans, chunk, now)
         count = sum(group.messages for group in put_back)
         retried_to = max((group.last_client_id for group in put_back), default=mailing.retried_to)

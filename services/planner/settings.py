@@ -1,37 +1,18 @@
 """Settings of the planner."""
 
 from datetime import timedelta
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from services.planner.outcomes import Policy
-from shared.settings import (
-    BrokerSettings,
-    DatabaseSettings,
-    Duration,
-    MetricsSettings,
-    PacingSettings,
-    PolicySettings,
-)
+from shared.settings import BrokerSettings, DatabaseSettings, Duration, MetricsSettings, PacingSettings
 
 
-def _kept_for(value: object) -> object:
-    return None if value == "never" else value
-
-
-# How long rows are kept: at least an hour, so that reports about them are recorded. None: for ever.
-KeptFor = Annotated[
-    Annotated[Duration, Field(ge=timedelta(hours=1))] | None,
-    BeforeValidator(_kept_for, json_schema_input_type=str),
-]
-
-
-class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySettings, MetricsSettings):
+class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, MetricsSettings):
     """Settings of the planner. docs/reference.md describes them."""
 
     chunk_size: int = Field(100, ge=1, le=1000, description="messages in a job")
-    expand_batch: int = Field(15_000, ge=1, le=100_000, description="clients expanded in one transaction")
+    expand_batch: int = Field(10_000, ge=1, le=100_000, description="clients expanded in one transaction")
     release_ahead: Duration = Field(timedelta(seconds=2), description="amount of work that is with the senders")
     release_least: int = Field(4, ge=1, description="jobs released while the senders' speed is unknown")
     lease: Duration = Field(timedelta(seconds=60), description="time for which a sender may work on a job")
@@ -49,13 +30,6 @@ class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySe
     backoff_first: Duration = timedelta(seconds=5)
     backoff_most: Duration = timedelta(minutes=10)
     provider_idempotent: bool = True
-    keep_messages: KeptFor = Field(
-        None, description="time after a mailing's end when its messages are removed; `never`: they are kept"
-    )
-    keep_singles: KeptFor = Field(
-        timedelta(days=30), description="time after a single message's end when it is removed, or `never`"
-    )
-    keep_attempts: KeptFor = Field(None, description="time after an attempt when it is removed, or `never`")
 
     def policy(self) -> Policy:
         """Return the settings that `outcomes.next_step` needs."""
@@ -66,5 +40,4 @@ class PlannerSettings(DatabaseSettings, BrokerSettings, PacingSettings, PolicySe
             redelivery_grace=self.redelivery_grace,
             circuit_pause=self.circuit_pause,
             lease_margin=self.lease_margin,
-            workspace=self.policy_of_workspace(),
         )

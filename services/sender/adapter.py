@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol
 from services.sender.http.endpoint import Endpoint
 from services.sender.http.exchange import Reply, Request
 from services.sender.verdict import Verdict
-from shared.provider_fields import ProviderField
 
 
 class Sms(NamedTuple):
@@ -17,17 +16,11 @@ class Sms(NamedTuple):
     number: int
     text: str
     seconds_valid: int = 86_400  # how long the provider may try to deliver it
-    sender_name: str | None = None  # that people see; None: that of our account
     traceparent: str | None = None  # a header of that name lets the provider continue the trace
 
 
 class Adapter(Protocol):
     """The API of one provider."""
-
-    @property
-    def known_fields(self) -> frozenset[ProviderField]:
-        """Fields of a mailing that requests carry to the provider."""
-        ...
 
     def encode(self, sms: Sms) -> Request:
         """Return the request that sends the message."""
@@ -49,7 +42,6 @@ class Access:
     endpoint: Endpoint
     token: str
     description: Path | None = None  # the file that the adapter `http` reads
-    fields: frozenset[ProviderField] = frozenset()  # that mailings may have, so the adapter must know them
 
 
 class AdapterError(Exception):

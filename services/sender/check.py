@@ -22,10 +22,7 @@ def check_provider() -> str:
         settings = read(SenderSettings)
         route = find_route(settings)
         token = settings.provider_token.get_secret_value()
-        load_adapter(
-            settings.provider_adapter,
-            Access(route.endpoint, token, settings.provider_file, settings.provider_fields),
-        )
+        load_adapter(settings.provider_adapter, Access(route.endpoint, token, settings.provider_file))
     except (SettingsError, AdapterError) as error:
         raise CheckFailed(*error.args) from None
     url = str(settings.provider_url)

@@ -1,6 +1,6 @@
 """A job that this sender holds, from its arrival to its acknowledgement."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -24,28 +24,15 @@ class HeldJob:
     is_refused: bool = False  # it is among the dead letters, and nothing is reported of it
     begun_to: int = 0  # messages up to this id may begin, because the broker has confirmed a note of that
     span: Span | None = None  # if the job is traced
-    texts: Mapping[int, str] | None = None  # by message, if they differ
 
     @classmethod
     def of(cls, job: Job, amqp_message: AbstractIncomingMessage, *, is_single: bool) -> "HeldJob":
         """Return the job as it has arrived."""
-        held = cls(job, amqp_message, JobDeadlines.of(job), len(job.messages), is_single)
-        if job.texts is not None:
-            held.texts = {message.id: text for message, text in zip(job.messages, job.texts, strict=True)}
-        return held
-
-    def text_of(self, message: JobMessage) -> str:
-        """Return the text of one of its messages."""
-        return self.job.text if self.texts is None else self.texts[message.id]
+        return cls(job, amqp_message, JobDeadlines.of(job), len(job.messages), is_single)
 
     def may_begin(self, message: JobMessage) -> bool:
         """Return True if no note is needed before the message is POSTed, or the broker has it."""
         return not self.job.must_note or message.id <= self.begun_to
-
-    def seconds_valid(self, now: float) -> int:
-        """Return how long the provider may try to deliver a message: until its deadline, or shorter."""
-        seconds = int(self.deadlines.send_before - now)
-        return seconds if self.job.validity is None else min(seconds, self.job.validity)
 
     @property
     def ids(self) -> dict[str, object]:

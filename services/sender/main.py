@@ -66,9 +66,7 @@ async def run_sender(settings: SenderSettings, stopping: asyncio.Event) -> None:
 
 
 def _adapter(settings: SenderSettings, endpoint: Endpoint) -> Adapter:
-    access = Access(
-        endpoint, settings.provider_token.get_secret_value(), settings.provider_file, settings.provider_fields
-    )
+    access = Access(endpoint, settings.provider_token.get_secret_value(), settings.provider_file)
     try:
         return load_adapter(settings.provider_adapter, access)
     except AdapterError as error:

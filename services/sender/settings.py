@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderFieldSettings, ProviderSettings
+from shared.settings import BrokerSettings, Duration, MetricsSettings, ProviderSettings
 
 
-class SenderSettings(BrokerSettings, ProviderSettings, ProviderFieldSettings, MetricsSettings):
+class SenderSettings(BrokerSettings, ProviderSettings, MetricsSettings):
     """Settings of the sender. docs/reference.md describes them."""
 
     provider_adapter: str = Field(
@@ -19,6 +19,8 @@ class SenderSettings(BrokerSettings, ProviderSettings, ProviderFieldSettings, Me
     provider_engine: Literal["asyncio", "httpx"] = Field(
         "asyncio", description="HTTP client; httpx for HTTP/2 and proxies"
     )
+    provider_ca_file: Path | None = Field(None, description="authorities to trust instead of the system's, PEM")
+    provider_proxy: SecretStr | None = Field(None, description="proxy to the provider; needs the engine httpx")
     provider_idempotent: bool = True
     request_timeout: Duration = Field(timedelta(seconds=5), gt=timedelta(0), le=timedelta(seconds=30))
     connect_timeout: Duration = Field(timedelta(seconds=2), gt=timedelta(0), le=timedelta(seconds=30))

@@ -61,9 +61,8 @@ class DeliveryWorker:
         sms = Sms(
             message.id,
             message.number,
-            held_job.text_of(message),
-            held_job.seconds_valid(now),
-            held_job.job.sender_name,
+            held_job.job.text,
+            int(held_job.deadlines.send_before - now),
             None if held_job.span is None else self._start_span(delivery, waiting),
         )
         request = delivery.adapter.encode(sms)

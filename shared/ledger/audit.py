@@ -1,6 +1,6 @@
 """Every statement that writes the table `audit`, and the part with which a statement writes its own entry."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,20 +25,6 @@ _DELETE_OLD_ENTRIES = text("""
     -- delete_old_audit_entries --
     DELETE FROM audit WHERE id IN (
         SELECT id FROM audit WHERE at < :before ORDER BY at LIMIT :limit FOR UPDATE SKIP LOCKED
-    )
-""")
-
-_ERASE_COLUMNS = text("""
-    -- erase_audited_columns --
-    UPDATE audit SET before = NULL, after = NULL
-    WHERE noun = :noun AND noun_id = ANY(CAST(:ids AS bigint[])) AND (before IS NOT NULL OR after IS NOT NULL)
-""")
-
-_ERASE_NUMBER = text("""
-    -- erase_number_from_audit --
-    UPDATE audit SET before = before - 'filter', after = after - 'filter'
-    WHERE noun = 'mailing' AND (
-        strpos((before -> 'filter')::text, :number) > 0 OR strpos((after -> 'filter')::text, :number) > 0
     )
 """)
 
@@ -101,17 +87,6 @@ def origin_parameters(origin: Origin) -> dict[str, object]:
 async def delete_old_entries(connection: AsyncConnection, before: datetime, limit: int) -> int:
     """Delete up to `limit` entries that are older than the instant; return how many there were."""
     return (await connection.execute(_DELETE_OLD_ENTRIES, {"before": before, "limit": limit})).rowcount
-
-
-async def erase_audited_columns(connection: AsyncConnection, noun: str, ids: Collection[int]) -> None:
-    """Remove what the entries about these things say of their columns. Who did what and when stays."""
-    if ids:
-        await connection.execute(_ERASE_COLUMNS, {"noun": noun, "ids": list(ids)})
-
-
-async def erase_number_from_audit(connection: AsyncConnection, number: int) -> None:
-    """Remove the filters of mailings that name the number from the entries."""
-    await connection.execute(_ERASE_NUMBER, {"number": str(number)})
 
 
 def _differences(before: Columns | None, after: Columns | None) -> tuple[str | None, str | None]:

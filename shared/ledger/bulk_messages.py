@@ -1,7 +1,6 @@
 """Statements that create the messages and jobs of a batch of clients, and that put messages back for a retry."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -9,42 +8,41 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.contracts import INT64_MAX
-from shared.ledger.audience import Filter, conditions
 from shared.ledger.dealing import ZonePlan, deal_into_jobs, plan_parameters
 from shared.statuses import MessageStatus, Reason
 
+Filter = Mapping[str, Sequence[int] | Sequence[str]]
+
 _AUDIENCE = """
-    SELECT CAST(:mailing_id AS bigint) AS mailing_id, CAST(:chunk AS integer) AS chunk_size, id, {zone} AS zone
-    FROM clients WHERE id > :after AND id <= :until {conditions}
+    SELECT id, {zone} AS zone FROM clients
+    WHERE id > :after AND id <= :until {conditions}
     ORDER BY id LIMIT :limit
 """
+
+_CONDITIONS = {
+    "code": "AND code = ANY(CAST(:code AS smallint[]))",
+    "tag": "AND tag = ANY(CAST(:tag AS text[]))",
+    "zone": "AND zone = ANY(CAST(:zone AS text[]))",
+}
 
 _ZONES_OF_AUDIENCE = """
     -- zones_of_audience --
     SELECT DISTINCT zone FROM ({audience}) AS audience
 """
 
-_AUDIENCE_EXCEEDS = """
-    -- audience_exceeds --
-    SELECT count(*) > :clients FROM ({audience}) AS audience
-"""
-
-_EXPAND_AUDIENCES = """
-    -- expand_audiences --
+_EXPAND_AUDIENCE = """
+    -- expand_audience --
     WITH {dealt}, written AS (
         INSERT INTO messages (mailing_id, client_id, job_id)
-        SELECT mailing_id, batch.id, numbered.id
-        FROM batch JOIN numbered USING (chunk) ORDER BY mailing_id, batch.id
-        RETURNING mailing_id, client_id
+        SELECT :mailing_id, batch.id, numbered.id
+        FROM batch JOIN numbered USING (chunk) ORDER BY batch.id
+        RETURNING client_id
     )
-    SELECT mailing_id, count(*) AS messages, max(client_id) AS last_client_id FROM written GROUP BY mailing_id
+    SELECT count(*) AS messages, coalesce(max(client_id), 0) AS last_client_id FROM written
 """
-_PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 _TO_RETRY = """
-    SELECT m.mailing_id, m.id, m.client_id, m.status, m.reason,
-        CASE WHEN :by_zone THEN coalesce(c.zone, '') ELSE '' END AS zone
+    SELECT m.id, m.client_id, m.status, m.reason, CASE WHEN :by_zone THEN coalesce(c.zone, '') ELSE '' END AS zone
     FROM messages AS m LEFT JOIN clients AS c ON c.id = m.client_id
     WHERE m.mailing_id = :mailing_id AND m.client_id > :after
       AND m.status = ANY(CAST(:statuses AS message_status[])) AND m.settled_at <= :settled_until
@@ -57,10 +55,9 @@ _ZONES_TO_RETRY = text(f"""
 """)  # noqa: S608 - both parts are ours
 
 # `tries` above 0 says that the message has attempts from before.
-_TO_PUT_BACK = f"SELECT *, CAST(:chunk AS integer) AS chunk_size FROM ({_TO_RETRY}) AS to_retry"  # noqa: S608
 _PUT_BACK_MESSAGES = text(f"""
     -- put_back_messages --
-    WITH {deal_into_jobs(_TO_PUT_BACK, order="client_id")}, put_back AS (
+    WITH {deal_into_jobs(_TO_RETRY, order="client_id")}, put_back AS (
         UPDATE messages SET status = 'new', reason = 'none', settled_at = NULL, duration_ms = NULL,
             tries = greatest(tries, 1), job_id = numbered.id
         FROM batch JOIN numbered USING (chunk)
@@ -86,7 +83,6 @@ class AudienceBatch:
     after: int
     until: int
     limit: int
-    chunk: int  # highest number of messages in a job
     by_zone: bool  # True if the mailing has a local window
 
 
@@ -122,7 +118,7 @@ class PutBackMessages(NamedTuple):
 
 
 async def prepare_expansion(connection: AsyncConnection) -> None:
-    """Let PostgreSQL choose the right plans for `expand_audiences` in this transaction."""
+    """Let PostgreSQL choose the right plans for `expand_audience` in this transaction."""
     await connection.execute(_WITHOUT_NESTED_LOOPS)
 
 
@@ -132,31 +128,20 @@ async def zones_of_audience(connection: AsyncConnection, batch: AudienceBatch) -
     return list((await connection.execute(statement, _audience_parameters(batch))).scalars())
 
 
-async def audience_exceeds(connection: AsyncConnection, audience: Filter, clients: int) -> bool:
-    """Return True if more clients match the filter now. No more than one above are counted."""
-    batch = AudienceBatch(0, audience, after=0, until=INT64_MAX, limit=clients + 1, chunk=1, by_zone=False)
-    statement = text(_AUDIENCE_EXCEEDS.format(audience=_audience(batch)))
-    counted = await connection.execute(statement, {**_audience_parameters(batch), "clients": clients})
-    exceeds: bool = counted.scalar_one()
-    return exceeds
+async def expand_audience(
+    connection: AsyncConnection, batch: AudienceBatch, plans: Sequence[ZonePlan], chunk: int, now: datetime
+) -> ExpandedBatch:
+    """Create a message for each client of the batch, and jobs of up to `chunk` messages for them.
 
-
-async def expand_audiences(
-    connection: AsyncConnection, batches: Sequence[AudienceBatch], plans: Sequence[ZonePlan], now: datetime
-) -> dict[int, ExpandedBatch]:
-    """Create a message for each client of the batches, and jobs for them; return what each mailing got.
-
-    The `plans` hold for all of the batches. The caller moves the counters.
+    The caller moves the counters.
     """
-    # One SELECT for each mailing, with its own values: PostgreSQL plans it by how many clients have its tag.
-    selects, parameters = list[str](), {"now": now, **plan_parameters(plans)}
-    for number, batch in enumerate(batches):
-        selects.append("(" + _PARAMETER.sub(rf":\1_{number}", _audience(batch)) + ")")
-        parameters |= {f"{name}_{number}": value for name, value in _audience_parameters(batch).items()}
-    statement = text(_EXPAND_AUDIENCES.format(dealt=deal_into_jobs(" UNION ALL ".join(selects), order="id")))
-    rows = await connection.execute(statement, parameters)
-    created = {row.mailing_id: ExpandedBatch(row.messages, row.last_client_id) for row in rows}
-    return {batch.mailing_id: created.get(batch.mailing_id, ExpandedBatch(0, 0)) for batch in batches}
+    statement = text(_EXPAND_AUDIENCE.format(dealt=deal_into_jobs(_audience(batch), order="id")))
+    parameters = _audience_parameters(batch) | plan_parameters(plans)
+    result = await connection.execute(
+        statement, {**parameters, "mailing_id": batch.mailing_id, "chunk": chunk, "now": now}
+    )
+    row = result.one()
+    return ExpandedBatch(row.messages, row.last_client_id)
 
 
 async def zones_to_retry(connection: AsyncConnection, batch: RetryBatch) -> list[str]:
@@ -179,19 +164,13 @@ async def put_back_messages(
 
 
 def _audience(batch: AudienceBatch) -> str:
-    sql = " ".join(f"AND {condition}" for condition in conditions(batch.filter, bounded=True).sql)
-    return _AUDIENCE.format(zone="zone" if batch.by_zone else "''", conditions=sql)
+    conditions = [condition for field, condition in _CONDITIONS.items() if batch.filter.get(field)]
+    return _AUDIENCE.format(zone="zone" if batch.by_zone else "''", conditions=" ".join(conditions))
 
 
 def _audience_parameters(batch: AudienceBatch) -> dict[str, object]:
-    return {
-        "mailing_id": batch.mailing_id,
-        "chunk": batch.chunk,
-        "after": batch.after,
-        "until": batch.until,
-        "limit": batch.limit,
-        **conditions(batch.filter, bounded=True).parameters,
-    }
+    fields = {field: batch.filter[field] for field in _CONDITIONS if batch.filter.get(field)}
+    return {"after": batch.after, "until": batch.until, "limit": batch.limit, **fields}
 
 
 def _retry_parameters(batch: RetryBatch) -> dict[str, object]:

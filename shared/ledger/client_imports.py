@@ -19,7 +19,7 @@ MERGE_LOCK = 7_400_002
 
 _CREATE_STAGING = text("""
     -- create_staging --
-    CREATE TEMP TABLE staging (line int, number bigint, tag text, zone text, attributes jsonb)
+    CREATE TEMP TABLE staging (line int, number bigint, tag text, zone text)
 """)
 
 _COPY_INTO_STAGING = "-- copy_into_staging --\nCOPY staging FROM STDIN"
@@ -31,7 +31,7 @@ _INDEX_IN_MEMORY = text("SET LOCAL maintenance_work_mem = '64MB'")
 _SORT_STAGING = text("""
     -- sort_staging --
     CREATE TEMP TABLE latest AS
-        SELECT DISTINCT ON (number) number, tag, zone, attributes FROM staging ORDER BY number, line DESC
+        SELECT DISTINCT ON (number) number, tag, zone FROM staging ORDER BY number, line DESC
 """)
 
 _INDEX_LATEST = text("CREATE UNIQUE INDEX ON latest (number)")
@@ -47,19 +47,14 @@ _WAIT_FOR_TURN = text("""
 """)
 
 # By ascending number, as every import does, so that a batch and another transaction rarely wait in a circle.
-# If the file has no attributes, those of the clients stay.
 _MERGE_BATCH = text("""
     -- merge_batch --
     WITH batch AS MATERIALIZED (
-        SELECT number, tag, zone, attributes FROM latest
-        WHERE number > CAST(:after AS bigint) ORDER BY number LIMIT :limit
+        SELECT number, tag, zone FROM latest WHERE number > CAST(:after AS bigint) ORDER BY number LIMIT :limit
     ), merged AS (
-        INSERT INTO clients (number, tag, zone, attributes)
-        SELECT number, tag, zone, coalesce(attributes, '{}') FROM batch ORDER BY number
-        ON CONFLICT (number) DO UPDATE SET tag = excluded.tag, zone = excluded.zone,
-            attributes = CASE WHEN :with_attributes THEN excluded.attributes ELSE clients.attributes END
+        INSERT INTO clients (number, tag, zone) SELECT number, tag, zone FROM batch ORDER BY number
+        ON CONFLICT (number) DO UPDATE SET tag = excluded.tag, zone = excluded.zone
             WHERE (clients.tag, clients.zone) IS DISTINCT FROM (excluded.tag, excluded.zone)
-                OR (:with_attributes AND clients.attributes <> excluded.attributes)
         RETURNING id, xmax = 0 AS is_new
     )
     SELECT (SELECT coalesce(max(number), CAST(:after AS bigint)) FROM batch) AS last,
@@ -70,7 +65,6 @@ _MERGE_BATCH = text("""
 
 # Characters that have a meaning in COPY's text format.
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_NULL = "\\N"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +93,10 @@ async def open_staging(connection: AsyncConnection) -> AsyncIterator[AsyncCopy]:
         yield copy
 
 
-def encode_staged(clients: Iterable[tuple[int, int, str, str, str | None]]) -> bytes:
-    """Return clients (line, number, tag, zone, attributes) as rows of the staging table in COPY's text format.
-
-    The attributes are JSON, or None if the file has none.
-    """
+def encode_staged(clients: Iterable[tuple[int, int, str, str]]) -> bytes:
+    """Return clients (line, number, tag, zone) as rows of the staging table in COPY's text format."""
     return "".join(
-        [
-            f"{line}\t{number}\t{tag.translate(_ESCAPED)}\t{zone}"
-            f"\t{_NULL if attributes is None else attributes.translate(_ESCAPED)}\n"
-            for line, number, tag, zone, attributes in clients
-        ]
+        [f"{line}\t{number}\t{tag.translate(_ESCAPED)}\t{zone}\n" for line, number, tag, zone in clients]
     ).encode()
 
 
@@ -128,10 +115,7 @@ async def wait_for_turn(connection: AsyncConnection) -> None:
     await connection.execute(_WAIT_FOR_TURN, {"key": MERGE_LOCK})
 
 
-async def merge_batch(
-    connection: AsyncConnection, after: int, limit: int, *, with_attributes: bool
-) -> MergedBatch:
-    """Add or change up to `limit` clients with numbers above `after`; their attributes only `with_attributes`."""
-    values = {"after": after, "limit": limit, "with_attributes": with_attributes}
-    row = (await connection.execute(_MERGE_BATCH, values)).one()
+async def merge_batch(connection: AsyncConnection, after: int, limit: int) -> MergedBatch:
+    """Add or change up to `limit` clients with numbers above `after`."""
+    row = (await connection.execute(_MERGE_BATCH, {"after": after, "limit": limit})).one()
     return MergedBatch(row.last, row.added, row.changed)

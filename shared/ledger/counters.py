@@ -4,7 +4,6 @@ Messages that get their final status are also counted in the table `progress`, b
 """
 
 from collections import Counter
-from collections.abc import Mapping
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,19 +29,6 @@ _ADD = text(f"""
     ) AS given(mailing_id, {", ".join(COUNTERS)}) USING (mailing_id)
     WHERE counters.mailing_id = locked.mailing_id
 """)  # noqa: S608
-
-_ADD_REMOVED = text("""
-    -- add_removed_messages --
-    WITH locked AS MATERIALIZED (
-        SELECT mailing_id FROM counters WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[]))
-        ORDER BY mailing_id FOR UPDATE
-    )
-    UPDATE counters SET removed = removed + given.messages
-    FROM locked JOIN unnest(
-        CAST(:mailing_ids AS bigint[]), CAST(:messages AS bigint[])
-    ) AS given(mailing_id, messages) USING (mailing_id)
-    WHERE counters.mailing_id = locked.mailing_id
-""")
 
 
 class StatusMoves:
@@ -90,10 +76,3 @@ class StatusMoves:
     def _count(self) -> None:
         for ending, count in self._settled.items():
             SETTLED.labels(ending.status).inc(count)
-
-
-async def add_removed_messages(connection: AsyncConnection, counts: Mapping[int, int]) -> None:
-    """Note by mailing how many rows of final messages this transaction removes. The other counters stay."""
-    if counts:
-        values = {"mailing_ids": array_of(counts), "messages": array_of(counts.values())}
-        await connection.execute(_ADD_REMOVED, values)

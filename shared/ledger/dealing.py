@@ -1,7 +1,4 @@
-"""Part of a statement that deals the rows of a query out to new jobs.
-
-A job has messages of one mailing, and of one zone if the mailing has a local window.
-"""
+"""Part of a statement that deals the rows of a query out to new jobs, of one zone each if there is a window."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,18 +6,16 @@ from typing import NamedTuple
 
 # Rows are dealt out to the chunks like cards. So messages that are settled together stand on many pages, a few on
 # each, and there is room for their second version beside the first: cut in slices, two thirds would have none.
-# Neighbours on a page are in neighbouring parts, and jobs are released in the order of their ids. By 40503/65536,
-# the golden section, jobs that follow each other have parts far apart (Fibonacci hashing).
-# `batch` numbers the chunks over all mailings and zones, and `numbered` has the job of each: jobs get ascending
-# ids, so the n-th of the inserted ids is the job of the n-th chunk. Without a local window there is one zone, the
-# empty one. A client whose zone has changed since the plans were made finds no plan: its job is over at once, and
-# is planned anew.
+# `batch` numbers the chunks over all zones, and `numbered` has the job of each: jobs get ascending ids, so the
+# n-th of the inserted ids is the job of the n-th chunk. Without a local window there is one zone, the empty one. A
+# client whose zone has changed since the plans were made finds no plan: its job is over at once, and is planned
+# anew.
 _DEAL = """
     batch AS MATERIALIZED (
-        SELECT *, dense_rank() OVER (ORDER BY mailing_id, zone, part * 40503 % 65536, part) AS chunk
+        SELECT *, dense_rank() OVER (ORDER BY zone, part) AS chunk
         FROM (
-            SELECT *, (row_number() OVER (PARTITION BY mailing_id, zone ORDER BY {order}) - 1)
-                % ((count(*) OVER (PARTITION BY mailing_id, zone) - 1) / chunk_size + 1) AS part
+            SELECT *, (row_number() OVER (PARTITION BY zone ORDER BY {order}) - 1)
+                % ((count(*) OVER (PARTITION BY zone) - 1) / :chunk + 1) AS part
             FROM ({source}) AS source
         ) AS parts
     ), plans AS (
@@ -28,10 +23,10 @@ _DEAL = """
             CAST(:zones AS text[]), CAST(:due_ats AS timestamptz[]), CAST(:send_befores AS timestamptz[])
         ) AS plans(zone, due_at, send_before)
     ), chunks AS (
-        SELECT chunk, mailing_id, zone, count(*) AS size FROM batch GROUP BY chunk, mailing_id, zone
+        SELECT chunk, zone, count(*) AS size FROM batch GROUP BY chunk, zone
     ), inserted AS (
         INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open)
-        SELECT mailing_id, nullif(zone, ''), coalesce(due_at, :now),
+        SELECT :mailing_id, nullif(zone, ''), coalesce(due_at, :now),
             CASE WHEN plans.zone IS NULL THEN CAST(:now AS timestamptz) ELSE send_before END, size, size
         FROM chunks LEFT JOIN plans USING (zone) ORDER BY chunk
         RETURNING id
@@ -53,8 +48,7 @@ def deal_into_jobs(source: str, order: str) -> str:
     """Return the parts `batch` and `numbered` of a statement that deals the rows of the query `source` out to
     jobs.
 
-    Each row has a `mailing_id`, a `zone`, and in `chunk_size` the highest number of messages in a job. The rows of
-    a mailing and zone go, by ascending `order`, to as few jobs as possible.
+    Each row has a `zone`. The rows of a zone go, by ascending `order`, to as few jobs as possible.
     """
     return _DEAL.format(source=source, order=order)
 

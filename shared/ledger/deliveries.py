@@ -161,15 +161,6 @@ _DELETE_OLD_DELIVERIES = text("""
     )
 """)
 
-# The text of jsonb has one form. Of two conditions, the first one is quick and finds too much.
-_ERASE_CLIENT = text(r"""
-    -- erase_client_from_deliveries --
-    UPDATE deliveries
-    SET body = regexp_replace(body, '"client_id": ' || :client_id || '\M', '"client_id": null', 'g')
-    WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[])) AND kind = 'message.settled'
-      AND strpos(body, '"client_id": ' || :client_id) > 0 AND body ~ ('"client_id": ' || :client_id || '\M')
-""")
-
 
 class SettledMessage(NamedTuple):
     """A message that got its final status. `client_id` is 0 for a number that is no client's."""
@@ -333,14 +324,6 @@ async def delete_old_deliveries(
     """Delete up to `limit` deliveries older than `before`, and open ones if older than `open_before`."""
     parameters = {"before": before, "open_before": open_before, "limit": limit}
     return (await connection.execute(_DELETE_OLD_DELIVERIES, parameters)).rowcount
-
-
-async def erase_client_from_deliveries(
-    connection: AsyncConnection, client_id: int, mailing_ids: Sequence[int]
-) -> None:
-    """Replace the client by null in the events of these mailings; 0 stands for the single messages."""
-    parameters = {"client_id": str(client_id), "mailing_ids": list(mailing_ids)}
-    await connection.execute(_ERASE_CLIENT, parameters)
 
 
 async def _put(connection: AsyncConnection, statement: TextClause, parameters: Mapping[str, object]) -> None:

@@ -37,11 +37,6 @@ _DELETE_OLD_KEYS = text("""
     )
 """)
 
-_DELETE_KEYS_WITH = text("""
-    -- delete_keys_with_text --
-    DELETE FROM idempotency_keys WHERE position(convert_to(:part, 'UTF8') IN answer) > 0
-""")
-
 
 class StoredAnswer(NamedTuple):
     """An answer, and the digest of the request that got it."""
@@ -73,8 +68,3 @@ async def delete_old_keys(connection: AsyncConnection, created_before: datetime,
     return (
         await connection.execute(_DELETE_OLD_KEYS, {"created_before": created_before, "limit": limit})
     ).rowcount
-
-
-async def delete_keys_with(connection: AsyncConnection, part: str) -> None:
-    """Delete the keys whose answer contains the text. A request with such a key is then answered anew."""
-    await connection.execute(_DELETE_KEYS_WITH, {"part": part})

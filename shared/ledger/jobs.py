@@ -11,17 +11,15 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.frequency import Cap
 from shared.ledger.counters import StatusMoves
 from shared.statuses import JobState, MessageStatus
-from shared.stop_list import MailingKind
 from shared.windows import Window
 
 MAX_JOBS_CLAIMED = 500  # of one mailing at once
 
 _LOCK_JOBS = text("""
     -- lock_jobs --
-    SELECT id, mailing_id, state, release, open, zone, send_before, returns, text_version, keeps_text FROM jobs
+    SELECT id, mailing_id, state, release, open, zone, send_before, returns FROM jobs
     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
@@ -35,22 +33,9 @@ _LOCK_PLANNED_JOBS_OF_CLIENT = text("""
 
 _CREATE_JOB = text("""
     -- create_job --
-    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open, returns, text_version, keeps_text)
-    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns, :text_version,
-        CAST(:text_version AS integer) IS NOT NULL)
-    RETURNING id
+    INSERT INTO jobs (mailing_id, zone, due_at, send_before, size, open, returns)
+    VALUES (:mailing_id, :zone, :due_at, :send_before, :size, :size, :returns) RETURNING id
 """)
-
-
-def _of_version(column: str) -> str:
-    """Return the SQL of a column of the mailing in the version of the job's text."""
-    return f"""
-        coalesce(CASE WHEN jobs.text_version <> mailing.text_version THEN (
-            SELECT old.{column} FROM mailing_texts old
-            WHERE old.mailing_id = jobs.mailing_id AND old.version = jobs.text_version
-        ) END, mailing.{column}) AS {column}
-    """  # noqa: S608 - the column is ours
-
 
 # The shares that count together get no more than `room`: the first job of each of these mailings, those that have
 # been due for longest first, then the second ones. Otherwise a share of a few messages would bring a whole job of
@@ -58,15 +43,12 @@ def _of_version(column: str) -> str:
 # Jobs of a mailing with a local window go by the end of their opening; `replan_jobs` is for those whose opening is
 # over. Under a rate limit, a job that closes before the first slot is not claimed. A mailing whose revision
 # differs from the share's was stopped or changed after the shares were made. There is no SKIP LOCKED: another
-# transaction holds one of these jobs for a moment only, and `state` is checked again under the lock. A share of n
-# messages needs no more than n jobs. PostgreSQL expects one running mailing and few planned jobs where it knows
-# nothing. LATERAL with a LIMIT, and IS NOT DISTINCT FROM, keep it from comparing each mailing with each job, and
-# from reading all planned jobs.
-_CLAIM_JOBS = text(f"""
+# transaction holds one of these jobs for a moment only, and `state` is checked again under the lock.
+_CLAIM_JOBS = text("""
     -- claim_jobs --
     WITH picked AS MATERIALIZED (
-        SELECT id, mailing_id, revision FROM (
-            SELECT due.id, share.mailing_id, share.revision, share.counts,
+        SELECT id, revision FROM (
+            SELECT due.id, share.revision, share.counts,
                 sum(CASE WHEN share.counts THEN due.open END)
                     OVER (ORDER BY due.before, due.due_at, due.id) - due.open AS before
             FROM unnest(
@@ -79,7 +61,7 @@ _CLAIM_JOBS = text(f"""
                     SELECT id, open, send_before, due_at FROM jobs
                     WHERE mailing_id = share.mailing_id AND state = 'planned' AND due_at <= :now
                       AND (send_before IS NULL OR send_before > share.first_slot)
-                    ORDER BY send_before, due_at, id LIMIT least(share.messages, :max_jobs)
+                    ORDER BY send_before, due_at, id LIMIT :max_jobs
                 ) AS first
             ) AS due
             WHERE due.before < share.messages
@@ -87,21 +69,14 @@ _CLAIM_JOBS = text(f"""
         WHERE NOT counts OR before < :room
     )
     UPDATE jobs SET state = 'released', release = release + 1, lease_until = :lease_until,
-        begun_to = NULL, delivered = NULL, text_version = coalesce(jobs.text_version, mailing.text_version)
-    FROM picked CROSS JOIN LATERAL (
-        SELECT * FROM mailings
-        WHERE id = picked.mailing_id AND revision = picked.revision AND state = 'running' AND paused_at IS NULL
-        LIMIT 1
-    ) AS mailing
-    WHERE jobs.id = picked.id AND jobs.state IS NOT DISTINCT FROM 'planned'
-    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailing.expired_at,
-              mailing.window_from, mailing.window_until, mailing.window_days, mailing.express, mailing.revision,
-              mailing.kind, mailing.test_of IS NOT NULL AS is_test,
-              mailing.cap_messages, mailing.cap_days, mailing.no_repeat,
-              {_of_version("text")}, {_of_version("has_placeholders")},
-              mailing.sender_name, mailing.validity,
-              mailing.request_id, mailing.traceparent, jobs.returns, jobs.text_version, jobs.keeps_text
-""")  # noqa: S608 - all parts are ours
+        begun_to = NULL, delivered = NULL
+    FROM mailings, picked
+    WHERE jobs.id = picked.id AND jobs.state = 'planned' AND mailings.id = jobs.mailing_id
+      AND mailings.state = 'running' AND mailings.paused_at IS NULL AND mailings.revision = picked.revision
+    RETURNING jobs.id, jobs.mailing_id, jobs.release, jobs.open, jobs.zone, jobs.send_before, mailings.expired_at,
+              mailings.window_from, mailings.window_until, mailings.express, mailings.revision, mailings.text,
+              mailings.request_id, mailings.traceparent, jobs.returns
+""")
 
 _REMOVE_MESSAGES = text("""
     -- remove_messages_from_jobs --
@@ -142,9 +117,7 @@ _RECALL_JOBS = text("""
 _PUT_BACK_JOBS = text("""
     -- put_back_jobs --
     UPDATE jobs
-    SET state = 'planned', lease_until = NULL, returns = returns + 1, due_at = greatest(jobs.due_at, given.due_at),
-        keeps_text = keeps_text OR :may_be_sent,
-        text_version = CASE WHEN keeps_text OR :may_be_sent OR open < size THEN text_version END
+    SET state = 'planned', lease_until = NULL, returns = returns + 1, due_at = greatest(jobs.due_at, given.due_at)
     FROM unnest(CAST(:ids AS bigint[]), CAST(:due_ats AS timestamptz[])) AS given(id, due_at)
     WHERE jobs.id = given.id
 """)
@@ -175,18 +148,6 @@ _DELETE_JOBS_OF_MAILING = text("""
     DELETE FROM jobs WHERE mailing_id = :mailing_id
 """)
 
-_DELETE_EMPTY_JOBS = text("""
-    -- delete_empty_jobs --
-    DELETE FROM jobs
-    WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'done'
-      AND NOT EXISTS (SELECT FROM messages WHERE job_id = jobs.id)
-""")
-
-_DELETE_JOBS_OF_MAILINGS = text("""
-    -- delete_jobs_of_mailings --
-    DELETE FROM jobs WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[])) AND state = 'done'
-""")
-
 
 class NewJob(NamedTuple):
     """Columns of a planned job. `send_before` is the end of the local window's opening, if there is a window."""
@@ -196,7 +157,6 @@ class NewJob(NamedTuple):
     due_at: datetime
     send_before: datetime | None
     returns: int = 0  # times that its messages have come back in a row without a POST
-    text_version: int | None = None  # if its messages may have been POSTed before, with this text
 
 
 class LockedJob(NamedTuple):
@@ -210,8 +170,6 @@ class LockedJob(NamedTuple):
     zone: str | None
     send_before: datetime | None
     returns: int
-    text_version: int | None = None  # of its last release
-    keeps_text: bool = False  # a message of it may have been POSTed in an earlier release
 
     @property
     def status_of_open(self) -> MessageStatus:
@@ -252,20 +210,12 @@ class ClaimedJob(NamedTuple):
     send_before: datetime | None
     expired_at: datetime
     window: Window | None
-    kind: MailingKind
-    is_test: bool
-    cap: Cap | None
     is_single: bool
     revision: int
     text: str
-    has_placeholders: bool
     request_id: str | None
     traceparent: str | None
     returns: int
-    text_version: int
-    keeps_text: bool
-    sender_name: str | None
-    validity: int | None
 
     @property
     def as_locked(self) -> LockedJob:
@@ -279,8 +229,6 @@ class ClaimedJob(NamedTuple):
             self.zone,
             self.send_before,
             self.returns,
-            self.text_version,
-            self.keeps_text,
         )
 
 
@@ -297,8 +245,6 @@ async def lock_jobs(connection: AsyncConnection, ids: Collection[int]) -> dict[i
             zone=row.zone,
             send_before=row.send_before,
             returns=row.returns,
-            text_version=row.text_version,
-            keeps_text=row.keeps_text,
         )
         for row in rows
     }
@@ -347,21 +293,13 @@ async def claim_jobs(
             zone=row.zone,
             send_before=row.send_before,
             expired_at=row.expired_at,
-            window=Window.from_columns(row.window_from, row.window_until, row.window_days),
-            kind=MailingKind(row.kind),
-            is_test=row.is_test,
-            cap=Cap.from_columns(row.cap_messages, row.cap_days, row.no_repeat),
+            window=Window.from_columns(row.window_from, row.window_until),
             is_single=row.express,
             revision=row.revision,
             text=row.text,
-            has_placeholders=row.has_placeholders,
             request_id=row.request_id,
             traceparent=row.traceparent,
             returns=row.returns,
-            text_version=row.text_version,
-            keeps_text=row.keeps_text,
-            sender_name=row.sender_name,
-            validity=row.validity,
         )
         for row in rows
     ]
@@ -421,23 +359,17 @@ async def recall_jobs(connection: AsyncConnection, lease_untils: Mapping[int, da
 
 
 async def put_back_jobs(
-    connection: AsyncConnection,
-    jobs: Iterable[LockedJob],
-    due_at: Callable[[LockedJob], datetime | None],
-    *,
-    may_be_sent: bool,
+    connection: AsyncConnection, jobs: Iterable[LockedJob], due_at: Callable[[LockedJob], datetime | None]
 ) -> None:
     """Make the released ones of these locked jobs planned again, and move the counters.
 
-    They are not due before `due_at`, if it returns an instant. `may_be_sent` says that a sender may have POSTed
-    messages of them.
+    They are not due before `due_at`, if it returns an instant.
     """
     released = sorted(job for job in jobs if job.state is JobState.RELEASED)
     moves = StatusMoves()
     for job in released:
         moves.add(job.mailing_id, MessageStatus.ACTIVE, MessageStatus.NEW, job.open)
     values = {"ids": [job.id for job in released], "due_ats": [due_at(job) for job in released]}
-    values["may_be_sent"] = may_be_sent
     await connection.execute(_PUT_BACK_JOBS, values)
     await moves.apply(connection)
 
@@ -462,13 +394,3 @@ async def expire_plans_of_mailing(connection: AsyncConnection, mailing_id: int, 
 async def delete_jobs_of_mailing(connection: AsyncConnection, mailing_id: int) -> None:
     """Delete all jobs of the mailing."""
     await connection.execute(_DELETE_JOBS_OF_MAILING, {"mailing_id": mailing_id})
-
-
-async def delete_jobs_of_mailings(connection: AsyncConnection, mailing_ids: Sequence[int]) -> None:
-    """Delete the done jobs of some small mailings."""
-    await connection.execute(_DELETE_JOBS_OF_MAILINGS, {"mailing_ids": list(mailing_ids)})
-
-
-async def delete_empty_jobs(connection: AsyncConnection, ids: Collection[int]) -> None:
-    """Delete those of the jobs that are done and whose last message is removed."""
-    await connection.execute(_DELETE_EMPTY_JOBS, {"ids": sorted(ids)})

@@ -11,16 +11,15 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.ledger.audience import Filter, dependent_mailings
+from shared.ledger.bulk_messages import Filter
 from shared.statuses import MailingState
-from shared.stop_list import MailingKind
 from shared.windows import Window
 
 # SKIP LOCKED: another planner expands these mailings now. The state is checked again under the lock.
 _LOCK_MAILINGS_TO_EXPAND = text("""
     -- lock_mailings_to_expand --
-    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, window_days, kind, rate,
-        approved_by IS NOT NULL AS is_approved, request_id, traceparent
+    SELECT id, filter, started_at, audience_until, expanded_to, window_from, window_until, rate, request_id,
+        traceparent
     FROM mailings
     WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND expanded_at IS NULL
       AND (state = 'scheduled' AND starts_at <= :now
@@ -50,8 +49,7 @@ _RECORD_EXPANSIONS = text("""
 # SKIP LOCKED: another planner puts messages of this mailing back now.
 _LOCK_MAILING_TO_RETRY = text("""
     -- lock_mailing_to_retry --
-    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, window_days, kind, rate,
-        request_id
+    SELECT state, retry_statuses, retry_ended_by, retried_to, window_from, window_until, rate, request_id
     FROM mailings
     WHERE id = :mailing_id AND retry_statuses IS NOT NULL
     FOR NO KEY UPDATE SKIP LOCKED
@@ -74,8 +72,7 @@ _FINISH_MAILINGS = text("""
       AND mailings.finished_at IS NULL AND retry_statuses IS NULL
       AND (state = 'running' AND expanded_at IS NOT NULL
            OR state = 'canceled' AND (started_at IS NULL OR expanded_at IS NOT NULL))
-    RETURNING mailings.id, mailings.state, mailings.request_id,
-        to_jsonb(counters) - 'mailing_id' - 'removed' AS counts
+    RETURNING mailings.id, mailings.state, mailings.request_id, to_jsonb(counters) - 'mailing_id' AS counts
 """)
 
 # A deleted mailing is kept until no sender can hold a job of it: senders that start ask for its stop until then.
@@ -89,33 +86,6 @@ _LOCK_MAILING_TO_PURGE = text("""
 _DELETE_MAILING = text("""
     -- delete_mailing --
     DELETE FROM mailings WHERE id = :mailing_id
-""")
-
-_DELETE_SINGLE_MAILINGS = text("""
-    -- delete_mailings_of_single_messages --
-    DELETE FROM mailings WHERE id = ANY(CAST(:mailing_ids AS bigint[])) AND express
-""")
-
-# A finished mailing has no message that may be sent. The lock keeps a retry out, which would change that.
-_LOCK_MAILING_WITH_OLD_MESSAGES = text(f"""
-    -- lock_mailing_with_old_messages --
-    SELECT mailings.id FROM mailings JOIN counters ON counters.mailing_id = mailings.id
-    WHERE mailings.id > :after AND NOT express AND state IN ('finished', 'canceled')
-      AND finished_at < :ended_before AND retry_statuses IS NULL AND removed < total
-      AND NOT EXISTS (SELECT {dependent_mailings("mailings.id")})
-    ORDER BY mailings.id LIMIT 1 FOR NO KEY UPDATE OF mailings SKIP LOCKED
-""")  # noqa: S608 - both parts are ours
-
-_NOTE_REMOVAL = text("""
-    -- note_removal_of_details --
-    UPDATE mailings SET details_removed_at = :now WHERE id = :mailing_id AND details_removed_at IS NULL
-""")
-
-_LOCK_ENDED_SINGLES = text("""
-    -- lock_ended_single_messages --
-    SELECT id FROM mailings
-    WHERE express AND finished_at < :ended_before
-    ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
 
@@ -132,9 +102,7 @@ class MailingToExpand:
     audience_until: int | None
     expanded_to: int
     window: Window | None
-    kind: MailingKind
     rate: float | None
-    is_approved: bool
     request_id: str | None
     traceparent: str | None
 
@@ -161,7 +129,6 @@ class MailingToRetry:
     settled_until: datetime | None
     retried_to: int
     window: Window | None
-    kind: MailingKind
     rate: float | None
     request_id: str | None
 
@@ -187,10 +154,8 @@ async def lock_mailings_to_expand(
             started_at=row.started_at,
             audience_until=row.audience_until,
             expanded_to=row.expanded_to,
-            window=Window.from_columns(row.window_from, row.window_until, row.window_days),
-            kind=MailingKind(row.kind),
+            window=Window.from_columns(row.window_from, row.window_until),
             rate=row.rate,
-            is_approved=row.is_approved,
             request_id=row.request_id,
             traceparent=row.traceparent,
         )
@@ -230,8 +195,7 @@ async def lock_mailing_to_retry(connection: AsyncConnection, mailing_id: int) ->
         statuses=row.retry_statuses,
         settled_until=row.retry_ended_by,
         retried_to=row.retried_to,
-        window=Window.from_columns(row.window_from, row.window_until, row.window_days),
-        kind=MailingKind(row.kind),
+        window=Window.from_columns(row.window_from, row.window_until),
         rate=row.rate,
         request_id=row.request_id,
     )
@@ -261,28 +225,3 @@ async def lock_mailing_to_purge(connection: AsyncConnection, stopped_before: dat
 async def delete_mailing(connection: AsyncConnection, mailing_id: int) -> None:
     """Delete the mailing's own row, and its counters with it."""
     await connection.execute(_DELETE_MAILING, {"mailing_id": mailing_id})
-
-
-async def delete_mailings_of_single_messages(connection: AsyncConnection, mailing_ids: Sequence[int]) -> None:
-    """Delete the rows of mailings whose single message is removed, and their counters with them."""
-    await connection.execute(_DELETE_SINGLE_MAILINGS, {"mailing_ids": list(mailing_ids)})
-
-
-async def lock_mailing_with_old_messages(
-    connection: AsyncConnection, after: int, ended_before: datetime
-) -> int | None:
-    """Lock the first mailing after that id that ended before the instant and has messages left; return its id."""
-    parameters = {"after": after, "ended_before": ended_before}
-    mailing_id: int | None = (await connection.execute(_LOCK_MAILING_WITH_OLD_MESSAGES, parameters)).scalar()
-    return mailing_id
-
-
-async def note_removal_of_details(connection: AsyncConnection, mailing_id: int, now: datetime) -> None:
-    """Note that messages of the mailing are being removed because of their age. It cannot be retried any more."""
-    await connection.execute(_NOTE_REMOVAL, {"mailing_id": mailing_id, "now": now})
-
-
-async def lock_ended_single_messages(connection: AsyncConnection, ended_before: datetime, limit: int) -> list[int]:
-    """Lock the mailings of up to `limit` single messages that ended before the instant, the oldest first."""
-    parameters = {"ended_before": ended_before, "limit": limit}
-    return list((await connection.execute(_LOCK_ENDED_SINGLES, parameters)).scalars())

@@ -12,26 +12,18 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.frequency import Cap
-from shared.ledger.audience import Filter
 from shared.ledger.origin import Origin
-from shared.placeholders import has_braces
 from shared.statuses import MailingState
 from shared.stop_list import MailingKind
 from shared.windows import Window
 
-NOBODY = 70_000_000_000  # a number that is never given to anybody
-
 _CREATE_MAILING = text("""
     -- create_mailing --
     WITH created AS (
-        INSERT INTO mailings (starts_at, expired_at, text, has_placeholders, filter, window_from,
-            window_until, window_days, rate, name, sender_name, validity, max_parts, kind, author,
-            cap_messages, cap_days, no_repeat, request_id, traceparent)
-        VALUES (:starts_at, :expired_at, :text, :has_placeholders, CAST(:filter AS jsonb), :window_from,
-            :window_until, :window_days, :rate, :name, :sender_name, :validity, :max_parts,
-            CAST(:kind AS mailing_kind), :author,
-            :cap_messages, :cap_days, :no_repeat, :request_id, :traceparent)
+        INSERT INTO mailings (starts_at, expired_at, text, filter, window_from, window_until, rate, name,
+            kind, request_id, traceparent)
+        VALUES (:starts_at, :expired_at, :text, CAST(:filter AS jsonb), :window_from, :window_until, :rate, :name,
+            CAST(:kind AS mailing_kind), :request_id, :traceparent)
         RETURNING id
     )
     INSERT INTO counters (mailing_id) SELECT id FROM created RETURNING mailing_id
@@ -41,26 +33,9 @@ _CHANGE_MAILING = text("""
     -- change_mailing --
     UPDATE mailings SET
         starts_at = :starts_at, expired_at = :expired_at, text = :text, filter = CAST(:filter AS jsonb),
-        has_placeholders = CASE WHEN text = :text THEN has_placeholders ELSE :has_placeholders END,
-        text_version = CASE WHEN text = :text THEN text_version ELSE text_version + 1 END,
-        window_from = :window_from, window_until = :window_until, window_days = :window_days,
-        rate = :rate, name = :name, sender_name = :sender_name, validity = :validity,
-        kind = CAST(:kind AS mailing_kind), max_parts = :max_parts,
-        cap_messages = :cap_messages, cap_days = :cap_days, no_repeat = :no_repeat, version = version + 1
+        window_from = :window_from, window_until = :window_until, rate = :rate, name = :name,
+        kind = CAST(:kind AS mailing_kind)
     WHERE id = :id
-""")
-
-# A mailing that was changed loses its approval.
-_SUBMIT_MAILING = text("""
-    -- submit_mailing --
-    UPDATE mailings SET state = CAST(:state AS mailing_state), author = coalesce(:author, author),
-        approved_by = NULL
-    WHERE id = :id
-""")
-
-_APPROVE_MAILING = text("""
-    -- approve_mailing --
-    UPDATE mailings SET state = 'scheduled', approved_by = :actor, version = version + 1 WHERE id = :id
 """)
 
 _RECALL_MAILING = text("""
@@ -70,21 +45,21 @@ _RECALL_MAILING = text("""
 
 _PAUSE_MAILING = text("""
     -- pause_mailing --
-    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1, version = version + 1,
+    UPDATE mailings SET paused_at = now(), stopped_at = now(), revision = revision + 1,
         stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
 """)
 
 _RESUME_MAILING = text("""
     -- resume_mailing --
-    UPDATE mailings SET paused_at = NULL, stop_pending_since = NULL, version = version + 1 WHERE id = :id
+    UPDATE mailings SET paused_at = NULL, stop_pending_since = NULL WHERE id = :id
 """)
 
 # The planner sets `finished_at` when no message of a canceled mailing is open, or no row of a deleted one is left.
 _END_MAILING = text("""
     -- end_mailing --
     UPDATE mailings SET state = CAST(:state AS mailing_state), paused_at = NULL, finished_at = NULL,
-        stopped_at = now(), revision = revision + 1, version = version + 1,
+        stopped_at = now(), revision = revision + 1,
         stop_pending_since = (SELECT now() FROM counters WHERE mailing_id = :id AND active > 0)
     WHERE id = :id RETURNING revision
 """)
@@ -103,16 +78,8 @@ _REQUEST_RETRY = text("""
             SELECT DISTINCT unnest(coalesce(retry_statuses, '{}') || CAST(:statuses AS text[])) ORDER BY 1
         ),
         retry_ended_by = :now, retried_to = 0, expired_at = :expired_at, stop_pending_since = NULL,
-        state = 'running', finished_at = NULL, version = version + 1
+        state = 'running', finished_at = NULL
     WHERE id = :id
-""")
-
-# A list must not become empty: an empty one selects everybody. So a number that nobody has takes the place.
-_ERASE_NUMBER_FROM_FILTERS = text(r"""
-    -- erase_number_from_filters --
-    UPDATE mailings SET filter = regexp_replace(filter::text, '\m' || :number || '\M', :nobody, 'g')::jsonb
-    WHERE NOT express AND strpos(filter::text, :number) > 0
-    RETURNING id
 """)
 
 
@@ -123,25 +90,16 @@ class MailingColumns:
     starts_at: datetime
     expired_at: datetime
     text: str
-    filter: Filter
+    filter: Mapping[str, list[int] | list[str]]
     window: Window | None
     rate: float | None
     name: str | None
     kind: MailingKind
-    max_parts: int | None
-    cap: Cap | None
-    sender_name: str | None = None
-    validity: int | None = None
 
 
 async def create_mailing(connection: AsyncConnection, columns: MailingColumns, origin: Origin) -> int:
     """Create a mailing with its counters; return its id."""
-    values = {
-        **_parameters(columns),
-        "author": origin.actor,
-        "request_id": origin.request_id,
-        "traceparent": origin.traceparent,
-    }
+    values = {**_parameters(columns), "request_id": origin.request_id, "traceparent": origin.traceparent}
     mailing_id: int = (await connection.execute(_CREATE_MAILING, values)).scalar_one()
     return mailing_id
 
@@ -149,18 +107,6 @@ async def create_mailing(connection: AsyncConnection, columns: MailingColumns, o
 async def change_mailing(connection: AsyncConnection, mailing_id: int, columns: MailingColumns) -> None:
     """Store all columns that the user decides."""
     await connection.execute(_CHANGE_MAILING, {**_parameters(columns), "id": mailing_id})
-
-
-async def submit_mailing(
-    connection: AsyncConnection, mailing_id: int, state: MailingState, author: str | None = None
-) -> None:
-    """Let a mailing that has not started be scheduled, or wait for approval. A new author wrote it as it is."""
-    await connection.execute(_SUBMIT_MAILING, {"id": mailing_id, "state": state, "author": author})
-
-
-async def approve_mailing(connection: AsyncConnection, mailing_id: int, actor: str) -> None:
-    """Schedule a mailing that waits, because somebody has approved it."""
-    await connection.execute(_APPROVE_MAILING, {"id": mailing_id, "actor": actor})
 
 
 async def recall_mailing(connection: AsyncConnection, mailing_id: int) -> int:
@@ -213,24 +159,10 @@ def _parameters(columns: MailingColumns) -> dict[str, object]:
         "starts_at": columns.starts_at,
         "expired_at": columns.expired_at,
         "text": columns.text,
-        "has_placeholders": has_braces(columns.text),
         "filter": orjson.dumps(columns.filter).decode(),
         "window_from": None if window is None else window.start,
         "window_until": None if window is None else window.end,
-        "window_days": None if window is None else window.day_bits,
         "rate": columns.rate,
         "name": columns.name,
         "kind": columns.kind.value,
-        "sender_name": columns.sender_name,
-        "validity": columns.validity,
-        "max_parts": columns.max_parts,
-        "cap_messages": columns.cap and columns.cap.messages,
-        "cap_days": columns.cap and columns.cap.days,
-        "no_repeat": columns.cap and columns.cap.no_repeat,
     }
-
-
-async def erase_number_from_filters(connection: AsyncConnection, number: int) -> list[int]:
-    """Put NOBODY in the place of a number in all filters; return the ids of the mailings."""
-    changed = await connection.execute(_ERASE_NUMBER_FROM_FILTERS, {"number": str(number), "nobody": str(NOBODY)})
-    return list(changed.scalars())

@@ -78,7 +78,7 @@ _CANCEL_MESSAGES_OF_CLIENT = text(f"""
     RETURNING id, mailing_id, job_id, {SETTLED_IS_WANTED} AS is_wanted
 """)  # noqa: S608 - the part is ours
 
-# The attempts and the text of a message are removed with it.
+# The attempts of a message are removed with it.
 _PURGE_MESSAGES = text("""
     -- purge_messages --
     WITH removed AS (
@@ -87,68 +87,9 @@ _PURGE_MESSAGES = text("""
         RETURNING id
     ), removed_attempts AS (
         DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
-    ), removed_texts AS (
-        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
     )
     SELECT count(*) FROM removed
 """)
-
-# The attempts and the text of a message are removed with it. The caller has locked the mailings, so no retry is
-# under way.
-_REMOVE_MESSAGES_OF_CLIENT = text("""
-    -- remove_messages_of_client --
-    WITH removed AS (
-        DELETE FROM messages
-        WHERE client_id = :client_id AND mailing_id = ANY(CAST(:mailing_ids AS bigint[]))
-          AND status <> 'new' AND settled_at < :settled_before
-        RETURNING id, mailing_id
-    ), removed_attempts AS (
-        DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
-    ), removed_texts AS (
-        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
-    )
-    SELECT mailing_id, id FROM removed
-""")
-
-_REMOVE_FINAL_MESSAGES = text("""
-    -- remove_final_messages --
-    WITH removed AS (
-        DELETE FROM messages
-        WHERE id IN (
-            SELECT id FROM messages WHERE mailing_id = :mailing_id AND client_id > :after AND status <> 'new'
-            ORDER BY client_id LIMIT :limit
-        )
-        RETURNING id, client_id, job_id
-    ), removed_attempts AS (
-        DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
-    ), removed_texts AS (
-        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
-    )
-    SELECT count(*) AS messages, coalesce(max(client_id), 0) AS last_client_id,
-        coalesce(array_agg(DISTINCT job_id), '{}') AS job_ids
-    FROM removed
-""")
-
-_REMOVE_SINGLE_MESSAGES = text("""
-    -- remove_single_messages --
-    WITH removed AS (
-        DELETE FROM messages WHERE mailing_id = ANY(CAST(:mailing_ids AS bigint[])) AND status <> 'new'
-        RETURNING id
-    ), removed_attempts AS (
-        DELETE FROM attempts WHERE message_id IN (SELECT id FROM removed)
-    ), removed_texts AS (
-        DELETE FROM message_texts WHERE message_id IN (SELECT id FROM removed)
-    )
-    SELECT id FROM removed
-""")
-
-
-class RemovedMessages(NamedTuple):
-    """Number of messages that were removed, the highest client id among them, and the jobs that they were in."""
-
-    messages: int
-    last_client_id: int
-    job_ids: list[int]
 
 
 class MessageSettlement(NamedTuple):
@@ -317,36 +258,6 @@ async def purge_messages(connection: AsyncConnection, mailing_id: int, limit: in
     removed = await connection.execute(_PURGE_MESSAGES, {"mailing_id": mailing_id, "limit": limit})
     count: int = removed.scalar_one()
     return count
-
-
-async def remove_messages_of_client(
-    connection: AsyncConnection, client_id: int, mailing_ids: Sequence[int], settled_before: datetime
-) -> dict[int, int]:
-    """Remove the client's final messages in these locked mailings, with their attempts; return ids by mailing.
-
-    The caller notes in the counters how many rows are gone.
-    """
-    parameters = {"client_id": client_id, "mailing_ids": list(mailing_ids), "settled_before": settled_before}
-    removed = await connection.execute(_REMOVE_MESSAGES_OF_CLIENT, parameters)
-    return {row.mailing_id: row.id for row in removed}
-
-
-async def remove_single_messages(connection: AsyncConnection, mailing_ids: Sequence[int]) -> list[int]:
-    """Remove the final messages of these locked mailings of single messages, with their attempts; return ids."""
-    removed = await connection.execute(_REMOVE_SINGLE_MESSAGES, {"mailing_ids": list(mailing_ids)})
-    return list(removed.scalars())
-
-
-async def remove_final_messages(
-    connection: AsyncConnection, mailing_id: int, after: int, limit: int
-) -> RemovedMessages:
-    """Remove up to `limit` final messages of the locked mailing, to clients with ids above `after`.
-
-    Their attempts are removed with them. The caller notes in the counters how many rows are gone.
-    """
-    parameters = {"mailing_id": mailing_id, "after": after, "limit": limit}
-    row = (await connection.execute(_REMOVE_FINAL_MESSAGES, parameters)).one()
-    return RemovedMessages(row.messages, row.last_client_id, row.job_ids)
 
 
 def _events_of(messages: SettledMessages) -> Iterator[SettledMessage]:

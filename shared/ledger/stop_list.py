@@ -31,11 +31,6 @@ _DELETE_STOP = text(f"""
     DELETE FROM stops WHERE id = :id RETURNING {STOP_COLUMNS}
 """)  # noqa: S608 - the names are ours
 
-_DELETE_STOP_OF_NUMBER = text("""
-    -- delete_stop_of_number --
-    DELETE FROM stops WHERE number = :number RETURNING id
-""")
-
 # `xmax` is 0 in a row that this statement has inserted.
 _MERGE_STOPS = text("""
     -- merge_stops --
@@ -122,11 +117,3 @@ async def merge_stops(connection: AsyncConnection, rows: Sequence[NewStop]) -> M
         },
     )
     return MergedStops(*merged.one())
-
-
-async def delete_stop_of_number(connection: AsyncConnection, number: int) -> int | None:
-    """Delete the number's entry, and return its id; None if there is none."""
-    stop_id: int | None = (
-        await connection.execute(_DELETE_STOP_OF_NUMBER, {"number": number})
-    ).scalar_one_or_none()
-    return stop_id

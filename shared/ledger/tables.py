@@ -61,13 +61,6 @@ class Client(Table):
         Index("clients_tag", "tag", "id"),
         Index("clients_code", "code", "id"),
         Index("clients_zone", "zone", "id"),
-        Index(
-            "clients_attributes",
-            "attributes",
-            postgresql_using="gin",
-            postgresql_ops={"attributes": "jsonb_path_ops"},
-            postgresql_where=text("attributes <> '{}'"),
-        ),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -79,8 +72,6 @@ class Client(Table):
     tag: Mapped[str]
     zone: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    # {"name": "Anna", "visits": 3}: values for texts and filters, flat. The API bounds them.
-    attributes: Mapped[dict[str, str | int | float | bool]] = mapped_column(JSONB, server_default="{}")
 
 
 class Mailing(Table):
@@ -100,9 +91,6 @@ class Mailing(Table):
         Index("mailings_stopped", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
         # The few that the planner's loops look at, whatever the number of finished ones.
         Index("mailings_number", "number", postgresql_where=text("number IS NOT NULL")),
-        Index(
-            "mailings_ended_singles", "finished_at", postgresql_where=text("express AND finished_at IS NOT NULL")
-        ),
         Index("mailings_open", "id", postgresql_where=text("state <> 'scheduled' AND finished_at IS NULL")),
         # The pages of mailings: those sent on their own are many and are not among them.
         Index("mailings_listed", "id", postgresql_where=text("NOT express AND state <> 'deleted'")),
@@ -113,19 +101,13 @@ class Mailing(Table):
     starts_at: Mapped[datetime]
     expired_at: Mapped[datetime]
     text: Mapped[str]
-    has_placeholders: Mapped[bool] = mapped_column(Boolean, server_default="false")
-    text_version: Mapped[int] = mapped_column(Integer, server_default="1")  # raised by every change of the text
-    # {"code": [...], "tag": [...], "zone": [...], …}; see shared.ledger.audience.
-    filter: Mapped[dict[str, object]] = mapped_column(JSONB)
+    # {"code": [...], "tag": [...], "zone": [...]}: any of the values within a field, all of the fields given.
+    filter: Mapped[dict[str, list[int] | list[str]]] = mapped_column(JSONB)
     # Local times of day: a client is written to only while its own clock is inside. See shared.windows.
     window_from: Mapped[time | None] = mapped_column(Time)
     window_until: Mapped[time | None] = mapped_column(Time)
-    window_days: Mapped[int | None] = mapped_column(SmallInteger)  # bits, Monday the lowest; NULL for every day
     rate: Mapped[float | None] = mapped_column(Double)  # messages per second, over all senders
     name: Mapped[str | None]
-    # For the provider's adapter: the name that people see, and the seconds that it may try to deliver.
-    sender_name: Mapped[str | None]
-    validity: Mapped[int | None] = mapped_column(Integer)
     kind: Mapped[MailingKind] = mapped_column(
         enum_column(MailingKind, "mailing_kind"), server_default=MailingKind.MARKETING
     )
@@ -136,20 +118,9 @@ class Mailing(Table):
     state: Mapped[MailingState] = mapped_column(
         enum_column(MailingState, "mailing_state"), server_default=MailingState.SCHEDULED
     )
-    # A client gets no message of this mailing after `cap_messages` marketing messages within `cap_days` days, nor
-    # within `no_repeat` days after the same text.
-    cap_messages: Mapped[int | None] = mapped_column(SmallInteger)
-    cap_days: Mapped[int | None] = mapped_column(SmallInteger)
-    no_repeat: Mapped[int | None] = mapped_column(SmallInteger)
-    max_parts: Mapped[int | None] = mapped_column(SmallInteger)  # SMS parts that its text may have
-    # Who created the mailing, or changed what it says since; and who else approved it as it is.
-    author: Mapped[str | None]
-    approved_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]
     # Raised by every pause, cancel and delete; see shared.contracts.Stops.
     revision: Mapped[int] = mapped_column(Integer, server_default="0")
-    # Raised by every change that a user makes; the API's entity tag.
-    version: Mapped[int] = mapped_column(Integer, server_default="1")
     stopped_at: Mapped[datetime | None]
     stop_pending_since: Mapped[datetime | None]  # until every living sender has confirmed the stop
     # The expansion: the audience are the clients up to `audience_until`; up to `expanded_to` it is done.
@@ -158,37 +129,12 @@ class Mailing(Table):
     expanded_to: Mapped[int] = mapped_column(server_default="0")
     expanded_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    details_removed_at: Mapped[datetime | None]  # when the removal of its old messages began
     # What is owed again: messages that ended in one of these statuses by then; up to this client it is done.
     retry_statuses: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     retry_ended_by: Mapped[datetime | None]
     retried_to: Mapped[int] = mapped_column(server_default="0")
     request_id: Mapped[str | None]
     traceparent: Mapped[str | None]  # W3C trace context of the request that created it; NULL if it is not traced
-
-
-class MailingText(Table):
-    """An earlier text of a mailing. See shared.ledger.texts."""
-
-    __tablename__ = "mailing_texts"
-
-    mailing_id: Mapped[int] = mapped_column(
-        ForeignKey("mailings.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    text: Mapped[str]
-    has_placeholders: Mapped[bool] = mapped_column(Boolean)
-    replaced_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class MessageText(Table):
-    """The text of one message, of a mailing with placeholders. See shared.ledger.texts."""
-
-    __tablename__ = "message_texts"
-
-    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    version: Mapped[int] = mapped_column(Integer)
-    text: Mapped[str]
 
 
 class Stop(Table):
@@ -207,27 +153,10 @@ class Stop(Table):
     note: Mapped[str] = mapped_column(server_default="")
 
 
-class Erasure(Table):
-    """A person who is being removed from all tables. `number` is kept until that is done."""
-
-    __tablename__ = "erasures"
-    __table_args__ = (
-        Index("erasures_open", "client_id", unique=True, postgresql_where=text("finished_at IS NULL")),
-    )
-
-    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    client_id: Mapped[int]
-    number: Mapped[int | None]
-    requested_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    finished_at: Mapped[datetime | None]
-    messages: Mapped[int] = mapped_column(server_default="0")  # removed so far
-
-
 class Counters(Table):
     """Number of messages of a mailing by status, correct at every instant.
 
-    The table has a column for each `MessageStatus`. The database checks that they add up to `total`. `removed` is
-    the number of final messages whose rows were removed. They are still counted by their status.
+    The table has a column for each `MessageStatus`. The database checks that they add up to `total`.
     """
 
     __table__ = TableDefinition(
@@ -240,13 +169,9 @@ class Counters(Table):
             primary_key=True,
             autoincrement=False,
         ),
-        *(
-            Column(name, BigInteger, nullable=False, server_default="0")
-            for name in ("total", *MessageStatus, "removed")
-        ),
+        *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("total", *MessageStatus)),
         CheckConstraint(COUNTERS_ADD_UP, name="add_up"),
         CheckConstraint(COUNTERS_NOT_NEGATIVE, name="not_negative"),
-        CheckConstraint("removed BETWEEN 0 AND total", name="removed_within_total"),
         # Rewritten with every batch of reports: room on the page keeps the updates in place (HOT).
         postgresql_with={"fillfactor": 20},
     )
@@ -297,10 +222,6 @@ class Job(Table):
     begun_to: Mapped[int | None]
     delivered: Mapped[bool | None]
     returns: Mapped[int] = mapped_column(Integer, server_default="0")  # in a row without a POST
-    # Version of the mailing's text that it was released with. `keeps_text` is true if a message of it may have
-    # been POSTed before: then a later release has the same text, so that no message is sent with two texts.
-    text_version: Mapped[int | None] = mapped_column(Integer)
-    keeps_text: Mapped[bool] = mapped_column(Boolean, server_default="false")
 
 
 class Message(Table):

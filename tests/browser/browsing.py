@@ -90,7 +90,7 @@ async def visiting(
 
 async def accessibility_problems(page: Page) -> list[str]:
     """Return what axe finds on the page, each with the elements concerned."""
-    found = await Axe().run(page, options={"resultTypes": ["violations"]})
+    found = await Axe().run(page)
     return [
         f"{violation['id']} on {page.url}: {[node['target'] for node in violation['nodes']]}"
         for violation in found.response["violations"]

@@ -4,14 +4,12 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page
 
 from tests.browser.browsing import Faults, prepare_browser, running_browser, visiting
 from tests.browser.site import Site, running_site
 from tests.sandbox import Sandbox
 from tests.servers import Servers, empty_queues, empty_tables
-
-expect.set_options(timeout=20_000)  # for machines that do much else at the same time
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -29,11 +27,11 @@ async def browser() -> AsyncIterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def shared_site(
     database_url: str, broker_url: str, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Site]:
-    """One system for all tests in a browser."""
+    """One system for all tests of a module."""
     empty_tables(database_url)
     await empty_queues(broker_url)
     await sandbox.reset()

@@ -57,10 +57,6 @@ class Site:
         answer = await self.system.api.post(f"/api/mailing/{mailing_id}/{action}/")
         assert answer.status_code == httpx.codes.OK, answer.text
 
-    async def count(self, mailing_id: int, status: str) -> int:
-        """Return the number of a mailing's messages in a status."""
-        return (await self.system.status(mailing_id)).get(status, 0)
-
     async def until_console_ready(self) -> None:
         """Wait until the console answers and reaches its API."""
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -71,7 +67,7 @@ class Site:
                 except httpx.TransportError:
                     return False
 
-            await until(is_ready, timeout=60, what="the console is ready")
+            await until(is_ready, timeout=30, what="the console is ready")
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Registry of the cases, in the order in which they run. A family of cases is a module with a tuple `CASES`."""
 
-from tests.faults import broker, clocks, engine, planners, returns, servers, stops
+from tests.faults import broker, clocks, engine, planners, returns, stops
 from tests.faults.ground import Case
 
 CASES: tuple[Case, ...] = (
@@ -10,5 +10,4 @@ CASES: tuple[Case, ...] = (
     *returns.CASES,
     *stops.CASES,
     *planners.CASES,
-    *servers.CASES,
 )

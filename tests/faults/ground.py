@@ -51,24 +51,16 @@ class Ground:
 
     @asynccontextmanager
     async def world(
-        self,
-        *,
-        senders: int = 2,
-        planners: int = 1,
-        environment: Environment | None = None,
-        database_url: str | None = None,
+        self, *, senders: int = 2, planners: int = 1, environment: Environment | None = None
     ) -> AsyncIterator[World]:
-        """Run a system on empty servers, with a provider that has received nothing.
-
-        `database_url` replaces the database of the run.
-        """
+        """Run a system on empty servers, with a provider that has received nothing."""
         self._cases += 1
         logs = self.logs / f"{self._cases:02}"
         logs.mkdir(parents=True)
-        servers = Servers(database_url or self.servers.database_url, self.servers.broker_url)
-        empty_tables(servers.database_url)
-        await empty_queues(servers.broker_url)
+        empty_tables(self.servers.database_url)
+        await empty_queues(self.servers.broker_url)
         await self.sandbox.reset()
+        servers = Servers(self.servers.database_url, self.servers.broker_url)
         async with running_system(
             servers, self.sandbox, logs, senders=senders, planners=planners, environment=environment
         ) as system:

@@ -30,7 +30,6 @@ from shared.database.transactions import autocommitted, transaction
 from shared.ledger.origin import NO_ORIGIN, Origin
 from shared.ledger.tables import Table
 from shared.statuses import MailingState, MessageStatus
-from shared.workspace_policy import NO_POLICY
 from tests.integration.ledger import add_clients, claim
 from tests.integration.ledger_audit import Audit, read_ledger
 from tests.integration.ledger_model import (
@@ -147,7 +146,7 @@ class World:
         instants = {"starts_at": start.isoformat(), "expired_at": end.isoformat()}
         new = MailingIn.model_validate({**instants, "text": "hello", "filter": TAG})
         async with transaction(self._engine) as connection:
-            created = await mailings.create(connection, new, NO_ORIGIN, NO_POLICY)
+            created = await mailings.create(connection, new, NO_ORIGIN)
         self._audit.ends[created.id] = end
 
     async def change_state(self, mailing_id: int, change: Change) -> None:
@@ -160,7 +159,7 @@ class World:
         wanted = MailingFields(expired_at=end)
         if starts_in is not None:
             wanted["starts_at"] = now + timedelta(seconds=starts_in)
-        if await self._ask(mailings.change, mailing_id, wanted, NO_ORIGIN, NO_POLICY):
+        if await self._ask(mailings.change, mailing_id, wanted, NO_ORIGIN):
             self._audit.ends[mailing_id] = end
 
     async def _ask(

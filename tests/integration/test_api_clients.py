@@ -11,7 +11,7 @@ from shared.contracts import utc_now
 from shared.database.transactions import transaction
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
-ANNA = {"number": 79057003050, "tag": "#AzbukaVkusa", "zone": "Europe/Moscow", "attributes": {}}
+ANNA = {"number": 79057003050, "tag": "#AzbukaVkusa", "zone": "Europe/Moscow"}
 
 
 async def create(api: httpx.AsyncClient, **fields: object) -> int:
@@ -34,19 +34,6 @@ async def test_a_path_answers_with_and_without_its_last_slash(api: httpx.AsyncCl
     assert (await api.post(path, json=ANNA)).status_code == 201
     assert (await api.get(path)).status_code == 200
     assert (await api.get(f"{path.rstrip('/')}/1")).status_code == 200
-
-
-async def test_a_client_has_attributes_that_a_change_replaces(api: httpx.AsyncClient) -> None:
-    given = {"name": " Anna ", "visits": 3, "спит": True, "share": 0.5, "empty": "", "none": None}
-    client_id = await create(api, attributes=given)
-    path = f"/api/client/{client_id}/"
-    kept = {"name": "Anna", "visits": 3, "спит": True, "share": 0.5}
-    assert (await api.get(path)).json()["attributes"] == kept
-    assert (await api.patch(path, json={"tag": "#other"})).json()["attributes"] == kept
-    assert (await api.patch(path, json={"attributes": {"city": "Omsk"}})).json()["attributes"] == {"city": "Omsk"}
-    assert (await api.get("/api/client/")).json()["items"][0]["attributes"] == {"city": "Omsk"}
-    entries = (await api.get("/api/audit/", params={"limit": 1})).json()["items"]
-    assert entries[0]["after"]["attributes"] == ["city"]  # no values
 
 
 async def test_a_number_belongs_to_one_client(api: httpx.AsyncClient) -> None:
@@ -85,11 +72,6 @@ async def test_a_change_leaves_the_rest_as_it_was(api: httpx.AsyncClient, method
         ({"tag": "a\0b"}, "tag"),
         ({"tag": 5}, "tag"),
         ({"tag": None}, "tag"),
-        ({"attributes": {"1st": "x"}}, "attributes"),
-        ({"attributes": {"name": ["x"]}}, "attributes"),
-        ({"attributes": {"name": "a" * 4096}}, "attributes"),
-        ({"attributes": {f"a{n}": n for n in range(21)}}, "attributes"),
-        ({"attributes": None}, "attributes"),
         ({"zone": "Europe/Atlantis"}, "zone"),
         ({"zone": "../../etc/passwd"}, "zone"),
         ({"tagg": "#x"}, "tagg"),
@@ -154,18 +136,6 @@ async def test_pages_show_every_client_once(api: httpx.AsyncClient, engine: Asyn
 async def test_a_full_last_page_has_no_next(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
     await add_clients(engine, 10)
     assert (await api.get("/api/client/", params={"limit": 10})).json()["next"] is None
-
-
-async def test_each_tag_is_listed_once(api: httpx.AsyncClient) -> None:
-    assert (await api.get("/api/client/tags/")).json() == {"items": [], "next": None}
-    for number, tag in enumerate(["#b", "#a", "#b", "Я", "#c", "#a"]):
-        await create(api, number=79057003050 + number, tag=tag)
-    seen = (await api.get("/api/client/tags/")).json()
-    assert sorted(seen["items"]) == ["#a", "#b", "#c", "Я"]
-    assert seen["next"] is None
-    first = (await api.get("/api/client/tags/", params={"limit": 2})).json()
-    rest = (await api.get("/api/client/tags/", params={"limit": 2, "after": first["next"]})).json()
-    assert (first["items"] + rest["items"], rest["next"]) == (seen["items"], None)
 
 
 async def test_the_list_can_be_narrowed(api: httpx.AsyncClient) -> None:

@@ -41,7 +41,6 @@ async def test_a_message_is_made_ready_to_be_released(
         "settled_at": None,
         "tries": 0,
         "attempts": [],
-        "text": "hello",
         "test_of": None,
     }
     assert (await api.get("/api/message/1/")).json() == message

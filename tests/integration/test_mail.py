@@ -11,8 +11,6 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifier.mail.messages import Content, Envelope, compose
-from services.notifier.mail.smtp import MailNotSent, send_mail
 from services.notifier.mailer import MAIL_POLL, Mailer
 from services.notifier.observer import NotifierObserver
 from services.notifier.report.queries import read_report
@@ -85,25 +83,6 @@ async def test_a_report_goes_encrypted_and_authenticated_to_each_in_their_langua
     assert "November 24" in str(server.received[0].message["Subject"])
     assert "24 ноября" in str(server.received[1].message["Subject"])
     assert await states(engine) == [(True, False, 1, None)] * 2
-
-
-async def test_a_mail_goes_to_a_server_that_speaks_tls_from_the_first_byte(tmp_path: Path) -> None:
-    envelope = Envelope("mailing@example.com", "anna@example.org", "report.1@example.com", TODAY)
-    message = compose(envelope, Content("Report", "48,213 sent", "<p>48,213 sent</p>", "en"))
-
-    async def send(settings: ReportSettings) -> None:
-        server = settings.smtp_server()
-        assert server is not None
-        await send_mail(server, message, envelope.sender, envelope.recipient)
-
-    with mail_server(tmp_path, login=True, implicit=True) as server:
-        await send(settings_for(server, smtp_security="tls"))
-        with pytest.raises(MailNotSent, match="certificate verify failed"):
-            await send(settings_for(server, smtp_security="tls", smtp_ca_file=None))
-        with pytest.raises(MailNotSent):
-            await send(settings_for(server, smtp_security="starttls", smtp_timeout=timedelta(seconds=2)))
-    [mail] = server.received
-    assert (mail.recipient, mail.is_encrypted) == ("anna@example.org", True)
 
 
 async def test_nothing_is_sent_to_a_server_with_an_unknown_certificate(

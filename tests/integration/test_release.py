@@ -20,7 +20,6 @@ from shared.contracts import JOB, Job, utc_now
 from shared.database.transactions import transaction
 from shared.ledger.origin import NO_ORIGIN
 from shared.topology import SENDER_JOBS
-from shared.workspace_policy import NO_POLICY
 from tests.integration.api_client import eventually
 from tests.integration.ledger import add_clients, add_mailing, claim, counters, expand_all, query
 
@@ -59,10 +58,7 @@ async def test_single_messages_take_no_slots_that_are_far_ahead(
     for number in range(120):
         async with transaction(engine) as connection:
             await single_messages.create(
-                connection,
-                MessageIn.model_validate({"number": NUMBER + number, "text": "x"}),
-                NO_ORIGIN,
-                NO_POLICY,
+                connection, MessageIn.model_validate({"number": NUMBER + number, "text": "x"}), NO_ORIGIN
             )
     limited = settings.model_copy(update={"provider_rate": 10.0})
     began = utc_now()

@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.api.edge.refusals import Invalid, StateForbids
-from services.api.mailings.approval import check_approvable, voids_approval
 from services.api.mailings.filters import Filter
 from services.api.mailings.limits import LocalWindow
 from services.api.mailings.rules import (
     check_cancelable,
-    check_parts,
     check_pausable,
     check_retriable,
     check_times,
@@ -37,7 +35,6 @@ def mailing(
     ends: datetime = NOW + 2 * HOUR,
     window: LocalWindow | None = None,
     rate: float | None = None,
-    approved_by: str | None = None,
 ) -> MailingOut:
     return MailingOut(
         id=1,
@@ -45,21 +42,13 @@ def mailing(
         starts_at=NOW - 4 * HOUR,
         expired_at=ends,
         text="hello",
-        has_placeholders=False,
         filter={"tag": ["#x"]},
         window=window,
         rate=rate,
         name=None,
         kind=MailingKind.MARKETING,
-        sender_name=None,
-        validity=None,
-        max_parts=None,
-        frequency_cap=None,
-        no_repeat=None,
         parts=1,
         state=state,
-        author="anna",
-        approved_by=approved_by,
         paused=False,
         stop=None,
         started_at=None,
@@ -67,8 +56,6 @@ def mailing(
         messages_status=MessagesStatus(
             new=0, active=0, sent=0, failed=0, expired=0, canceled=0, uncertain=0, total=0
         ),
-        removed=0,
-        details_removed_at=None,
     )
 
 
@@ -183,38 +170,3 @@ def test_a_status_counts_if_a_message_is_in_it() -> None:
     counted.messages_status.expired = 1
     assert has_any(counted, [MessageStatus.FAILED, MessageStatus.EXPIRED])
     assert not has_any(counted, [MessageStatus.FAILED, MessageStatus.UNCERTAIN])
-
-
-def test_nobody_approves_what_they_wrote_or_what_does_not_wait() -> None:
-    check_approvable(mailing(MailingState.WAITING), "boris")
-    with pytest.raises(StateForbids, match="somebody else"):
-        check_approvable(mailing(MailingState.WAITING), "anna")
-    for state in LIVE + OVER:
-        with pytest.raises(StateForbids, match="does not wait"):
-            check_approvable(mailing(state), "boris")
-
-
-def test_what_was_approved_cannot_be_changed_into_something_else() -> None:
-    approved = mailing(MailingState.SCHEDULED, approved_by="boris")
-    assert not voids_approval(approved, {"name", "rate", "starts_at", "expired_at"})
-    for field in ("text", "filter", "window", "kind"):
-        assert voids_approval(approved, {"rate", field})
-    running = mailing(MailingState.RUNNING, approved_by="boris")
-    assert not voids_approval(running, {"rate", "expired_at"})
-    with pytest.raises(StateForbids, match="as it was approved"):
-        voids_approval(running, {"text"})
-    assert not voids_approval(mailing(MailingState.RUNNING), {"text"}), "it never needed an approval"
-
-
-@pytest.mark.parametrize(
-    ("text", "allowed", "refused"),
-    [("a" * 160, 1, None), ("a" * 161, 1, 2), ("a" * 306, 2, None), ("я" * 71, 1, 2), ("я" * 71, None, None)],
-)
-def test_a_text_with_more_parts_than_allowed_is_refused(
-    text: str, allowed: int | None, refused: int | None
-) -> None:
-    if refused is None:
-        check_parts(text, allowed)
-        return
-    with pytest.raises(Invalid, match=f"has {refused} SMS parts, and max_parts allows {allowed}"):
-        check_parts(text, allowed)

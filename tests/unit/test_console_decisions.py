@@ -7,22 +7,15 @@ import pytest
 from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import JsonValue, TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from services.api.mailings.filters import Filter, FilterIn
-from services.console.attributes import attribute_lines, attributes_of
-from services.console.draft import Draft, draft_of, fresh, like, typed
+from services.console.draft import Draft, fresh, like
 from services.console.formatting import Formatter
 from services.console.forms import instant, lines, local_path
-from services.console.pace import Pace, Sample, ends_on_offer, mean_pace, measured_pace, with_forecast
-from services.console.rest.answers import Forecast, Mailing
+from services.console.pace import Sample, mean_pace, measured_pace
+from services.console.rest.answers import Mailing
 from services.console.session import token_of
-from services.console.texts import parts_of
-from services.console.visitor import Visitor
-from shared.access.roles import Role
-from shared.attributes import Value
 from shared.same_origin import is_same_origin
 from shared.sms_parts import parts
 
@@ -75,13 +68,6 @@ def test_a_text_has_as_many_parts_as_the_standard_says(text: str, encoding: str,
     assert (found.encoding, found.units, found.count) == (encoding, units, count)
 
 
-def test_an_instant_among_other_texts_is_written_as_people_do() -> None:
-    shown = Formatter(Locale.parse("en"), MOSCOW, NOW)
-    assert shown.value("2030-01-31T12:00:00.5Z") == "Thu, Jan 31, 15:00"
-    for text in ("", "2030", "2030-01-31", "not 2030-01-31T12:00:00Z", '{"tag": ["#vip"]}'):
-        assert shown.value(text) == text
-
-
 @given(st.text(max_size=500))
 def test_no_text_has_fewer_parts_than_its_length_needs(text: str) -> None:
     found = parts(text)
@@ -109,15 +95,6 @@ def test_with_local_hours_no_end_is_foreseen_from_the_pace() -> None:
     assert pace is not None
     assert pace.finish is None
     assert pace.late == 0
-
-
-def test_with_local_hours_the_end_is_what_the_api_foresees() -> None:
-    pace = mean_pace(mailing(window={"from": "09:00:00", "until": "21:00:00"}), NOW)
-    foreseen = with_forecast(pace, Forecast(rate=3, finish=NOW, late=7))
-    assert pace is not None
-    assert foreseen == Pace(pace.per_second, NOW, 7)
-    assert with_forecast(pace, None) == pace
-    assert with_forecast(None, Forecast(rate=3, finish=None, late=None)) == Pace(3, None, 0)
 
 
 def test_a_retry_that_puts_messages_back_is_no_negative_pace() -> None:
@@ -151,27 +128,11 @@ def test_a_draft_is_what_the_api_takes_in_the_zone_of_the_person() -> None:
         "expired_at": "2030-02-02T10:00:00+03:00",
         "window": None,
         "rate": None,
-        "sender_name": None,
-        "validity": None,
-        "max_parts": None,
-        "frequency_cap": None,
-        "no_repeat": None,
     }
 
 
 def test_a_new_draft_wakes_nobody_up() -> None:
     assert fresh(MOSCOW, NOW).body(MOSCOW, NOW)["window"] == {"from": "09:00", "until": "21:00"}
-
-
-def test_the_days_that_are_checked_are_those_of_the_window() -> None:
-    fields = [("days", ""), ("begin", "09:00"), ("days", "mon"), ("until", "21:00"), ("days", "sat")]
-    draft = draft_of(typed(fields))
-    window = {"from": "09:00", "until": "21:00", "days": ["mon", "sat"]}
-    assert draft.body(MOSCOW, NOW)["window"] == window
-    assert draft_of(typed(draft.values().items())) == draft, "the next step carries them on"
-    assert like(mailing(window=window), MOSCOW, NOW).body(MOSCOW, NOW)["window"] == window
-    every_day = draft_of(typed(fields[:2] + fields[3:4]))
-    assert every_day.body(MOSCOW, NOW)["window"] == {"from": "09:00", "until": "21:00"}
 
 
 def test_a_draft_like_another_mailing_starts_at_a_new_time() -> None:
@@ -260,64 +221,3 @@ def test_numbers_are_written_as_the_language_does(
     assert written.duration(timedelta(hours=1, minutes=6, seconds=7)) == length
     assert written.phone(79057003050) == "+7 905 700-30-50"
     assert written.time(NOW) == "15:00"
-
-
-@pytest.mark.parametrize(
-    "stored",
-    [
-        {"tag": ["#x"], "not_in_mailing": [{"id": 12, "status": ["sent"]}, {"id": 13, "status": ["sent"]}]},
-        {"code": [905], "not_in_mailing": [{"id": 12, "status": ["failed"]}]},
-        {
-            "any": [{"tag": ["#x"]}, {"attributes": {"city": ["Москва"], "vip": [True]}}],
-            "not": {"number": [79057003050]},
-        },
-        {"in_mailing": [{"id": 12}], "created_after": "2030-01-01T00:00:00Z"},
-    ],
-)
-def test_a_mailing_like_another_one_is_to_the_same_people(stored: dict[str, JsonValue]) -> None:
-    """No condition may get lost: the mailing would go to people who were left out."""
-    parse = TypeAdapter[Filter](FilterIn).validate_python
-    draft = draft_of(like(mailing(filter=stored), MOSCOW, NOW).values())
-    assert parse(draft.filter()).normalised() == stored
-
-
-def test_further_conditions_are_added_and_what_is_no_json_is_left_to_the_service() -> None:
-    assert Draft(tag="#x", more='{"not": {"tag": "#y"}}').filter() == {"tag": ["#x"], "not": {"tag": "#y"}}
-    assert Draft(tag="#x", more='{"tag": "#y"}').filter() == {"all": [{"tag": ["#x"]}, {"tag": "#y"}]}
-    for wrong in ("{", "[]", "#y"):
-        with pytest.raises(ValidationError):
-            TypeAdapter[Filter](FilterIn).validate_python(Draft(tag="#x", more=wrong).filter())
-
-
-def test_later_ends_are_offered_and_one_that_suffices_for_what_is_late() -> None:
-    running = mailing(messages_status={"new": 6000, "sent": 4000, "total": 10_000})
-    calm = ends_on_offer(running, None, NOW)
-    assert calm == [
-        running.expired_at + more for more in (timedelta(hours=1), timedelta(hours=3), timedelta(days=1))
-    ]
-    late = Pace(0.5, NOW + timedelta(seconds=12_000), 5_400)
-    offers = ends_on_offer(running, late, NOW)
-    assert len(offers) == 4
-    assert any(late.finish is not None and late.finish < at < NOW + timedelta(hours=4) for at in offers)
-    over = ends_on_offer(mailing(expired_at=NOW - timedelta(days=9)), None, NOW)
-    assert min(over) > NOW
-
-
-def test_a_visitor_is_offered_what_the_role_allows_and_everything_while_it_is_not_known() -> None:
-    roles = ("viewer", "operator", "admin")
-    assert [Visitor("Vera", Role.VIEWER).may_act_as(role) for role in roles] == [True, False, False]
-    assert [Visitor("Otto", Role.OPERATOR).may_act_as(role) for role in roles] == [True, True, False]
-    assert all(Visitor().may_act_as(role) for role in roles)
-
-
-def test_attributes_are_lines_that_keep_the_kinds_of_values() -> None:
-    attributes: dict[str, Value] = {"name": "Anna = Maria", "visits": 3, "share": 0.5, "paid": True}
-    shown = attribute_lines(attributes)
-    assert shown.splitlines() == ["name = Anna = Maria", "visits = 3", "share = 0.5", "paid = true"]
-    assert attributes_of(shown) == attributes
-    assert attributes_of("name=Anna\r\n\nno mark\n") == {"name": "Anna", "no mark": "?"}, "the API refuses it"
-
-
-def test_the_parts_of_a_text_are_those_without_attributes() -> None:
-    assert parts_of("Hi {name|friend}").units == len("Hi friend")
-    assert parts_of("Hi {").units == 5

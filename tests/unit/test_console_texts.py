@@ -1,6 +1,5 @@
 """Every text of the console is translated, and none stands outside the catalogs."""
 
-import ast
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -12,7 +11,6 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from jinja2 import Environment
 
-from services.console import refusals
 from services.console.rendering import TEMPLATES
 from services.console.translation import LANGUAGES, LOCALES, SOURCE_LANGUAGE, catalog, preferred_language
 
@@ -30,10 +28,6 @@ UNTRANSLATED = {
     "/docs/",
     "https://example.org/hook",
     "number,scope,source,note",
-    "7905, *3050",
-    "city:Moscow",
-    "12, 13",
-    '{"attributes": {"city": ["Moscow"]}, "not": {"tag": "#left"}}',
 }
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 
@@ -85,24 +79,6 @@ def test_a_template_with_a_bare_text_is_found(tmp_path: Path) -> None:
     template = tmp_path / "bare.html"
     template.write_text('<p title="A title">{{ _("Marked") }} bare {% if x %}and more{% endif %}</p>')
     assert list(_bare_texts(template)) == ["title=A title", "bare", "and more"]
-
-
-def test_the_api_still_says_what_the_console_translates() -> None:
-    sources = [*(CONSOLE.parent / "api").rglob("*.py"), *(CONSOLE.parents[1] / "shared").glob("*.py")]
-    texts: set[str] = set()
-    for source in sources:
-        for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.add(node.value)
-    assert sorted(set(refusals.MESSAGES) - texts) == []
-
-
-def test_words_of_the_api_that_are_not_known_are_marked_as_english() -> None:
-    russian = catalog("ru").ugettext
-    assert refusals.said(russian, "must not be empty") == "не должно быть пустым"
-    assert refusals.said(russian, "must be <new>") == '<span lang="en">must be &lt;new&gt;</span>'
-    assert refusals.field_name(russian, "window.from") == "Местные часы"
-    assert refusals.field_name(russian, "body") == "body"
 
 
 def test_a_russian_plural_has_its_three_forms() -> None:

@@ -6,7 +6,6 @@ import re
 import time
 from itertools import pairwise
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,15 +35,6 @@ def test_rows_come_with_their_lines() -> None:
 def test_columns_may_come_in_any_order_with_a_byte_order_mark_and_carriage_returns() -> None:
     rows, _ = parse(f"\ufeffZone, number,TAG\r\n{MOSCOW},79050000001,#a\r\n")
     assert rows == [Row(2, 79050000001, "#a", MOSCOW)]
-
-
-def test_columns_of_attributes_become_json() -> None:
-    rows, parser = parse(f"number,tag,zone,ATTR.Name,attr.n\n79050000001,#a,{MOSCOW},'=Anna,007\n")
-    assert rows == [Row(2, 79050000001, "#a", MOSCOW, rows[0].attributes)]
-    assert orjson.loads(rows[0].attributes or "") == {"Name": "=Anna", "n": "007"}
-    assert parser.has_attributes
-    with pytest.raises(Invalid, match="must begin with a header"):
-        parse(f"number,tag,zone,attr.1\n79050000001,#a,{MOSCOW},x\n")
 
 
 def test_fields_in_quotation_marks_may_hold_commas_and_marks() -> None:

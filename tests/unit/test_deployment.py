@@ -11,34 +11,12 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped] # its stubs would be one more dependency
 
-from services.api.settings import ApiSettings
-from services.console.settings import ConsoleSettings
-from services.notifier.settings import NotifierSettings
-from services.planner.settings import PlannerSettings
-from services.sender.settings import SenderSettings
 from shared import __version__
-from shared.settings import LogSettings
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSITION = yaml.safe_load((REPOSITORY / "deploy" / "compose.yaml").read_text())
 SERVICES = COMPOSITION["services"]
 CI = {".gitlab-ci.yml": "vendor.gitlab-ci", ".github/workflows/ci.yml": "vendor.github-workflows"}
-SETTINGS: dict[str, type[LogSettings]] = {
-    "api": ApiSettings,
-    "console": ConsoleSettings,
-    "notifier": NotifierSettings,
-    "planner": PlannerSettings,
-    "sender": SenderSettings,
-}
-# The image or the composition fixes addresses inside of containers. Files for TLS need a volume, too.
-FIXED = {
-    "MAILING_API_HOST",
-    "MAILING_API_PORT",
-    "MAILING_API_TLS_CERTIFICATE",
-    "MAILING_API_TLS_KEY",
-    "MAILING_CONSOLE_PORT",
-    "MAILING_HOST_NAME",
-}
 OURS = [name for name, service in SERVICES.items() if "mailing-service" in service["image"]]
 
 
@@ -68,20 +46,6 @@ def test_a_service_of_ours_has_no_rights_and_nothing_to_write_on(name: str) -> N
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_of_ours_has_a_memory_limit(name: str) -> None:
     assert SERVICES[name]["mem_limit"] == "512m"
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_in_the_environment_file_reaches_its_service(name: str) -> None:
-    known = {f"MAILING_{field}".upper() for field in SETTINGS[name].model_fields}
-    assert known - FIXED - SERVICES[name]["environment"].keys() == set()
-
-
-def test_the_operators_command_has_the_settings_of_the_daily_report() -> None:
-    wanted = {
-        variable for variable in SERVICES["notifier"]["environment"] if "SMTP" in variable or "REPORT" in variable
-    }
-    assert wanted
-    assert wanted - SERVICES["mailing"]["environment"].keys() == set()
 
 
 def test_the_image_is_labelled_with_the_version() -> None:

@@ -18,7 +18,6 @@ from services.sender.http.exchange import Answer, NoAnswer, RequestHead
 from services.sender.providers import load_adapter
 from services.sender.providers.http import HttpAdapter
 from shared.contracts import Outcome
-from shared.provider_fields import ProviderField
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "docs" / "providers"
@@ -251,33 +250,6 @@ def test_an_adapter_is_found_by_its_name(tmp_path: Path) -> None:
     file.write_text("path = 1")
     with pytest.raises(AdapterError, match="line 1"):
         load_adapter("http", access)
-
-
-def test_a_sender_name_of_the_mailing_replaces_that_of_the_file() -> None:
-    adapter = HttpAdapter(load_description(EXAMPLES / "form.toml"), ACCESS)
-    named = parse_qs(adapter.encode(Sms(1, 2, "hi", sender_name="Azbuka")).body.decode())
-    assert named["sender"] == ["Azbuka"]
-    assert parse_qs(adapter.encode(Sms(1, 2, "hi")).body.decode())["sender"] == ["SHOP"]
-
-
-@pytest.mark.parametrize(
-    ("name", "file", "known"),
-    [
-        ("probe", None, set()),
-        ("http", "form.toml", {ProviderField.SENDER_NAME}),
-        ("http", "json.toml", {ProviderField.SENDER_NAME, ProviderField.VALIDITY}),
-    ],
-)
-def test_a_sender_does_not_start_with_an_adapter_that_ignores_a_field(
-    name: str, file: str | None, known: set[ProviderField]
-) -> None:
-    for fields in ({ProviderField.SENDER_NAME}, {ProviderField.VALIDITY}):
-        access = Access(ACCESS.endpoint, "secret", None if file is None else EXAMPLES / file, frozenset(fields))
-        if fields <= known:
-            assert load_adapter(name, access).known_fields == known
-        else:
-            with pytest.raises(AdapterError, match="MAILING_PROVIDER_FIELDS"):
-                load_adapter(name, access)
 
 
 @pytest.mark.parametrize(

@@ -22,15 +22,12 @@ OWNERS = {
     "counters": {"counters"},
     "deliveries": {"deliveries"},
     "epochs": {"epochs"},
-    "erasures": {"erasures"},
     "idempotency_keys": {"idempotency_keys"},
     "login_failures": {"login_failures"},
     "jobs": {"dealing", "jobs"},  # dealing: a part of the statements of bulk_messages
     "mailings": {"mailings", "mailing_progress"},  # by users, and by the planner
     "mails": {"mails"},
     "messages": {"messages", "bulk_messages"},  # one by one, and thousands at once
-    "mailing_texts": {"texts"},
-    "message_texts": {"texts"},
     "outbox": {"outbox"},
     "paces": {"paces"},
     "progress": {"progress"},
@@ -44,7 +41,7 @@ OWNERS = {
 # Statements that write several tables at once: the module, its tables, and the reason.
 SEVERAL_TABLES = {
     "mailings": ({"counters"}, "A mailing never exists without its counters."),
-    "messages": ({"attempts", "message_texts"}, "The attempts and the text of a message are removed with it."),
+    "messages": ({"attempts"}, "The attempts of a message are removed with it."),
     "single_messages": (
         {"mailings", "counters", "jobs", "messages"},
         "A single message is urgent, so all of its rows are created in one round trip.",

@@ -71,7 +71,7 @@ def _as_set(default: object) -> str | None:
     """Return the default as the environment would have it; None if it is computed or missing."""
     match default:
         case timedelta():
-            return f"{default.total_seconds():.15g}"
+            return f"{default.total_seconds():g}"
         case bool():
             return str(default).lower()
         case time():

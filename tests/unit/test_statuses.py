@@ -9,7 +9,7 @@ from shared.statuses import FINAL_STATUSES, RETRYABLE_STATUSES, MessageStatus, R
 
 def test_the_counters_have_a_column_for_each_status_and_the_total() -> None:
     assert set(COUNTERS) == {*MessageStatus, "total"}
-    assert set(Counters.__table__.columns.keys()) == {*MessageStatus, "total", "mailing_id", "removed"}
+    assert set(Counters.__table__.columns.keys()) == {*MessageStatus, "total", "mailing_id"}
 
 
 def test_a_final_status_changes_only_by_a_retry() -> None:

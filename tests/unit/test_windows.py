@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.windows import EVERY_DAY, Opening, Window, is_open, next_opening, openings
+from shared.windows import Opening, Window, is_open, next_opening, openings
 from shared.zones import find_zone, known_zones
 
 MINUTE = timedelta(minutes=1)
@@ -35,22 +35,16 @@ def clock(minute: int) -> time:
 
 
 def window(written: str) -> Window:
-    """Return the window that is written as `09:00-21:00`, or as `09:00-21:00 056` with days; 0 is Monday."""
-    hours, _, days = written.partition(" ")
-    start, end = hours.split("-")
-    return Window(time.fromisoformat(start), time.fromisoformat(end), frozenset(map(int, days)) or EVERY_DAY)
-
-
-def some_days(chance: random.Random) -> frozenset[int]:
-    """Return every day, or any other choice of days."""
-    return EVERY_DAY if chance.random() < 0.3 else frozenset(chance.sample(range(7), chance.randint(1, 6)))
+    """Return the window that is written as `09:00-21:00`."""
+    start, end = written.split("-")
+    return Window(time.fromisoformat(start), time.fromisoformat(end))
 
 
 def utc(written: str) -> datetime:
     return datetime.fromisoformat(written).replace(tzinfo=UTC)
 
 
-def slowly(window: Window, local: Iterable[datetime], begins: datetime) -> Iterator[Opening]:
+def slowly(window: Window, local: Iterable[time], begins: datetime) -> Iterator[Opening]:
     """The openings, found by looking at the clock every minute; one whose end is not seen is left out."""
     at, opening = begins, None
     for inside, minutes in groupby(shown_is_inside(window, shown) for shown in local):
@@ -61,16 +55,10 @@ def slowly(window: Window, local: Iterable[datetime], begins: datetime) -> Itera
         at = ends
 
 
-def shown_is_inside(window: Window, shown: datetime) -> bool:
-    """Return True if the window is open when the clock and the calendar on the wall show this."""
-    if window.bound is not None and not shown_is_inside(window.bound, shown):
-        return False
-    clock = shown.time()
+def shown_is_inside(window: Window, shown: time) -> bool:
     if window.start < window.end:
-        return window.start <= clock < window.end and shown.weekday() in window.days
-    if clock >= window.start:
-        return shown.weekday() in window.days
-    return clock < window.end and (shown - DAY).weekday() in window.days
+        return window.start <= shown < window.end
+    return shown >= window.start or shown < window.end
 
 
 def changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[datetime]:
@@ -89,19 +77,13 @@ def changes(zone: ZoneInfo, begins: datetime, ends: datetime) -> Iterator[dateti
 
 
 @cache
-def clocks_around(change: datetime, before: timedelta, after: timedelta) -> Sequence[datetime]:
-    """Return the times that the clock shows, by minute, from a day before the change to nine days after."""
-    offsets = [before] * 1440 + [after] * 9 * 1440
-    return [change - DAY + i * MINUTE + offset for i, offset in enumerate(offsets)]
+def clocks_around(change: datetime, before: timedelta, after: timedelta) -> Sequence[time]:
+    """Return the times that the clock shows, by minute, from a day before the change to five days after."""
+    offsets = [before] * 1440 + [after] * 5 * 1440
+    return [(change - DAY + i * MINUTE + offset).time() for i, offset in enumerate(offsets)]
 
 
-def distinct_zones() -> list[str]:
-    """Return one name of each group of zones with the same rules: many names are only links."""
-    data = files("tzdata") / "zoneinfo"
-    return sorted({(data / name).read_bytes(): name for name in sorted(known_zones(), reverse=True)}.values())
-
-
-@pytest.mark.parametrize("name", distinct_zones())
+@pytest.mark.parametrize("name", sorted(known_zones()))
 def test_around_every_change_of_every_clock_the_windows_are_those_that_the_clock_shows(name: str) -> None:
     zone, chance = zone_of(name), random.Random(name)
     for change in changes(zone, *YEARS):
@@ -112,12 +94,18 @@ def test_around_every_change_of_every_clock_the_windows_are_those_that_the_clock
         shown = local[1440].hour * 60 + local[1440].minute
         for length in (1, chance.choice([15, 30, 60, 90]), chance.randrange(100, 1440)):
             start = shown + chance.randrange(-135, 136, 15)
-            window = Window(clock(start), clock(start + length), some_days(chance))
+            window = Window(clock(start), clock(start + length))
             for wait in (0, chance.randrange(1440, 1500), chance.randrange(2 * 1440)):
                 begins = change - DAY + wait * MINUTE
                 expected = next(slowly(window, local[wait:], begins))
                 assert next_opening(window, zone, begins) == expected
                 assert is_open(window, zone, begins) == (expected.begins == begins)
+
+
+def distinct_zones() -> list[str]:
+    """Return one name of each group of zones with the same rules: many names are only links."""
+    data = files("tzdata") / "zoneinfo"
+    return sorted({(data / name).read_bytes(): name for name in sorted(known_zones(), reverse=True)}.values())
 
 
 @pytest.mark.parametrize("name", distinct_zones())
@@ -126,12 +114,14 @@ def test_until_2100_every_change_of_every_clock_opens_and_closes_windows_on_time
     last = YEARS[1]
     for change in changes(zone, YEARS[1], datetime(2101, 1, 1, tzinfo=UTC)):
         is_close, last = change - last < 60 * DAY, change
-        if not is_close and chance.random() > 0.05:  # most years are alike: some of them, and all odd ones
+        if not is_close and chance.random() > 0.1:  # most years are alike: some of them, and all odd ones
             continue
         start = chance.randrange(1440)
-        window = Window(clock(start), clock(start + chance.randrange(60, 1380)), some_days(chance))
-        begins = change - chance.randrange(1, 3 * 1440) * MINUTE
-        local = ((begins + i * MINUTE).astimezone(zone) for i in range(24 * 1440))
+        window = Window(clock(start), clock(start + chance.randrange(60, 1380)))
+        begins = (
+            change - chance.randrange(1, 8 * 1440) * MINUTE
+        )  # the change before may be among the days looked at
+        local = ((begins + i * MINUTE).astimezone(zone).time() for i in range(10 * 1440))
         found = _openings_until(window, zone, begins, change + MINUTE)
         expected = slowly(window, local, begins)
         assert found == [next(expected) for _ in found]
@@ -145,20 +135,19 @@ def _openings_until(window: Window, zone: ZoneInfo, begins: datetime, last: date
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(sorted(known_zones())),
     minutes_of_day,
     st.integers(1, 24 * 60 - 1),
-    st.frozensets(st.integers(0, 6), min_size=1),
     instants,
 )
 def test_at_any_time_the_windows_are_those_that_the_clock_shows(
-    name: str, start: int, length: int, days: frozenset[int], begins: datetime
+    name: str, start: int, length: int, begins: datetime
 ) -> None:
-    zone, window = zone_of(name), Window(clock(start), clock(start + length), days)
+    zone, window = zone_of(name), Window(clock(start), clock(start + length))
     begins = begins.replace(second=0, microsecond=0)
-    local = [(begins + i * MINUTE).astimezone(zone) for i in range(17 * 1440)]
+    local = [(begins + i * MINUTE).astimezone(zone).time() for i in range(5 * 1440)]
     expected = list(slowly(window, local, begins))
     assert next_opening(window, zone, begins) == expected[0]
     assert is_open(window, zone, begins) == (expected[0].begins == begins)
@@ -168,46 +157,17 @@ def test_at_any_time_the_windows_are_those_that_the_clock_shows(
     assert list(openings(window, zone, begins, expected[-1].begins)) == expected[:-1]
 
 
-hours = st.tuples(minutes_of_day, st.integers(1, 24 * 60 - 1))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(sorted(known_zones())), hours, hours, instants)
-def test_a_bounded_window_is_open_when_the_clock_is_inside_both(
-    name: str, inner: tuple[int, int], outer: tuple[int, int], begins: datetime
-) -> None:
-    zone = zone_of(name)
-    bound = Window(clock(outer[0]), clock(sum(outer)))
-    window = Window(clock(inner[0]), clock(sum(inner)), bound=bound)
-    begins = begins.replace(second=0, microsecond=0)
-    local = [(begins + i * MINUTE).astimezone(zone) for i in range(4 * 1440)]
-    expected = list(slowly(window, local, begins))
-    assert [is_open(window, zone, begins + i * MINUTE) for i in range(0, 1440, 37)] == [
-        shown_is_inside(window, shown) for shown in local[:1440:37]
-    ]
-    if window.never_opens:
-        assert expected == []
-        assert next_opening(window, zone, begins) == Opening(LAST, LAST)
-        return
-    assert expected
-    assert next_opening(window, zone, begins) == expected[0]
-    assert list(openings(window, zone, begins, expected[-1].ends)) == expected
-
-
 @settings(deadline=None)
 @given(
     st.sampled_from(sorted(known_zones())),
     st.times(),
     st.times(),
-    st.frozensets(st.integers(0, 6), min_size=1),
     instants,
 )
-def test_openings_are_right_to_the_microsecond(
-    name: str, start: time, end: time, days: frozenset[int], not_before: datetime
-) -> None:
+def test_openings_are_right_to_the_microsecond(name: str, start: time, end: time, not_before: datetime) -> None:
     if start == end:
         return
-    zone, window = zone_of(name), Window(start, end, days)
+    zone, window = zone_of(name), Window(start, end)
     opening = next_opening(window, zone, not_before)
     instant = timedelta(microseconds=1)
     assert not_before <= opening.begins < opening.ends
@@ -244,18 +204,6 @@ def test_openings_are_right_to_the_microsecond(
         # Lord Howe's clock goes by half an hour: 02:00 → 01:30, and 02:00 → 02:30.
         ("Australia/Lord_Howe", "01:30-02:00", "2026-04-04 12:00", "2026-04-04 14:30", "2026-04-04 15:30"),
         ("Australia/Lord_Howe", "02:00-02:30", "2026-10-03 12:00", "2026-10-04 15:00", "2026-10-04 15:30"),
-        # On some days: 2026-01-01 is a Thursday.
-        ("UTC", "09:00-21:00 01234", "2026-01-02 21:00", "2026-01-05 09:00", "2026-01-05 21:00"),
-        ("UTC", "09:00-21:00 3", "2026-01-01 21:00", "2026-01-08 09:00", "2026-01-08 21:00"),
-        # The day is that of the person's calendar, and a night belongs to the day on which it begins.
-        ("Pacific/Auckland", "09:00-21:00 0", "2026-06-01 00:00", "2026-06-01 00:00", "2026-06-01 09:00"),
-        ("Pacific/Pago_Pago", "09:00-21:00 0", "2026-06-01 00:00", "2026-06-01 20:00", "2026-06-02 08:00"),
-        ("UTC", "21:00-09:00 4", "2026-01-02 00:00", "2026-01-02 21:00", "2026-01-03 09:00"),
-        ("UTC", "21:00-09:00 4", "2026-01-03 08:59", "2026-01-03 08:59", "2026-01-03 09:00"),
-        # A Sunday at 02:15 that the clock skips: the next is a week later.
-        ("America/New_York", "02:15-02:45 6", "2026-03-08 00:00", "2026-03-15 06:15", "2026-03-15 06:45"),
-        # Apia never had Friday the 30th.
-        ("Pacific/Apia", "09:00-21:00 4", "2011-12-29 00:00", "2012-01-05 19:00", "2012-01-06 07:00"),
         # In Ramadan the clock is an hour back.
         ("Africa/Casablanca", "09:00-21:00", "2026-02-14 00:00", "2026-02-14 08:00", "2026-02-14 20:00"),
         ("Africa/Casablanca", "09:00-21:00", "2026-02-16 00:00", "2026-02-16 09:00", "2026-02-16 21:00"),

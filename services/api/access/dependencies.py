@@ -9,8 +9,15 @@ from services.api.access.authentication import Authenticator
 from services.api.access.oidc.sign_in import IdentityProvider
 from services.api.access.sessions import SessionTerms, SignIn
 from services.api.edge.origins import origin_of
+from services.api.edge.principal import Principal
 from services.api.edge.refusals import NoIdentityProvider
 from shared.contracts import utc_now
+
+
+async def _principal(request: Request) -> Principal:
+    principal = request.state.principal
+    assert isinstance(principal, Principal), "the middleware lets no other request pass"
+    return principal
 
 
 async def _authenticator(request: Request) -> Authenticator:
@@ -35,6 +42,7 @@ async def _identity_provider(request: Request) -> IdentityProvider:
     return provider
 
 
+PrincipalDep = Annotated[Principal, Depends(_principal)]
 AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
 SignInDep = Annotated[SignIn, Depends(_sign_in)]
 IdentityProviderDep = Annotated[IdentityProvider, Depends(_identity_provider)]

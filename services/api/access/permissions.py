@@ -28,7 +28,6 @@ _TABLE: Final = (
     ("PUT", "/api/client/{client_id}/", "client.change", _OPERATOR),
     ("PATCH", "/api/client/{client_id}/", "client.change", _OPERATOR),
     ("DELETE", "/api/client/{client_id}/", "client.delete", _OPERATOR),
-    ("GET", "/api/client/tags/", "client.tags", _VIEWER),
     ("POST", "/api/client/import/", "client.import", _OPERATOR),
     ("GET", "/api/client/export/", "client.export", _ADMIN),
     # Mailings
@@ -41,7 +40,6 @@ _TABLE: Final = (
     ("DELETE", "/api/mailing/{mailing_id}/", "mailing.delete", _OPERATOR),
     ("GET", "/api/mailing/{mailing_id}/messages/", "mailing.messages", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/messages/export/", "mailing.export", _ADMIN),
-    ("POST", "/api/mailing/{mailing_id}/approve/", "mailing.approve", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/pause/", "mailing.pause", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/resume/", "mailing.resume", _OPERATOR),
     ("POST", "/api/mailing/{mailing_id}/cancel/", "mailing.cancel", _OPERATOR),
@@ -53,9 +51,6 @@ _TABLE: Final = (
     ("POST", "/api/message/", "message.send", _OPERATOR),
     ("GET", "/api/message/{message_id}/", "message.show", _VIEWER),
     ("GET", "/api/attempt/", "attempt.list", _VIEWER),
-    # Erasures
-    ("GET", "/api/erasure/", "erasure.list", _ADMIN),
-    ("GET", "/api/erasure/{erasure_id}/", "erasure.show", _ADMIN),
     # Stop list
     ("GET", "/api/stop/", "stop.list", _VIEWER),
     ("POST", "/api/stop/", "stop.create", _OPERATOR),
@@ -69,7 +64,6 @@ _TABLE: Final = (
     ("GET", "/api/statistics/", "statistics.show", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/progress/", "mailing.progress", _VIEWER),
     ("GET", "/api/mailing/{mailing_id}/reasons/", "mailing.reasons", _VIEWER),
-    ("GET", "/api/mailing/{mailing_id}/breakdown/", "mailing.breakdown", _VIEWER),
     # Access
     ("POST", "/api/session/", "session.create", None),
     ("POST", "/api/session/link/", "session.create", None),

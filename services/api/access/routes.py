@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from services.api.access import commands, queries, sessions
-from services.api.access.dependencies import AuthenticatorDep, IdentityProviderDep, SignInDep
+from services.api.access.dependencies import AuthenticatorDep, IdentityProviderDep, PrincipalDep, SignInDep
 from services.api.access.oidc.sign_in import sign_in_by_id_token
 from services.api.access.schemas import (
     AuditPage,
@@ -25,7 +25,7 @@ from services.api.access.schemas import (
     UserOut,
     UserPage,
 )
-from services.api.edge.dependencies import DatabaseDep, OriginDep, PrincipalDep
+from services.api.edge.dependencies import DatabaseDep, OriginDep
 from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit, cut_page
 from services.api.edge.problems import documented
@@ -169,7 +169,7 @@ async def create_user(new: UserIn, database: DatabaseDep, origin: OriginDep) -> 
     return _user_out(await database.transaction(commands.add_user, new, password_hash, origin))
 
 
-@router.patch("/user/{user_id:id}/", summary="Change a user", responses=documented(NotFound, LastAdmin))
+@router.patch("/user/{user_id}/", summary="Change a user", responses=documented(NotFound, LastAdmin))
 async def change_user(
     user_id: UserId,
     wanted: UserChange,
@@ -187,7 +187,7 @@ async def change_user(
 
 
 @router.post(
-    "/user/{user_id:id}/link/", status_code=201, summary="Create a one-time link", responses=documented(NotFound)
+    "/user/{user_id}/link/", status_code=201, summary="Create a one-time link", responses=documented(NotFound)
 )
 async def create_link(user_id: UserId, database: DatabaseDep, origin: OriginDep) -> LinkOut:
     """Create a link that signs the user in once, within 15 minutes. Whoever has it is let in."""
@@ -212,7 +212,7 @@ async def create_token(new: TokenIn, database: DatabaseDep, origin: OriginDep) -
     )
 
 
-@router.delete("/token/{token_id:id}/", status_code=204, summary="Revoke a token", responses=documented(NotFound))
+@router.delete("/token/{token_id}/", status_code=204, summary="Revoke a token", responses=documented(NotFound))
 async def revoke_token(
     token_id: TokenId, database: DatabaseDep, origin: OriginDep, authenticator: AuthenticatorDep
 ) -> None:

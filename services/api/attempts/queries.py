@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.attempts.cursor import Cursor
 from services.api.attempts.schemas import AttemptItem, AttemptPage
-from services.api.edge.cursors import Cursor
 from services.api.edge.rows import to_dicts
 from shared.contracts import Outcome
 
@@ -142,6 +142,6 @@ def _parameters(wanted: Wanted, cursor: Cursor, limit: int) -> dict[str, object]
         "mailing_id": wanted.mailing_id,
         "sender": wanted.sender,
         "at": cursor.at,
-        "message_id": cursor.id,
+        "message_id": cursor.message_id,
         "limit": limit,
     }

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator
 
 from services.api.attempts import queries
+from services.api.attempts.cursor import Cursor, parse_cursor
 from services.api.attempts.schemas import AttemptPage
-from services.api.edge.cursors import Cursor, parse_cursor
 from services.api.edge.dependencies import DatabaseDep
 from services.api.edge.ids import Digits
 from services.api.edge.instants import Instant

@@ -1,7 +1,7 @@
 """Parser of CSV files with clients: from the bytes of an upload to valid rows and rejected rows. Pure.
 
-The header names `number`, `tag` and `zone`, and attributes such as `attr.name`, in any order. Each further line is
-a client. A wrong line is rejected with its number, and the others are imported.
+The header names `number`, `tag` and `zone`, in any order. Each further line is a client. A wrong line is rejected
+with its number, and the others are imported.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,29 +9,24 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import orjson
-
 from services.api.clients.csv_lines import BrokenLine, Line, LineReader, parse_fields
 from services.api.edge.numbers import parse_number
 from services.api.edge.refusals import Invalid
 from services.api.edge.spreadsheets import unprotected
 from services.api.edge.texts import parse_tag
 from services.api.edge.zones import parse_zone
-from shared.attributes import is_name, parse_attributes, parse_cell
 
 COLUMNS = ("number", "tag", "zone")
-ATTRIBUTE = "attr."  # before the name of an attribute in the header
 MAX_REJECTIONS = 1_000  # rejected rows beyond are only counted
 
 
 class Row(NamedTuple):
-    """A client, and its line in the file. `attributes` are JSON, or None if the file has no such column."""
+    """A client, and its line in the file."""
 
     line: int
     number: int
     tag: str
     zone: str
-    attributes: str | None = None
 
 
 class Defaults(NamedTuple):
@@ -61,13 +56,6 @@ class Parser:
     _reader: LineReader = field(default_factory=LineReader)
     _pick: Callable[[Sequence[str]], tuple[str, str, str]] | None = None
     _width: int = 0
-    _has_missing: bool = False  # the file lacks a column that is no attribute
-    _attributes: dict[str, int] = field(default_factory=dict)  # the column of each
-
-    @property
-    def has_attributes(self) -> bool:
-        """Return True if the header names attributes."""
-        return bool(self._attributes)
 
     def feed(self, piece: bytes) -> list[Row]:
         """Return the rows that this piece completes. Raises Invalid if the header is wrong."""
@@ -95,14 +83,11 @@ class Parser:
         return rows
 
     def _read_header(self, record: list[str]) -> None:
-        names = [_column_name(name.strip()) for name in record]
+        names = [name.strip().lower() for name in record]
         required = {"number", *(name for name, value in self.defaults._asdict().items() if value is None)}
-        attributes = {name for name in names if name.startswith(ATTRIBUTE) and is_name(name[len(ATTRIBUTE) :])}
-        if len(set(names)) < len(names) or not required <= set(names) <= {*COLUMNS, *attributes}:
+        if len(set(names)) < len(names) or not required <= set(names) <= set(COLUMNS):
             raise Invalid("body", _header_complaint(required))
-        self._attributes = {name[len(ATTRIBUTE) :]: names.index(name) for name in attributes}
         self._width = len(names)
-        self._has_missing = not set(COLUMNS) <= set(names)
         # A column that the file lacks is read from behind the row, where there is an empty field.
         places = [names.index(name) if name in names else self._width for name in COLUMNS]
         self._pick = lambda record: (record[places[0]], record[places[1]], record[places[2]])
@@ -111,7 +96,7 @@ class Parser:
         if len(record) != self._width:
             raise BrokenLine(f"has {len(record)} fields and not {self._width}")
         assert self._pick is not None
-        number, tag, zone = self._pick([*record, ""] if self._has_missing else record)
+        number, tag, zone = self._pick([*record, ""] if self._width < len(COLUMNS) else record)
         name = "number"
         try:
             parsed = _parse_number(number)
@@ -119,16 +104,9 @@ class Parser:
             tag = self.defaults.tag if self.defaults.tag and not tag.strip() else parse_tag(unprotected(tag))
             name = "zone"
             zone = zone.strip() or self.defaults.zone or ""
-            known_zone = parse_zone(zone)
-            name = "attributes"
-            attributes = self._parse_attributes(record) if self._attributes else None
-            return Row(line, parsed, tag, known_zone, attributes)
+            return Row(line, parsed, tag, parse_zone(zone))
         except ValueError as error:
             raise BrokenLine(f"{name}: {error}") from error
-
-    def _parse_attributes(self, record: list[str]) -> str:
-        cells = {name: parse_cell(unprotected(record[place])) for name, place in self._attributes.items()}
-        return orjson.dumps(parse_attributes(cells)).decode()
 
     def _reject(self, line: int, reason: str) -> None:
         self.rejected_count += 1
@@ -138,16 +116,7 @@ class Parser:
 
 def _header_complaint(required: AbstractSet[str]) -> str:
     needed = ", ".join(name for name in COLUMNS if name in required)
-    return (
-        f"must begin with a header that names {needed}, and nothing but {', '.join(COLUMNS)} and attributes"
-        f" such as {ATTRIBUTE}name"
-    )
-
-
-def _column_name(given: str) -> str:
-    """Return a name of the header: in lower case but for the name of an attribute."""
-    lower = given.lower()
-    return ATTRIBUTE + given[len(ATTRIBUTE) :] if lower.startswith(ATTRIBUTE) else lower
+    return f"must begin with a header that names {needed}, and nothing but {', '.join(COLUMNS)}"
 
 
 def _parse_number(given: str) -> int:

@@ -42,7 +42,7 @@ async def import_clients(
     parser = Parser(defaults)
     async with dedicated_connection(engine) as connection:
         staged = await _stage(connection, parser, pieces)
-        added, changed = await _Merge(connection, staged, origin, with_attributes=parser.has_attributes).run()
+        added, changed = await _Merge(connection, staged, origin).run()
     return Imported(
         rows=staged.rows + parser.rejected_count,
         added=added,
@@ -67,13 +67,10 @@ async def _stage(connection: AsyncConnection, parser: Parser, pieces: AsyncItera
 class _Merge:
     """The merge of the staged clients, batch by batch, with an entry in the audit at its beginning and its end."""
 
-    def __init__(
-        self, connection: AsyncConnection, staged: Staged, origin: Origin, *, with_attributes: bool
-    ) -> None:
+    def __init__(self, connection: AsyncConnection, staged: Staged, origin: Origin) -> None:
         self._connection = connection
         self._staged = staged
         self._origin = origin
-        self._with_attributes = with_attributes
         self._last_number = self._done = 0
         self._added = self._changed = 0
 
@@ -98,9 +95,7 @@ class _Merge:
 
     async def _merge_batch(self) -> MergedBatch:
         async with transaction_on(self._connection):
-            batch = await merge_batch(
-                self._connection, self._last_number, BATCH, with_attributes=self._with_attributes
-            )
+            batch = await merge_batch(self._connection, self._last_number, BATCH)
             if self._done + BATCH >= self._staged.clients:
                 await self._audit(added=self._added + len(batch.added), changed=self._changed + len(batch.changed))
             elif self._done == 0:

@@ -1,57 +1,56 @@
 """Routes of /api/client/."""
 
-from dataclasses import replace
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AfterValidator
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from services.api.clients import commands, queries
 from services.api.clients.csv_rows import Defaults
 from services.api.clients.imports import import_clients
-from services.api.clients.lists import ConditionsDep
-from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported, TagPage
+from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
 from services.api.edge import observer
-from services.api.edge.dependencies import (
-    ClientId,
-    DatabaseDep,
-    OriginDep,
-    PrincipalDep,
-    TransfersDep,
-)
-from services.api.edge.entity_tags import PreconditionDep, documented_tag, tagged
+from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, OriginDep, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
+from services.api.edge.ids import Digits
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
-from services.api.edge.refusals import (
-    ChangedMeanwhile,
-    Invalid,
-    KeyInFlight,
-    KeyReused,
-    NotFound,
-    NumberTaken,
-    RoleForbids,
-    StateForbids,
-)
+from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.edge.texts import Tag, refuse_nul
 from services.api.edge.uploads import UPLOAD_BODY, csv_upload
 from services.api.edge.zones import Zone
-from services.api.erasures.schemas import ErasureOut
-from shared.access.roles import Role
 from shared.ledger.audit import Subject, audit
 
 router = APIRouter(prefix="/api/client", tags=["clients"], route_class=StrictJsonRoute)
 
-_TAG = documented_tag("824712")
-_CHANGE_ANSWERS = documented(NotFound, NumberTaken, ChangedMeanwhile) | _TAG
-
 IMPORT = "/api/client/import/"  # the path whose bodies are large
+
+_Text = Annotated[str, AfterValidator(str.strip), AfterValidator(refuse_nul)]
+
+
+async def _conditions(
+    tag: Annotated[
+        _Text | None, Query(description="Only clients with this tag.", examples=["#AzbukaVkusa"])
+    ] = None,
+    code: Annotated[
+        int | None,
+        Query(ge=0, le=999, description="Only clients of this mobile operator.", examples=[905]),
+        Digits,
+    ] = None,
+    zone: Annotated[
+        _Text | None, Query(description="Only clients of this time zone.", examples=["Europe/Moscow"])
+    ] = None,
+    number: NumberQuery = None,
+) -> queries.Conditions:
+    return queries.Conditions(tag=tag, code=code, zone=zone, number=number)
+
+
+ConditionsDep = Annotated[queries.Conditions, Depends(_conditions)]
 
 
 async def _defaults(
@@ -89,22 +88,8 @@ async def create(
 async def page(
     database: DatabaseDep, conditions: ConditionsDep, limit: Limit = 100, after: After = None
 ) -> ClientPage:
-    """List the clients that meet all of the conditions, by ascending id."""
+    """List the clients that have all of the given values, by ascending id."""
     return await database.statement(queries.page, conditions, after=after or 0, limit=limit)
-
-
-@router.get("/tags/", summary="List the tags of clients", responses=documented())
-async def tags(
-    database: DatabaseDep,
-    limit: Limit = 100,
-    after: Annotated[
-        str,
-        AfterValidator(refuse_nul),
-        Query(description="The value `next` of the page before. Omit it to get the first page."),
-    ] = "",
-) -> TagPage:
-    """List every tag that some client has, once."""
-    return await database.statement(queries.tags, after=after, limit=limit)
 
 
 @router.post(
@@ -120,13 +105,10 @@ async def import_csv(
 
     The file is the body, with `Content-Type: text/csv`, or the file of a form: `curl -F file=@clients.csv`.
 
-    The file is UTF-8. Its header names `number`, `tag` and `zone`, and attributes such as `attr.name`, in any
-    order. Each further line is a client. A field that contains a comma or a quotation mark is enclosed in
-    quotation marks, and a mark inside is doubled. No field contains a line break. `?tag=` and `?zone=` are for
-    rows without a value of their own; then the file needs no such column.
-
-    If the header names attributes, they replace all that the clients of the file have; an empty cell is no
-    value. If it names none, the clients keep theirs. A cell such as `3` or `true` is a number or a truth value.
+    The file is UTF-8. Its header names `number`, `tag` and `zone`, in any order. Each further line is a client. A
+    field that contains a comma or a quotation mark is enclosed in quotation marks, and a mark inside is doubled.
+    No field contains a line break. `?tag=` and `?zone=` are for rows without a value of their own; then the file
+    needs no such column.
 
     A row with a number that a client already has changes this client. A wrong row is rejected; the other rows are
     imported. An upload that breaks off changes nothing. A second import waits until the first one is done.
@@ -145,77 +127,38 @@ async def import_csv(
     "/export/",
     summary="Export all clients as CSV",
     response_class=StreamingResponse,
-    responses=documented(StateForbids) | CSV_RESPONSE,
+    responses=documented() | CSV_RESPONSE,
 )
 async def export_csv(database: DatabaseDep, transfers: TransfersDep, origin: OriginDep) -> StreamingResponse:
     """Return all clients as a CSV file by ascending id. The file can be imported.
 
-    Each attribute that any client has is a column such as `attr.name`. With more than 1,000 different
-    attributes, the answer is 409.
-
-    A tag or a value that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that a spreadsheet does
-    not take it for a formula. The import removes the apostrophe.
+    A tag that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that a spreadsheet does not take it
+    for a formula. The import removes the apostrophe.
     """
     await database.transaction(audit, origin, Subject("client"))
     return await csv_response(queries.export(transfers), "clients.csv")
 
 
-@router.get("/{client_id:id}/", summary="Show a client", responses=documented(NotFound) | _TAG)
-async def find(client_id: ClientId, database: DatabaseDep, response: Response) -> ClientOut:
+@router.get("/{client_id:id}/", summary="Show a client", responses=documented(NotFound))
+async def find(client_id: ClientId, database: DatabaseDep) -> ClientOut:
     """Return one client."""
-    return tagged(await database.statement(queries.find, client_id), response)
+    return await database.statement(queries.find, client_id)
 
 
-@router.put("/{client_id:id}/", summary="Change a client, like PATCH", responses=_CHANGE_ANSWERS)
-@router.patch("/{client_id:id}/", summary="Change a client", responses=_CHANGE_ANSWERS)
+@router.put("/{client_id:id}/", summary="Change a client, like PATCH", responses=documented(NotFound, NumberTaken))
+@router.patch("/{client_id:id}/", summary="Change a client", responses=documented(NotFound, NumberTaken))
 async def change(
-    client_id: ClientId,
-    changes: ClientChange,
-    database: DatabaseDep,
-    origin: OriginDep,
-    precondition: PreconditionDep,
-    response: Response,
+    client_id: ClientId, changes: ClientChange, database: DatabaseDep, origin: OriginDep
 ) -> ClientOut:
-    """Change the given fields; the others keep their values. PUT and PATCH do the same.
-
-    With `If-Match`, nothing changes if somebody else has changed the client since that version.
-    """
-    changed = await database.statement(commands.change, client_id, changes, origin, precondition)
-    return tagged(changed, response)
+    """Change the given fields; the others keep their values. PUT and PATCH do the same."""
+    return await database.statement(commands.change, client_id, changes, origin)
 
 
-@router.delete(
-    "/{client_id:id}/",
-    status_code=204,
-    summary="Delete or erase a client",
-    responses=documented(NotFound, ChangedMeanwhile)
-    | {202: {"model": ErasureOut, "description": "The client is deleted, and the erasure has begun."}},
-)
-async def delete(
-    client_id: ClientId,
-    database: DatabaseDep,
-    origin: OriginDep,
-    principal: PrincipalDep,
-    precondition: PreconditionDep,
-    erase: Annotated[
-        bool, Query(description="Remove the person from everything but counts. This requires the role `admin`.")
-    ] = False,
-) -> Response:
+@router.delete("/{client_id:id}/", status_code=204, summary="Delete a client", responses=documented(NotFound))
+async def delete(client_id: ClientId, database: DatabaseDep, origin: OriginDep) -> None:
     """Delete a client and cancel its messages that no sender has yet.
 
     Messages with a final status stay in the statistics of their mailings.
-
-    With `erase=true`, the person's messages, single messages and attempts are removed, too. The entries of the
-    audit lose what they say of the person, and so do the events for webhooks. The numbers of messages in mailings
-    and statistics stay. It takes about a minute, or until the last message to the person has a final status.
-    `GET /api/erasure/{erasure_id}/` shows when it is done. A client that was deleted before can be erased.
     """
-    if erase:
-        if not principal.role.includes(Role.ADMIN):
-            raise RoleForbids("To erase a client", Role.ADMIN)
-        erasing = replace(origin, operation="client.erase")
-        begun = await database.transaction(commands.erase, client_id, erasing, precondition)
-        return JSONResponse(begun.model_dump(mode="json"), HTTPStatus.ACCEPTED)
-    if not await database.statement(commands.delete_if_settled, client_id, origin, precondition):
-        await database.transaction(commands.delete, client_id, origin, precondition)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
+    if not await database.statement(commands.delete_if_settled, client_id, origin):
+        await database.transaction(commands.delete, client_id, origin)

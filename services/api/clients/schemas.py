@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
-from services.api.edge.attributes import ClientAttributes, ShownAttributes
 from services.api.edge.numbers import HIGHEST, LOWEST, Number
 from services.api.edge.pages import Next
 from services.api.edge.principal import ShownNumber
@@ -28,13 +27,6 @@ class ClientOut(BaseModel):
     code: int = Field(description="The mobile operator's code. It is always derived from the number.")
     tag: str
     zone: str
-    attributes: ShownAttributes
-    version: str = Field(default="", exclude=True)  # of the row; empty in lists, which carry no tag
-
-    @property
-    def entity_tag(self) -> str:
-        """The version, for the header `ETag`."""
-        return self.version
 
 
 class ClientPage(BaseModel):
@@ -42,15 +34,6 @@ class ClientPage(BaseModel):
 
     items: list[ClientOut]
     next: Next
-
-
-class TagPage(BaseModel):
-    """Tags of the directory in ascending order."""
-
-    items: list[str]
-    next: str | None = Field(
-        description="Send it as `after` to get the next page. It is null on the last page.", examples=[None]
-    )
 
 
 class Rejection(BaseModel):
@@ -84,7 +67,6 @@ class ClientIn(BaseModel):
     number: Number
     tag: Tag
     zone: Zone
-    attributes: ClientAttributes = Field(default_factory=dict)
 
     _ignore_read_only = model_validator(mode="before")(_without_read_only)
 
@@ -92,15 +74,11 @@ class ClientIn(BaseModel):
 # A typed dictionary, because its keys are exactly the fields that the caller sent.
 @with_config(ConfigDict(extra="forbid"))
 class ClientFields(TypedDict, total=False):
-    """New values of a client's fields. Fields that are left out keep their values.
-
-    `attributes` is one value: the given ones replace all that the client has.
-    """
+    """New values of a client's fields. Fields that are left out keep their values."""
 
     number: Number
     tag: Tag
     zone: Zone
-    attributes: ClientAttributes
 
 
 ClientChange = Annotated[ClientFields, BeforeValidator(_without_read_only)]

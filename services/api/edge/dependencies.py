@@ -8,12 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.api.edge.numbers import parse_number
 from services.api.edge.origins import origin_of
-from services.api.edge.principal import Principal
 from services.api.edge.transactions import Database
 from shared.broker.publisher import Publisher
 from shared.contracts import INT64_MAX
 from shared.ledger.origin import Origin
-from shared.workspace_policy import WorkspacePolicy
 
 ClientId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The client's id.", examples=[1])]
 MailingId = Annotated[int, Path(ge=1, le=INT64_MAX, description="The mailing's id.", examples=[1])]
@@ -47,18 +45,6 @@ async def _provider_rate(request: Request) -> float | None:
     return rate
 
 
-async def _workspace_policy(request: Request) -> WorkspacePolicy:
-    policy = request.app.state.workspace_policy
-    assert isinstance(policy, WorkspacePolicy)
-    return policy
-
-
-async def _principal(request: Request) -> Principal:
-    principal = request.state.principal
-    assert isinstance(principal, Principal), "the middleware lets no other request pass"
-    return principal
-
-
 async def _origin(request: Request) -> Origin:
     return origin_of(request.scope)
 
@@ -67,6 +53,4 @@ DatabaseDep = Annotated[Database, Depends(_database)]
 TransfersDep = Annotated[AsyncEngine, Depends(_transfers)]
 PublisherDep = Annotated[Publisher, Depends(_publisher)]
 ProviderRateDep = Annotated[float | None, Depends(_provider_rate)]
-PolicyDep = Annotated[WorkspacePolicy, Depends(_workspace_policy)]
 OriginDep = Annotated[Origin, Depends(_origin)]
-PrincipalDep = Annotated[Principal, Depends(_principal)]

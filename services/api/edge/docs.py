@@ -82,7 +82,6 @@ def complete(app: FastAPI, examples: Examples, role_of: Callable[[str, str], str
                     _add_edge_answers(operation)
                     for parameter in operation.get("parameters", ()):
                         remove_null(parameter)
-                        _add_example(parameter)
                     if (role := role_of(method.upper(), path)) is not None:
                         _add_access(operation, role)
                     if (name := f"{method.upper()} {path}") in examples:
@@ -111,19 +110,13 @@ def _add_access(operation: dict[str, Any], role: str) -> None:
     operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
-def _add_example(parameter: dict[str, Any]) -> None:
-    """Show the example of a required parameter where Swagger UI takes the value to try from."""
-    if parameter["required"] and (examples := parameter["schema"].get("examples")):
-        parameter["example"] = examples[0]
-
-
 def _add_examples(operation: dict[str, Any], example: Example) -> None:
     bodies: dict[str, Any] = operation.get("requestBody", {}).get("content", {})
     for content in (content for media_type, content in bodies.items() if media_type != FORM):
         content["examples"] = {summary: {"value": body} for summary, body in example.bodies.items()}
     answers = {"200": example.answer, "201": example.answer, "202": example.pending}
     for status in operation["responses"].keys() & answers:
-        for content in operation["responses"][status].get("content", {}).values():
+        for content in operation["responses"][status]["content"].values():
             content["example"] = answers[status]
 
 

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from services.api.edge import observer
 from services.api.edge.refusals import (
-    ChangedMeanwhile,
     IdentityRefused,
     Invalid,
     KeyInFlight,
@@ -22,7 +21,6 @@ from services.api.edge.refusals import (
     NoUser,
     NumberTaken,
     Refusal,
-    RoleForbids,
     StateForbids,
     StopExists,
     TooManyLogins,
@@ -39,8 +37,6 @@ TYPES: dict[type[Refusal], tuple[HTTPStatus, str]] = {
     NumberTaken: (HTTPStatus.CONFLICT, "urn:mailing:problem:number-taken"),
     StopExists: (HTTPStatus.CONFLICT, "urn:mailing:problem:stop-exists"),
     StateForbids: (HTTPStatus.CONFLICT, "urn:mailing:problem:state-forbids"),
-    RoleForbids: (HTTPStatus.FORBIDDEN, "urn:mailing:problem:role"),
-    ChangedMeanwhile: (HTTPStatus.PRECONDITION_FAILED, "urn:mailing:problem:changed-meanwhile"),
     KeyInFlight: (HTTPStatus.CONFLICT, "urn:mailing:problem:key-in-flight"),
     KeyReused: (HTTPStatus.UNPROCESSABLE_ENTITY, "urn:mailing:problem:key-reused"),
     Invalid: (HTTPStatus.UNPROCESSABLE_ENTITY, INVALID),
@@ -60,7 +56,6 @@ _DESCRIPTIONS = {
     HTTPStatus.REQUEST_TIMEOUT: "The head or the body of the request took too long to arrive. The connection is"
     " closed.",
     HTTPStatus.CONFLICT: "The present state does not allow the request; `detail` says why.",
-    HTTPStatus.PRECONDITION_FAILED: "Somebody has changed it since the version that `If-Match` names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; `detail` says how large it may be.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is invalid; `errors` names the wrong fields.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database cannot be reached, all connections to it are in use, or it"

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from shared.access.roles import Role
 from shared.errors import MailingError
 
 
@@ -33,23 +32,6 @@ class StopExists(Refusal):
 
 class StateForbids(Refusal):
     """Raised when the mailing's state does not allow the change."""
-
-
-class RoleForbids(Refusal):
-    """Raised when a part of an operation requires a higher role than the rest."""
-
-    def __init__(self, what: str, role: Role) -> None:
-        super().__init__(f"{what} requires the role {role}.")
-
-
-class ChangedMeanwhile(Refusal):
-    """Raised when a change was decided on another version than the present one."""
-
-    def __init__(self, noun: str, tag: str) -> None:
-        super().__init__(
-            f'The {noun} has changed since you read it. Its version is now "{tag}". Read it again,'
-            " and repeat the change if it is still right."
-        )
 
 
 class KeyInFlight(Refusal):

@@ -5,8 +5,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from shared.placeholders import render_plain
-
 LONGEST_TAG = 100
 # Control characters, and the two separators of lines and paragraphs.
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u2028\u2029]")
@@ -46,27 +44,6 @@ MessageText = Annotated[
     Field(min_length=1, max_length=500, description="The text of the SMS."),
     AfterValidator(refuse_nul),
     AfterValidator(_refuse_blank),
-]
-
-
-def _check_placeholders(given: str) -> str:
-    if not render_plain(given).strip():
-        raise ValueError("must not be blank for a client without attributes: give a text after a |")
-    return given
-
-
-MailingText = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=500,
-        description="The text of the SMS. `{name}` stands for the client's attribute `name`, and `{name|friend}`"
-        " for `friend` if the client has none. `{{` stands for a brace. A value is cut to 200 characters.",
-        examples=["Hello {name|friend}, your order is ready"],
-    ),
-    AfterValidator(refuse_nul),
-    AfterValidator(_refuse_blank),
-    AfterValidator(_check_placeholders),
 ]
 Tag = Annotated[
     str,

@@ -1,13 +1,10 @@
 """Limits of a mailing besides its start and end, as callers write them: a local window and a rate."""
 
 import re
-from collections.abc import Collection
 from datetime import time
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,7 +14,7 @@ from pydantic import (
     field_validator,
 )
 
-from shared.windows import EVERY_DAY, Window
+from shared.windows import Window
 
 _FORM = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
@@ -52,69 +49,11 @@ Rate = Annotated[
 ]
 
 
-MaxParts = Annotated[
-    int,
-    Field(
-        strict=True,
-        ge=1,
-        le=20,
-        description="The largest number of SMS parts of the text. A longer text is refused.",
-        examples=[2],
-    ),
-]
-
-
-class FrequencyCap(BaseModel):
-    """The largest number of marketing messages that a client gets within some days, before this mailing's own."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra={"example": {"messages": 2, "days": 7}}
-    )
-
-    messages: Annotated[int, Field(strict=True, ge=1, le=1000)]
-    days: Annotated[int, Field(strict=True, ge=1, le=30)]
-
-
-NoRepeat = Annotated[
-    int,
-    Field(
-        strict=True,
-        ge=1,
-        le=30,
-        description="Who has got the same text within so many days does not get it again.",
-        examples=[14],
-    ),
-]
-
-
-class Weekday(StrEnum):
-    """Day of the week, in the order of `datetime.weekday`."""
-
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
-
-
-_WEEK = tuple(Weekday)
-
-
-def _in_order(days: Collection[Weekday]) -> list[Weekday] | None:
-    """Return the days in the order of the week, each once; None for all seven."""
-    return None if len(set(days)) == len(_WEEK) else sorted(set(days), key=_WEEK.index)
-
-
-_Days = Annotated[list[Weekday], Field(min_length=1, max_length=7), AfterValidator(_in_order)]
-
-
 class LocalWindow(BaseModel):
-    """The times at which a client may get a message, by the clock of the client's own time zone.
+    """The times of day at which a client may get a message, by the clock of the client's own time zone.
 
     A window begins at `from` and ends before `until`. It may go over midnight:
-    from 21:00 until 09:00 is the night. With `days`, it begins on these days only.
+    from 21:00 until 09:00 is the night.
     """
 
     model_config = ConfigDict(
@@ -123,13 +62,6 @@ class LocalWindow(BaseModel):
 
     from_: TimeOfDay = Field(alias="from")
     until: TimeOfDay
-    days: _Days | None = Field(
-        default=None,
-        exclude_if=lambda days: days is None,
-        description="The days of the week on which the window opens. Left out: every day. A window over midnight"
-        " belongs to the day on which it begins: a Friday from 21:00 until 09:00 ends on Saturday.",
-        examples=[["mon", "tue", "wed", "thu", "fri"]],
-    )
 
     @field_validator("until")
     @classmethod
@@ -140,13 +72,4 @@ class LocalWindow(BaseModel):
 
     def as_window(self) -> Window:
         """Return the window that `shared.windows` computes with."""
-        days = EVERY_DAY if self.days is None else frozenset(map(_WEEK.index, self.days))
-        return Window(self.from_, self.until, days)
-
-    @classmethod
-    def of(cls, window: Window | None) -> "LocalWindow | None":
-        """Return the window as callers write it; None for none."""
-        if window is None:
-            return None
-        days = _in_order([_WEEK[day] for day in window.days])
-        return cls.model_validate({"from": window.start, "until": window.end, "days": days})
+        return Window(self.from_, self.until)

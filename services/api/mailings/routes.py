@@ -1,30 +1,21 @@
 """Routes of /api/mailing/."""
 
-from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
 from services.api.edge import observer
-from services.api.edge.dependencies import (
-    DatabaseDep,
-    MailingId,
-    OriginDep,
-    PolicyDep,
-    ProviderRateDep,
-    TransfersDep,
-)
-from services.api.edge.entity_tags import PreconditionDep, documented_tag, tagged
+from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep, ProviderRateDep, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
-from services.api.edge.refusals import ChangedMeanwhile, KeyInFlight, KeyReused, NotFound, StateForbids
+from services.api.edge.refusals import KeyInFlight, KeyReused, NotFound, StateForbids
 from services.api.edge.streaming import CSV_RESPONSE, csv_response
 from services.api.edge.strict_json import StrictJsonRoute
-from services.api.mailings import commands, copies, outlook, previews, queries
-from services.api.mailings.lists import WantedDep
+from services.api.mailings import commands, copies, previews, queries
 from services.api.mailings.schemas import (
     Duplicate,
     MailingChange,
@@ -35,19 +26,17 @@ from services.api.mailings.schemas import (
     Preview,
     Retry,
 )
-from services.api.mailings.stopping import confirmed, is_confirmed
+from services.api.mailings.stopping import confirmed
 from services.api.messages import queries as message_queries
-from services.api.messages.filters import MessageFilter, ReasonQuery, StatusQuery
 from services.api.messages.schemas import MessagePage
-from shared.contracts import utc_now
+from shared.contracts import INT64_MAX
 from shared.ledger.audit import Subject, audit
+from shared.statuses import MessageStatus
 
 router = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=StrictJsonRoute)
 
 _FIRST_MESSAGES = 100
 _CAN_BE_FORBIDDEN = documented(NotFound, StateForbids)
-_TAG = documented_tag("7-scheduled")
-_CHANGE_ANSWERS = documented(NotFound, StateForbids, ChangedMeanwhile) | _TAG
 _MAY_BE_PENDING = _CAN_BE_FORBIDDEN | {
     202: {"model": MailingOut, "description": "Stopped, but some sender has not confirmed it yet."}
 }
@@ -61,83 +50,64 @@ _MAY_BE_PENDING = _CAN_BE_FORBIDDEN | {
     responses=documented(KeyInFlight, KeyReused),
 )
 async def create(
-    new: MailingIn, database: DatabaseDep, origin: OriginDep, policy: PolicyDep, keyed: KeyedRequestDep
+    new: MailingIn, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
 ) -> MailingOut | Response:
     """Create a mailing that starts by itself at `starts_at`, or at once if this is in the past.
 
     Nothing is sent at or after `expired_at`.
 
-    `filter` selects the audience. It is a tag, an operator's code (digits only), or an object of conditions. A
-    client must match every field of the object, by any of the values in the field's list. `all`, `any` and `not`
-    contain filters. Write a tag that consists of digits as `{"tag": ["123"]}`.
+    `filter` selects the audience. It is a tag, an operator's code (digits only), or an object of lists. A client
+    must match every field of the object, by any of the values in the field's list. Write a tag that consists of
+    digits as `{"tag": ["123"]}`.
 
     With a `window`, a client gets a message only while the clock of its own time zone is inside the window. With a
     `rate`, at most so many messages of the mailing are sent in any second.
     """
     if keyed is not None:
-        answer = await database.transaction(create_once, keyed, commands.create, new, origin, policy)
+        answer = await database.transaction(create_once, keyed, commands.create, new, origin)
         return created_response(answer, "mailing")
-    mailing = await database.transaction(commands.create, new, origin, policy)
+    mailing = await database.transaction(commands.create, new, origin)
     observer.resource_created(mailing_id=mailing.id)
     return mailing
 
 
 @router.post("/preview/", summary="Preview a mailing", responses=documented())
-async def preview(
-    new: MailingIn, database: DatabaseDep, provider_rate: ProviderRateDep, policy: PolicyDep
-) -> Preview:
+async def preview(new: MailingIn, database: DatabaseDep, provider_rate: ProviderRateDep) -> Preview:
     """Count the recipients of a mailing, and forecast when it would be done. Nothing is saved and nothing is sent.
 
     The forecast uses the clients of this moment and 97.5 % of the rate, because senders do not use the rest.
     """
-    return await previews.preview(database, new, provider_rate, policy)
+    return await previews.preview(database, new, provider_rate)
 
 
 @router.get("/", summary="List mailings with their statistics", responses=documented())
-async def page(database: DatabaseDep, wanted: WantedDep, limit: Limit = 100) -> MailingPage:
-    """List the mailings that meet all of the conditions, newest first unless `sort` says otherwise."""
-    return await database.statement(queries.page, wanted, limit=limit)
+async def page(database: DatabaseDep, limit: Limit = 100, after: After = None) -> MailingPage:
+    """List all mailings, newest first."""
+    return await database.statement(queries.page, before=after or INT64_MAX, limit=limit)
 
 
-@router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound) | _TAG)
-async def find(
-    mailing_id: MailingId, database: DatabaseDep, provider_rate: ProviderRateDep, response: Response
-) -> MailingDetail:
-    """Return one mailing with its statistics, its outlook and its first 100 messages.
-
-    `messages/` below it lists all messages.
-
-    The `ETag` changes when somebody changes the mailing, and with its state. It does not depend on the
-    statistics.
-    """
-    now = utc_now()
-    mailing, course = await database.statement(_find_with_messages, mailing_id, now)
-    mailing.forecast = await outlook.foresee(mailing, course, provider_rate, now)
-    return tagged(mailing, response)
+@router.get("/{mailing_id:id}/", summary="Show a mailing in detail", responses=documented(NotFound))
+async def find(mailing_id: MailingId, database: DatabaseDep) -> MailingDetail:
+    """Return one mailing with its statistics and its first 100 messages. `messages/` below it lists all."""
+    return await database.statement(_find_with_messages, mailing_id)
 
 
-async def _find_with_messages(
-    connection: AsyncConnection, mailing_id: int, now: datetime
-) -> tuple[MailingDetail, outlook.Course | None]:
+async def _find_with_messages(connection: AsyncConnection, mailing_id: int) -> MailingDetail:
     mailing = await queries.find(connection, mailing_id)
-    first = await message_queries.page(connection, mailing_id, MessageFilter(), after=0, limit=_FIRST_MESSAGES)
-    expected = await outlook.expected_recipients(connection, mailing)
-    detail = MailingDetail(**dict(mailing), messages=first.items, expected=expected, forecast=None)
-    return detail, await outlook.find_course(connection, mailing, now)
+    first = await message_queries.page(connection, mailing_id, status=None, after=0, limit=_FIRST_MESSAGES)
+    return MailingDetail(**dict(mailing), messages=first.items)
 
 
 @router.get("/{mailing_id:id}/messages/", summary="List a mailing's messages", responses=documented(NotFound))
 async def message_page(
     mailing_id: MailingId,
     database: DatabaseDep,
-    status: StatusQuery = None,
-    reason: ReasonQuery = None,
+    status: Annotated[MessageStatus | None, Query(description="Only messages with this status.")] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> MessagePage:
     """List the messages of a mailing by ascending client id."""
-    wanted = MessageFilter.of(status, reason)
-    return await database.statement(message_queries.page, mailing_id, wanted, after=after or 0, limit=limit)
+    return await database.statement(message_queries.page, mailing_id, status=status, after=after or 0, limit=limit)
 
 
 @router.get(
@@ -147,81 +117,31 @@ async def message_page(
     responses=documented(NotFound) | CSV_RESPONSE,
 )
 async def export_csv(
-    mailing_id: MailingId,
-    database: DatabaseDep,
-    transfers: TransfersDep,
-    origin: OriginDep,
-    status: StatusQuery = None,
-    reason: ReasonQuery = None,
+    mailing_id: MailingId, database: DatabaseDep, transfers: TransfersDep, origin: OriginDep
 ) -> StreamingResponse:
-    """Return the messages of a mailing as a CSV file by ascending client id."""
-    wanted = MessageFilter.of(status, reason)
+    """Return all messages of a mailing as a CSV file by ascending client id."""
     await database.statement(queries.find, mailing_id)
     await database.transaction(audit, origin, Subject("mailing", mailing_id))
-    return await csv_response(queries.export_messages(transfers, mailing_id, wanted), f"mailing-{mailing_id}.csv")
+    return await csv_response(queries.export_messages(transfers, mailing_id), f"mailing-{mailing_id}.csv")
 
 
-@router.put("/{mailing_id:id}/", summary="Change a mailing, like PATCH", responses=_CHANGE_ANSWERS)
-@router.patch("/{mailing_id:id}/", summary="Change a mailing", responses=_CHANGE_ANSWERS)
+@router.put("/{mailing_id:id}/", summary="Change a mailing, like PATCH", responses=_CAN_BE_FORBIDDEN)
+@router.patch("/{mailing_id:id}/", summary="Change a mailing", responses=_CAN_BE_FORBIDDEN)
 async def change(
-    mailing_id: MailingId,
-    changes: MailingChange,
-    database: DatabaseDep,
-    origin: OriginDep,
-    policy: PolicyDep,
-    precondition: PreconditionDep,
-    response: Response,
+    mailing_id: MailingId, changes: MailingChange, database: DatabaseDep, origin: OriginDep
 ) -> MailingOut:
     """Change the given fields; the others keep their values. PUT and PATCH do the same.
 
     After the start, `filter` cannot be changed. The other fields can; the new values apply to the messages that
     are not sent yet. `null` removes a window or a rate. A finished or canceled mailing cannot be changed.
-
-    With `If-Match`, nothing changes if somebody else has changed the mailing since that version.
     """
-    changed = await database.transaction(commands.change, mailing_id, changes, origin, policy, precondition)
-    return tagged(changed, response)
+    return await database.transaction(commands.change, mailing_id, changes, origin)
 
 
-@router.delete(
-    "/{mailing_id:id}/",
-    status_code=204,
-    summary="Delete a mailing",
-    responses=documented(NotFound, ChangedMeanwhile, StateForbids)
-    | {202: {"description": "Deleted, but some sender has not confirmed the stop yet."}},
-)
-async def delete(
-    mailing_id: MailingId, database: DatabaseDep, origin: OriginDep, precondition: PreconditionDep
-) -> Response:
-    """Stop a mailing and remove it with its messages and statistics.
-
-    It cannot be deleted while the filter of another mailing, whose audience is not fixed yet, refers to it.
-
-    The status is 202 if some sender has not confirmed the stop within a second, as for a pause. The mailing is
-    deleted all the same.
-    """
-    await database.transaction(commands.delete, mailing_id, origin, precondition)
-    return Response(status_code=204 if await is_confirmed(mailing_id, database) else 202)
-
-
-@router.post("/{mailing_id:id}/approve/", summary="Approve a mailing", responses=_CHANGE_ANSWERS)
-async def approve(
-    mailing_id: MailingId,
-    database: DatabaseDep,
-    origin: OriginDep,
-    precondition: PreconditionDep,
-    response: Response,
-) -> MailingOut:
-    """Let a mailing that is `waiting` start at `starts_at`, or at once if this is in the past.
-
-    A mailing to more recipients than `MAILING_APPROVE_ABOVE` waits for approval. Its author cannot give it: any
-    other operator or admin can. A later change of its text, audience, kind or hours needs a new approval. After
-    the start of an approved mailing, only its name, rate, start and end can be changed.
-
-    With `If-Match`, the approval holds only for the version that you have read.
-    """
-    approved = await database.transaction(commands.approve, mailing_id, origin, precondition)
-    return tagged(approved, response)
+@router.delete("/{mailing_id:id}/", status_code=204, summary="Delete a mailing", responses=documented(NotFound))
+async def delete(mailing_id: MailingId, database: DatabaseDep, origin: OriginDep) -> None:
+    """Stop a mailing and remove it with its messages and statistics."""
+    await database.transaction(commands.delete, mailing_id, origin)
 
 
 @router.post("/{mailing_id:id}/pause/", summary="Pause a mailing", responses=_MAY_BE_PENDING)
@@ -271,22 +191,15 @@ async def retry(mailing_id: MailingId, wanted: Retry, database: DatabaseDep, ori
     responses=documented(NotFound, KeyInFlight, KeyReused),
 )
 async def duplicate(
-    mailing_id: MailingId,
-    wanted: Duplicate,
-    database: DatabaseDep,
-    origin: OriginDep,
-    policy: PolicyDep,
-    keyed: KeyedRequestDep,
+    mailing_id: MailingId, wanted: Duplicate, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
 ) -> MailingOut | Response:
     """Create a mailing with the fields of this one, whatever its state, and with new times.
 
     Other fields in the body replace those of this mailing.
     """
     if keyed is not None:
-        answer = await database.transaction(
-            create_once, keyed, copies.duplicate, mailing_id, wanted, origin, policy
-        )
+        answer = await database.transaction(create_once, keyed, copies.duplicate, mailing_id, wanted, origin)
         return created_response(answer, "mailing")
-    mailing = await database.transaction(copies.duplicate, mailing_id, wanted, origin, policy)
+    mailing = await database.transaction(copies.duplicate, mailing_id, wanted, origin)
     observer.resource_created(mailing_id=mailing.id)
     return mailing

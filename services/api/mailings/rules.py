@@ -1,19 +1,12 @@
 """Rules of what a user may do with a mailing, by its state and times. Pure: no I/O, no clock."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from services.api.edge.refusals import Invalid, StateForbids
-from services.api.mailings.limits import FrequencyCap, LocalWindow
 from services.api.mailings.schemas import MailingFields, MailingOut
-from shared.placeholders import render_plain
-from shared.provider_fields import ProviderField
-from shared.sms_parts import parts
 from shared.statuses import MailingState, MessageStatus
-from shared.stop_list import MailingKind
-from shared.workspace_policy import WorkspacePolicy
 
-NOT_STARTED = {MailingState.WAITING, MailingState.SCHEDULED}
 _ENDED = {MailingState.FINISHED, MailingState.CANCELED}
 
 
@@ -30,34 +23,6 @@ def check_end(expired_at: datetime, now: datetime) -> None:
         raise Invalid("expired_at", "is in the past already")
 
 
-def check_provider_fields(given: Mapping[str, object], known: Collection[str]) -> None:
-    """Raise Invalid for a field that the provider's adapter would ignore."""
-    for name in ProviderField:
-        if given.get(name) is not None and name not in known:
-            raise Invalid(name, "is not known to the provider's adapter: see MAILING_PROVIDER_FIELDS")
-
-
-def check_hours(window: LocalWindow | None, kind: MailingKind, policy: WorkspacePolicy) -> None:
-    """Raise Invalid if the window lies wholly within the quiet time of the workspace."""
-    hours = policy.local_hours(None if window is None else window.as_window(), kind)
-    if hours is not None and hours.never_opens and hours.bound is not None:
-        quiet = f"from {hours.bound.end:%H:%M} until {hours.bound.start:%H:%M}"
-        raise Invalid("window", f"lies within the quiet time {quiet}, in which no marketing is sent")
-
-
-def check_parts(text: str, max_parts: int | None) -> None:
-    """Raise Invalid if the text, for a client without attributes, has more SMS parts than allowed."""
-    if max_parts is not None and (found := parts(render_plain(text))).count > max_parts:
-        why = f"; {found.foreign!r} are outside the GSM alphabet, so a part holds less" if found.foreign else ""
-        raise Invalid("text", f"has {found.count} SMS parts, and max_parts allows {max_parts}{why}")
-
-
-def check_cap(cap: FrequencyCap | None, kind: MailingKind) -> None:
-    """Raise Invalid if a mailing that is no marketing has a cap of marketing."""
-    if cap is not None and kind is not MailingKind.MARKETING:
-        raise Invalid("frequency_cap", "is for marketing; leave it out for a service mailing")
-
-
 def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> dict[str, object]:
     """Return the fields that get other values, with these values; empty if there are none.
 
@@ -71,7 +36,7 @@ def find_changes(mailing: MailingOut, wanted: MailingFields, now: datetime) -> d
         return {}
     if mailing.state in _ENDED:
         raise StateForbids(f"The mailing is {mailing.state} and cannot be changed.")
-    if "filter" in changes and mailing.state not in NOT_STARTED:
+    if "filter" in changes and mailing.state != MailingState.SCHEDULED:
         raise StateForbids("The mailing has started: its audience is fixed, and filter cannot be changed.")
     check_times(wanted.get("starts_at", mailing.starts_at), wanted.get("expired_at", mailing.expired_at), now)
     return changes
@@ -83,7 +48,7 @@ def narrows(mailing: MailingOut, changes: dict[str, object], now: datetime) -> b
     return mailing.state == MailingState.RUNNING and (
         (isinstance(starts_at, datetime) and starts_at > now)
         or (isinstance(expired_at, datetime) and expired_at < mailing.expired_at)
-        or not changes.keys().isdisjoint({"window", "kind"})
+        or "window" in changes
         or (isinstance(rate, float) and (mailing.rate is None or rate < mailing.rate))
     )
 
@@ -102,14 +67,10 @@ def check_cancelable(mailing: MailingOut) -> None:
 
 def check_retriable(mailing: MailingOut, expired_at: datetime, now: datetime) -> None:
     """Raise StateForbids, or Invalid for the new end, if no message can be sent again."""
-    if mailing.state in NOT_STARTED:
+    if mailing.state == MailingState.SCHEDULED:
         raise StateForbids("The mailing has not started: there is nothing to retry.")
     if mailing.state == MailingState.CANCELED:
         raise StateForbids("The mailing is canceled: nothing more of it is ever sent.")
-    if mailing.details_removed_at is not None:
-        raise StateForbids(
-            "The details of its messages were removed because of their age: nothing can be retried."
-        )
     check_times(mailing.starts_at, expired_at, now)
 
 

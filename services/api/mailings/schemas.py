@@ -22,12 +22,12 @@ from typing_extensions import TypedDict
 
 from services.api.clients.schemas import ClientOut
 from services.api.edge.instants import Instant
+from services.api.edge.pages import Next
 from services.api.edge.read_only import without
-from services.api.edge.texts import MailingText, refuse_nul
+from services.api.edge.texts import MessageText, refuse_nul
 from services.api.mailings.filters import FilterIn, NormalisedFilter
-from services.api.mailings.limits import FrequencyCap, LocalWindow, MaxParts, NoRepeat, Rate
+from services.api.mailings.limits import LocalWindow, Rate
 from services.api.messages.schemas import MessageOut
-from shared.provider_fields import MAX_VALIDITY, MIN_VALIDITY, ProviderField, parse_sender_name
 from shared.statuses import RETRYABLE_STATUSES, MailingState, MessageStatus
 from shared.stop_list import MailingKind
 
@@ -62,9 +62,6 @@ class MailingOut(BaseModel):
     starts_at: datetime
     expired_at: datetime
     text: str
-    has_placeholders: bool = Field(
-        description="True if the text has placeholders such as `{name|friend}`, and is rendered for each client."
-    )
     filter: NormalisedFilter = Field(
         description="The filter as an object of sorted lists, in whatever form it was sent: `905` is returned as"
         ' `{"code": [905]}`.',
@@ -76,29 +73,8 @@ class MailingOut(BaseModel):
     )
     name: str | None = Field(description="A name for people. Null if it has none.")
     kind: MailingKind
-    sender_name: str | None = Field(description="The name that people see. Null: that of the provider's account.")
-    validity: int | None = Field(
-        description="The seconds that the provider may try to deliver a message. Null: until its deadline."
-    )
-    frequency_cap: FrequencyCap | None = Field(
-        description="Who has got so many marketing messages within so many days gets none of this mailing. Null:"
-        " no limit."
-    )
-    no_repeat: int | None = Field(
-        description="Days within which nobody gets the same text again. Null: it is not looked at."
-    )
-    max_parts: int | None = Field(description="The largest number of SMS parts of the text. Null: any number.")
-    parts: int = Field(
-        description="The number of SMS parts of the text, by which providers charge. With placeholders, it is that"
-        " of the text for a client without attributes. The preview says how many there may be."
-    )
-    state: MailingState = Field(
-        description="`waiting`: somebody other than its author must approve it before it starts, as it is large."
-    )
-    author: str | None = Field(
-        description="Who created the mailing, or changed its text, audience or hours last. Null if not known."
-    )
-    approved_by: str | None = Field(description="Who approved the mailing as it is. Null if nobody did.")
+    parts: int = Field(description="The number of SMS parts of the text, by which providers charge.")
+    state: MailingState
     paused: bool
     stop: Literal["applied", "pending"] | None = Field(
         description="Of a paused or canceled mailing: `applied` if nothing more of it is sent, `pending` while a"
@@ -108,55 +84,19 @@ class MailingOut(BaseModel):
     started_at: datetime | None = Field(description="When the audience was fixed and sending began.")
     finished_at: datetime | None = Field(description="When the last message got a final status.")
     messages_status: MessagesStatus
-    removed: int = Field(
-        description="The number of messages whose details were removed, because of their age or because their"
-        " person was erased. They still count in `messages_status`."
-    )
-    details_removed_at: datetime | None = Field(
-        description="When the removal of its messages because of their age began. Since then the mailing cannot be"
-        " retried. Null if they are kept."
-    )
-    version: int = Field(default=1, exclude=True)
-
-    @property
-    def entity_tag(self) -> str:
-        """The version, for the header `ETag`: it changes when a person changes something, and with the state."""
-        return f"{self.version}-{self.state}"
-
-
-class MailingForecast(BaseModel):
-    """The end of a running mailing, if it goes on at its present speed."""
-
-    rate: float = Field(description="The messages per second that senders handled in the last 30 seconds.")
-    finish: datetime | None = Field(
-        description="When the last message that is in time would be sent. Null if nothing is left, or if nothing"
-        " is sent at present and no limit says how fast it could go on."
-    )
-    late: int | None = Field(
-        description="The number of messages that would not be sent before `expired_at`. Null if that is not known."
-    )
 
 
 class MailingDetail(MailingOut):
-    """A mailing with its outlook and its first 100 messages."""
+    """A mailing with its first 100 messages."""
 
-    expected: int | None = Field(
-        description="Of a mailing that has not started: the number of people whom the filter selects now."
-    )
-    forecast: MailingForecast | None = Field(
-        description="Of a running mailing that is not paused. With a window, it counts on the highest speed of the"
-        " last day whenever windows are open. Null for any other, and in the first seconds."
-    )
     messages: list[MessageOut]
 
 
 class MailingPage(BaseModel):
-    """Mailings in the order that was asked for."""
+    """Mailings, newest first."""
 
     items: list[MailingOut]
-    next: int | str | None = Field(
-        description="Send it as `after`, with the same `sort`, to get the next page. It is null on the last page."
-    )
+    next: Next
 
 
 class TextParts(BaseModel):
@@ -170,14 +110,6 @@ class TextParts(BaseModel):
     units: int = Field(description="The length in septets or in UTF-16 code units. `€` and `[` take two septets.")
 
 
-class RenderedText(BaseModel):
-    """The text for one client of the sample."""
-
-    client_id: int
-    text: str
-    parts: int
-
-
 class Preview(BaseModel):
     """A forecast of a mailing, if it were created now."""
 
@@ -185,30 +117,13 @@ class Preview(BaseModel):
     by_zone: dict[str, int]
     by_code: dict[int, int]
     unknown_zones: int = Field(
-        description="The number of recipients who would get nothing, because the mailing has a window or a quiet"
-        " time, and their time zone is unknown."
+        description="The number of recipients who would get nothing, because the mailing has a window and their"
+        " time zone is unknown."
     )
     stopped: int = Field(
         description="The number of recipients who would get nothing, because their numbers are on the stop list."
     )
-    text_parts: TextParts = Field(description="Of the text for a client without attributes.")
-    texts: list[RenderedText] = Field(
-        description="The texts for the clients of the sample. Empty if the text has no placeholders."
-    )
-    lacking: dict[str, int] = Field(
-        description="The number of recipients who have no value for an attribute that the text shows, by"
-        " attribute. They get the text after the `|`, or nothing in its place.",
-        examples=[{"name": 12}],
-    )
-    most_parts: int = Field(description="The highest number of SMS parts that a recipient's text has.")
-    quiet_time: str | None = Field(
-        description="The local time in which nothing of the mailing is sent, even if its window is open, as it"
-        " is marketing. Null if there is none.",
-        examples=["21:00-08:00"],
-    )
-    needs_approval: bool = Field(
-        description="True if the mailing would wait until somebody else approves it, because it is so large."
-    )
+    text_parts: TextParts
     late: int = Field(description="The number of other recipients who could not be reached before `expired_at`.")
     finish: datetime | None = Field(
         description="When the last message would be sent. Null if no message would be sent, or not within a year."
@@ -221,19 +136,7 @@ class Preview(BaseModel):
     sample: list[ClientOut] = Field(description="Up to 5 of the recipients.")
 
 
-_DECIDED_BY_CALLER = {
-    "starts_at",
-    "expired_at",
-    "text",
-    "filter",
-    "window",
-    "rate",
-    "name",
-    "kind",
-    "max_parts",
-    "frequency_cap",
-    "no_repeat",
-} | {*ProviderField}
+_DECIDED_BY_CALLER = {"starts_at", "expired_at", "text", "filter", "window", "rate", "name", "kind"}
 _READ_ONLY = MailingDetail.model_fields.keys() - _DECIDED_BY_CALLER
 
 
@@ -255,29 +158,6 @@ Kind = Annotated[
     ),
 ]
 
-SenderName = Annotated[
-    str,
-    AfterValidator(parse_sender_name),
-    Field(
-        min_length=1,
-        max_length=15,
-        description="The name that people see, if the provider's adapter knows it: up to 11 letters and digits."
-        " Otherwise it is refused.",
-        examples=["AzbukaVkusa"],
-    ),
-]
-Validity = Annotated[
-    int,
-    Field(
-        strict=True,
-        ge=MIN_VALIDITY,
-        le=MAX_VALIDITY,
-        description="The seconds that the provider may try to deliver a message, if its adapter knows it, but not"
-        " beyond the message's deadline. Otherwise it is refused.",
-        examples=[3600],
-    ),
-]
-
 
 class MailingIn(BaseModel):
     """A new mailing."""
@@ -286,34 +166,24 @@ class MailingIn(BaseModel):
 
     starts_at: Instant
     expired_at: Instant
-    text: MailingText
+    text: MessageText
     filter: FilterIn
     window: LocalWindow | None = None
     rate: Rate | None = None
     name: Name | None = None
     kind: Kind = MailingKind.MARKETING
-    sender_name: SenderName | None = None
-    validity: Validity | None = None
-    max_parts: MaxParts | None = None
-    frequency_cap: FrequencyCap | None = None
-    no_repeat: NoRepeat | None = None
 
     _ignore_read_only = model_validator(mode="before")(_without_read_only)
 
 
 # Typed dictionaries, because their keys are exactly the fields that the caller sent.
 class _FieldsWithoutTimes(TypedDict, total=False):
-    text: MailingText
+    text: MessageText
     filter: FilterIn
     window: LocalWindow | None
     rate: Rate | None
     name: Name | None
     kind: Kind
-    sender_name: SenderName | None
-    validity: Validity | None
-    max_parts: MaxParts | None
-    frequency_cap: FrequencyCap | None
-    no_repeat: NoRepeat | None
 
 
 @with_config(ConfigDict(extra="forbid"))

@@ -17,20 +17,11 @@ async def confirmed(mailing: MailingOut, database: Database, response: Response)
 
     The status becomes 202 if the stop is still pending.
     """
-    if mailing.stop == "pending":
-        await is_confirmed(mailing.id, database)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + CONFIRMED_WITHIN
+    while mailing.stop == "pending" and loop.time() < deadline:
+        await asyncio.sleep(POLL)
         mailing = await database.statement(queries.find, mailing.id)
     if mailing.stop == "pending":
         response.status_code = 202
     return mailing
-
-
-async def is_confirmed(mailing_id: int, database: Database) -> bool:
-    """Return True as soon as every living sender has confirmed the stop; False if some has not within a second."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + CONFIRMED_WITHIN
-    while await database.statement(queries.is_stop_pending, mailing_id):
-        if loop.time() >= deadline:
-            return False
-        await asyncio.sleep(POLL)
-    return True

@@ -11,10 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.edge.pages import cut_page
 from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
-from services.api.messages.filters import MessageFilter
 from services.api.messages.schemas import AttemptOut, HistoryPage, MessageDetail, MessagePage
 from shared.contracts import Outcome
-from shared.ledger.texts import SENT_TEXT
 from shared.statuses import MessageStatus
 
 # The ledger counts the deliveries that had to be repeated. These statuses are given after one more.
@@ -34,8 +32,7 @@ _JOINED = """
     LEFT JOIN clients client ON client.id = m.client_id
 """
 _FROM = "FROM messages m" + _JOINED
-_TEXT = f", {SENT_TEXT} AS text "
-_FIND = text("-- find_message --" + _COLUMNS + _TEXT + _FROM + "WHERE m.id = :id")
+_FIND = text("-- find_message --" + _COLUMNS + _FROM + "WHERE m.id = :id")
 
 # The page of messages comes first, and then the rows that belong to it. Otherwise PostgreSQL may merge the
 # messages with all clients before the page.
@@ -110,19 +107,19 @@ _PAGE_OF_PERSON = """
     )
 """
 _COLUMNS_OF_MAILING = """,
-    mailings.starts_at, mailings.expired_at, mailings.state,
+    mailings.text, mailings.starts_at, mailings.expired_at, mailings.state,
     mailings.paused_at IS NOT NULL AS paused, CASE WHEN m.status = 'new' THEN job.due_at END AS due_at
 """
 _IN_PAGE = " WHERE m.id IN (SELECT id FROM page) ORDER BY m.id DESC"
-_HISTORY = text(_PAGE_OF_PERSON + _COLUMNS + _TEXT + _COLUMNS_OF_MAILING + _FROM + _IN_PAGE)
+_HISTORY = text(_PAGE_OF_PERSON + _COLUMNS + _COLUMNS_OF_MAILING + _FROM + _IN_PAGE)
 
 
 async def page(
-    connection: AsyncConnection, mailing_id: int, wanted: MessageFilter, *, after: int, limit: int
+    connection: AsyncConnection, mailing_id: int, *, status: MessageStatus | None, after: int, limit: int
 ) -> MessagePage:
     """Return messages of a mailing, by ascending client id, above `after`. Raises NotFound."""
     values = {"mailing_id": mailing_id, "after": after, "limit": limit + 1}
-    match wanted.status:
+    match status:
         case None:
             query = _PAGE
         case MessageStatus.NEW:
@@ -132,7 +129,7 @@ async def page(
         case MessageStatus.SENT:
             query = _PAGE_OF_SENT
         case _:
-            query = _PAGE_OF_UNSENT.bindparams(status=wanted.status, reasons=wanted.reasons)
+            query = _PAGE_OF_UNSENT.bindparams(status=status, reasons=sorted(status.reasons))
     rows = to_dicts(await connection.execute(query, values))
     if not rows and (await connection.execute(_MAILING_EXISTS, {"id": mailing_id})).one_or_none() is None:
         raise NotFound("mailing", mailing_id)

@@ -53,10 +53,6 @@ class AttemptOut(BaseModel):
 class MessageDetail(MessageOut):
     """A message with its attempts, oldest first."""
 
-    text: str = Field(
-        description="The text that was sent, also if the mailing has another one now. Before that, the present"
-        " text of its mailing, with its placeholders."
-    )
     test_of: int | None = Field(
         description="The mailing whose text the message showed, if it was a test. Statistics do not count tests."
     )
@@ -66,6 +62,7 @@ class MessageDetail(MessageOut):
 class HistoryItem(MessageDetail):
     """A message with its attempts and with the facts of its mailing that explain its status."""
 
+    text: str = Field(description="The text of the SMS.")
     starts_at: datetime = Field(description="The start of its mailing.")
     expired_at: datetime = Field(description="The end of its mailing: nothing is sent at or after it.")
     state: MailingState = Field(description="The state of its mailing.")

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.edge.refusals import Invalid
 from services.api.mailings import rules
 from services.api.messages.schemas import MessageDetail
 from services.api.single_messages.queries import Recipient, find_recipient
@@ -15,30 +14,18 @@ from shared.ledger.origin import Origin
 from shared.ledger.outbox import put_event
 from shared.ledger.single_messages import NO_CLIENT, NewSingleMessage, create_single_message
 from shared.statuses import MessageStatus
-from shared.workspace_policy import WorkspacePolicy
 
 LIFETIME = timedelta(hours=24)
 
 
 async def create(
-    connection: AsyncConnection,
-    new: MessageIn,
-    origin: Origin,
-    policy: WorkspacePolicy,
-    *,
-    test_of: int | None = None,
+    connection: AsyncConnection, new: MessageIn, origin: Origin, *, test_of: int | None = None
 ) -> MessageDetail:
     """Create a message that is due now, as a test of a mailing if one is given. Raises NotFound, Invalid."""
     now = utc_now()
     expired_at = new.expired_at or now + LIFETIME
     rules.check_end(expired_at, now)
-    rules.check_parts(new.text, new.max_parts)
     recipient = await find_recipient(connection, new)
-    if recipient.client_id == NO_CLIENT and policy.quiet_time(new.kind) is not None:
-        problem = (
-            "cannot be marketing: no client has this number, so its local time and the quiet time are not known"
-        )
-        raise Invalid("kind", problem)
     message = NewSingleMessage(recipient.client_id, new.number, new.text, expired_at, new.kind, origin, test_of)
     created = await create_single_message(connection, message, now)
     await put_event(connection, EventKind.MAILING_CREATED, created.mailing_id, origin)
@@ -46,12 +33,10 @@ async def create(
     if test_of is not None:
         shown["test_of"] = test_of
     await audit(connection, origin, Subject("message", created.id, after=shown))
-    return _new_message(created.id, new.text, recipient, test_of, now)
+    return _new_message(created.id, recipient, test_of, now)
 
 
-def _new_message(
-    message_id: int, text: str, recipient: Recipient, test_of: int | None, now: datetime
-) -> MessageDetail:
+def _new_message(message_id: int, recipient: Recipient, test_of: int | None, now: datetime) -> MessageDetail:
     return MessageDetail(
         id=message_id,
         mailing_id=None,
@@ -62,7 +47,6 @@ def _new_message(
         created_at=now,
         settled_at=None,
         tries=0,
-        text=text,
         test_of=test_of,
         attempts=[],
     )

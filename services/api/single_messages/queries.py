@@ -1,6 +1,5 @@
 """Reads for single messages: the client who gets one."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -8,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.edge.refusals import NotFound
 from services.api.single_messages.schemas import MessageIn
-from shared.attributes import Attributes
 from shared.ledger.single_messages import NO_CLIENT
 
 _FIND_CLIENT_BY_ID = text("""
@@ -18,11 +16,6 @@ _FIND_CLIENT_BY_ID = text("""
 _FIND_CLIENT_BY_NUMBER = text("""
     -- find_client_by_number --
     SELECT id FROM clients WHERE number = :number
-""")
-
-_FIND_ATTRIBUTES = text("""
-    -- find_attributes --
-    SELECT number, attributes FROM clients WHERE number = ANY(CAST(:numbers AS bigint[]))
 """)
 
 
@@ -43,9 +36,3 @@ async def find_recipient(connection: AsyncConnection, new: MessageIn) -> Recipie
     if row is None:
         raise NotFound("client", new.client)
     return Recipient(row.id, row.number)
-
-
-async def find_attributes(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, Attributes]:
-    """Return the attributes of the clients with these numbers, by number."""
-    found = await connection.execute(_FIND_ATTRIBUTES, {"numbers": list(numbers)})
-    return {row.number: row.attributes for row in found}

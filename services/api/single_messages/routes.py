@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.api.edge import observer
-from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep, PolicyDep
+from services.api.edge.dependencies import DatabaseDep, MailingId, OriginDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.problems import documented
@@ -27,16 +27,16 @@ of_mailing = APIRouter(prefix="/api/mailing", tags=["mailings"], route_class=Str
     responses=documented(NotFound, KeyInFlight, KeyReused),
 )
 async def create(
-    new: MessageIn, database: DatabaseDep, origin: OriginDep, policy: PolicyDep, keyed: KeyedRequestDep
+    new: MessageIn, database: DatabaseDep, origin: OriginDep, keyed: KeyedRequestDep
 ) -> MessageDetail | Response:
     """Send one message at once, to a client or to any phone number.
 
     A single message belongs to no mailing. Use its id to follow it.
     """
     if keyed is not None:
-        answer = await database.transaction(create_once, keyed, commands.create, new, origin, policy)
+        answer = await database.transaction(create_once, keyed, commands.create, new, origin)
         return created_response(answer, "message")
-    message = await database.transaction(commands.create, new, origin, policy)
+    message = await database.transaction(commands.create, new, origin)
     observer.resource_created(message_id=message.id)
     if message.client_id is not None:
         observer.resource_created(client_id=message.client_id)

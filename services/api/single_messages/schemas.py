@@ -8,7 +8,6 @@ from services.api.edge.ids import Id
 from services.api.edge.instants import Instant
 from services.api.edge.numbers import Number
 from services.api.edge.texts import MessageText
-from services.api.mailings.limits import MaxParts
 from services.api.messages.schemas import MessageDetail
 from shared.stop_list import MailingKind
 
@@ -25,12 +24,10 @@ class MessageIn(BaseModel):
         default=None, description="Nothing is sent at or after this time. The default is 24 hours from now."
     )
 
-    max_parts: MaxParts | None = None
     kind: MailingKind = Field(
         default=MailingKind.SERVICE,
         description="A marketing message is not sent to a number on the stop list. A service message is not sent"
-        " to a number that is stopped for `all`. Marketing waits for the end of the quiet time, if there is"
-        " one; then the number must be a client's, whose time zone says when that is.",
+        " to a number that is stopped for `all`.",
     )
 
     @model_validator(mode="after")

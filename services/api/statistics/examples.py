@@ -5,7 +5,6 @@ from shared.statuses import FINAL_STATUSES, MessageStatus
 
 _NOTHING: Json = {status.value: 0 for status in MessageStatus if status in FINAL_STATUSES}
 _OF_MAILING: Json = {**_NOTHING, "sent": 3, "failed": 1}
-_PART: Json = {**_NOTHING, "new": 0, "active": 0}
 _REFUSED: Json = {"status": "failed", "reason": "answer", "messages": 1}
 
 EXAMPLES: Examples = {
@@ -21,17 +20,6 @@ EXAMPLES: Examples = {
     ),
     "GET /api/mailing/{mailing_id}/progress/": Example(
         {"step": 10, "points": [{**_OF_MAILING, "at": "2030-01-31T10:00:00Z"}]}
-    ),
-    "GET /api/mailing/{mailing_id}/breakdown/": Example(
-        {
-            "by_zone": [
-                {**_PART, "sent": 2, "failed": 1, "total": 3, "zone": "Europe/Moscow"},
-                {**_PART, "sent": 1, "total": 1, "zone": "Asia/Omsk"},
-            ],
-            "by_code": [{**_PART, "sent": 3, "failed": 1, "total": 4, "code": 905}],
-            "deleted": {**_PART, "total": 0},
-            "removed": 0,
-        }
     ),
     "GET /api/mailing/{mailing_id}/reasons/": Example(
         {

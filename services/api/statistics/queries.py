@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,12 +11,9 @@ from services.api.edge.refusals import NotFound
 from services.api.edge.rows import to_dicts
 from services.api.statistics.schemas import (
     Answer,
-    Breakdown,
-    CodeCounts,
     Counts,
     MailingCounts,
     Period,
-    PresentCounts,
     Progress,
     ProgressPoint,
     ReasonCount,
@@ -26,13 +22,10 @@ from services.api.statistics.schemas import (
     Statistics,
     Step,
     Totals,
-    ZoneCounts,
 )
 from shared.ledger.counters import COUNTERS
 from shared.ledger.progress import FOLDED_STEPS, STEP
 from shared.statuses import MessageStatus, Reason
-
-Part = TypeVar("Part", str, int)
 
 MOST_POINTS = 400
 _LOOKED_AT = 1000  # messages of a reason, of which the provider's answers are counted
@@ -99,23 +92,6 @@ _ANSWERS_OF_REASON = text("""
         ORDER BY at DESC LIMIT 1
     ) AS last
     GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT :limit
-""")
-
-# All messages are read, and joined with all clients. So this is no statement of a page that people watch.
-_BREAKDOWN = text("""
-    -- breakdown_of_mailing --
-    SELECT c.zone, c.code,
-        CASE WHEN m.status = 'new' AND jobs.state = 'released' THEN 'active' ELSE m.status::text END AS status,
-        count(*) AS messages
-    FROM messages m LEFT JOIN clients c ON c.id = m.client_id
-    LEFT JOIN jobs ON m.status = 'new' AND jobs.id = m.job_id
-    WHERE m.mailing_id = :id GROUP BY 1, 2, 3
-""")
-
-_REMOVED = text("""
-    -- removed_of_mailing --
-    SELECT removed FROM mailings JOIN counters ON mailing_id = id
-    WHERE id = :id AND NOT express AND state <> 'deleted'
 """)
 
 
@@ -191,33 +167,6 @@ async def reasons(connection: AsyncConnection, mailing_id: int) -> Reasons:
             for row in rows
         ]
     )
-
-
-async def breakdown(connection: AsyncConnection, mailing_id: int) -> Breakdown:
-    """Return the messages of a mailing by zone and by operator. Raises NotFound."""
-    removed: int | None = (await connection.execute(_REMOVED, {"id": mailing_id})).scalar_one_or_none()
-    if removed is None:
-        raise NotFound("mailing", mailing_id)
-    zones: dict[str, Counter[str]] = defaultdict(Counter)
-    codes: dict[int, Counter[str]] = defaultdict(Counter)
-    deleted = Counter[str]()
-    for row in await connection.execute(_BREAKDOWN, {"id": mailing_id}):
-        counted = Counter({row.status: row.messages, "total": row.messages})
-        if row.zone is None:
-            deleted += counted
-        else:
-            zones[row.zone] += counted
-            codes[row.code] += counted
-    return Breakdown(
-        by_zone=[ZoneCounts(zone=zone, **counts) for zone, counts in _largest_first(zones)],
-        by_code=[CodeCounts(code=code, **counts) for code, counts in _largest_first(codes)],
-        deleted=PresentCounts(**deleted),
-        removed=removed,
-    )
-
-
-def _largest_first(parts: Mapping[Part, Counter[str]]) -> list[tuple[Part, Counter[str]]]:
-    return sorted(parts.items(), key=lambda item: -item[1]["total"])
 
 
 async def _answers(connection: AsyncConnection, mailing_id: int, status: str) -> list[Answer]:

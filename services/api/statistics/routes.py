@@ -1,20 +1,19 @@
-"""Routes of GET /api/statistics/, and of the progress, the reasons and the breakdown of a mailing."""
+"""Routes of GET /api/statistics/, and of the progress and the reasons of a mailing."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.api.edge.dependencies import DatabaseDep, MailingId, TransfersDep
+from services.api.edge.dependencies import DatabaseDep, MailingId
 from services.api.edge.instants import Instant
 from services.api.edge.problems import documented
 from services.api.edge.refusals import Invalid, NotFound
 from services.api.edge.strict_json import StrictJsonRoute
 from services.api.edge.zones import Zone
 from services.api.statistics import queries
-from services.api.statistics.schemas import Breakdown, Progress, Reasons, Statistics, Step
+from services.api.statistics.schemas import Progress, Reasons, Statistics, Step
 from shared.contracts import utc_now
-from shared.database.transactions import transaction
 
 router = APIRouter(prefix="/api", tags=["statistics"], route_class=StrictJsonRoute)
 
@@ -79,18 +78,3 @@ async def progress(
 async def reasons(mailing_id: MailingId, database: DatabaseDep) -> Reasons:
     """Count the messages of a mailing that were not sent by status and reason, with the provider's answers."""
     return await database.statement(queries.reasons, mailing_id)
-
-
-@router.get(
-    "/mailing/{mailing_id:id}/breakdown/",
-    summary="Break a mailing down by zone and operator",
-    responses=documented(NotFound),
-)
-async def breakdown(mailing_id: MailingId, transfers: TransfersDep) -> Breakdown:
-    """Count the messages of a mailing by status in each time zone and for each mobile operator's code.
-
-    It uses the present zone and number of each client. It reads all messages of the mailing, a second for about a
-    million of them, so ask for it when somebody wants to see it. As with exports, few are answered at a time.
-    """
-    async with transaction(transfers) as connection:
-        return await queries.breakdown(connection, mailing_id)

@@ -59,17 +59,12 @@ class MailingCounts(Counts):
     text: str = Field(description="The mailing's text.")
 
 
-class PresentCounts(Counts):
-    """Number of messages by their present status."""
+class Totals(Counts):
+    """Number of all messages of all mailings by their present status."""
 
     new: int = Field(0, description=MessageStatus.NEW.description)
     active: int = Field(0, description=MessageStatus.ACTIVE.description)
     total: int = 0
-
-
-class Totals(PresentCounts):
-    """Number of all messages of all mailings by their present status."""
-
     mailings: int = Field(description="The number of mailings.")
 
 
@@ -127,24 +122,3 @@ class Reasons(BaseModel):
     """Why messages of a mailing were not sent, the most frequent reason first."""
 
     items: list[ReasonDetail]
-
-
-class ZoneCounts(PresentCounts):
-    """Messages to the clients of one time zone."""
-
-    zone: str
-
-
-class CodeCounts(PresentCounts):
-    """Messages to the clients of one mobile operator."""
-
-    code: int = Field(description="The mobile operator's code.")
-
-
-class Breakdown(BaseModel):
-    """Messages of a mailing by where their clients are and whose customers they are, the largest part first."""
-
-    by_zone: list[ZoneCounts]
-    by_code: list[CodeCounts]
-    deleted: PresentCounts = Field(description="Messages to clients that were deleted since.")
-    removed: int = Field(description="The number of messages whose details were removed. They are in no part.")

@@ -63,7 +63,7 @@ async def create_webhook(
     return NewWebhookOut(**_shown(webhook).model_dump(), secret=as_text(secret))
 
 
-@router.get("/{webhook_id:id}/", summary="Show a webhook", responses=documented(NotFound))
+@router.get("/{webhook_id}/", summary="Show a webhook", responses=documented(NotFound))
 async def show_webhook(webhook_id: WebhookId, database: DatabaseDep) -> WebhookOut:
     """Return a webhook without its secret."""
     row = await database.statement(queries.find_webhook, webhook_id)
@@ -72,7 +72,7 @@ async def show_webhook(webhook_id: WebhookId, database: DatabaseDep) -> WebhookO
     return _shown(row)
 
 
-@router.patch("/{webhook_id:id}/", summary="Change a webhook", responses=documented(NotFound))
+@router.patch("/{webhook_id}/", summary="Change a webhook", responses=documented(NotFound))
 async def change_webhook(
     webhook_id: WebhookId, wanted: WebhookChange, database: DatabaseDep, origin: OriginDep, allowed: AllowedDep
 ) -> WebhookOut:
@@ -81,26 +81,26 @@ async def change_webhook(
     return _shown(changed)
 
 
-@router.delete("/{webhook_id:id}/", status_code=204, summary="Delete a webhook", responses=documented(NotFound))
+@router.delete("/{webhook_id}/", status_code=204, summary="Delete a webhook", responses=documented(NotFound))
 async def delete_webhook(webhook_id: WebhookId, database: DatabaseDep, origin: OriginDep) -> None:
     """Delete a webhook. Events that wait for it are not sent any more."""
     await database.transaction(commands.delete, webhook_id, origin)
 
 
-@router.post("/{webhook_id:id}/secret/", summary="Rotate the secret", responses=documented(NotFound))
+@router.post("/{webhook_id}/secret/", summary="Rotate the secret", responses=documented(NotFound))
 async def rotate_secret(webhook_id: WebhookId, database: DatabaseDep, origin: OriginDep) -> SecretOut:
     """Give the webhook a new secret. For a day, every event is signed by both, so that no event is refused."""
     secret, previous_until = await database.transaction(commands.rotate, webhook_id, origin, utc_now())
     return SecretOut(secret=as_text(secret), previous_until=previous_until)
 
 
-@router.post("/{webhook_id:id}/test/", status_code=201, summary="Send a test", responses=documented(NotFound))
+@router.post("/{webhook_id}/test/", status_code=201, summary="Send a test", responses=documented(NotFound))
 async def test_webhook(webhook_id: WebhookId, database: DatabaseDep, origin: OriginDep) -> NewDelivery:
     """Send an event `webhook.test`. The list of deliveries shows what became of it."""
     return NewDelivery(delivery_id=await database.transaction(commands.test, webhook_id, origin, utc_now()))
 
 
-@router.get("/{webhook_id:id}/deliveries/", summary="List deliveries", responses=documented(NotFound))
+@router.get("/{webhook_id}/deliveries/", summary="List deliveries", responses=documented(NotFound))
 async def list_deliveries(
     webhook_id: WebhookId, database: DatabaseDep, limit: Limit = 100, after: After = None
 ) -> DeliveryPage:
@@ -113,7 +113,7 @@ async def list_deliveries(
 
 
 @router.post(
-    "/{webhook_id:id}/deliveries/{delivery_id:id}/again/",
+    "/{webhook_id}/deliveries/{delivery_id}/again/",
     status_code=201,
     summary="Send an event again",
     responses=documented(NotFound),

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.forms import Form, collected, first, ids, read_form
+from services.console.forms import Form, collected, first, read_form
 from services.console.rendering import render
 from services.console.rest.answers import Mailing
 from services.console.rest.calls import Api
@@ -67,7 +67,8 @@ async def _act(api: Api, action: str, mailing_id: int) -> Failure | None:
 
 async def _chosen(api: Api, form: Form) -> list[Mailing]:
     """Return the mailings that are named; one that is gone is left out."""
-    found = await asyncio.gather(*(_find(api, mailing_id) for mailing_id in ids(form)[:MOST]))
+    ids = dict.fromkeys(int(text) for text in form.get("id", []) if text.isdecimal() and len(text) < 19)
+    found = await asyncio.gather(*(_find(api, mailing_id) for mailing_id in list(ids)[:MOST]))
     return [mailing for mailing in found if mailing is not None]
 
 

@@ -8,21 +8,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.attributes import attribute_lines, attributes_of
 from services.console.forms import Form, first, read_form
-from services.console.rendering import render, translated
+from services.console.rendering import render
 from services.console.rest.answers import Client, Page
-from services.console.rest.calls import Query
-from services.console.rest.errors import ChangedMeanwhile, Forbidden, Invalid, NotFound, Refused, SignInNeeded
+from services.console.rest.errors import Invalid, NotFound, Refused, SignInNeeded
 from services.console.session import api_for
-from services.console.translation import N_
 from shared.zones import known_zones
 
 PAGE = 50
 HISTORY = 20
-FIELDS = ("number", "tag", "zone", "attributes")
-FILTERS = ("number", "tag", "code", "zone", "attribute")
-COMPLETE = 11  # digits
+FIELDS = ("number", "tag", "zone")
+FILTERS = ("number", "tag", "code", "zone")
 
 
 async def index(request: Request) -> Response:
@@ -32,29 +28,14 @@ async def index(request: Request) -> Response:
     page: Page[Client] = Page(items=[], next=None)
     try:
         page = await api_for(request).clients(
-            {**_conditions(wanted), "limit": PAGE, "after": request.query_params.get("after")}
+            {**wanted, "limit": PAGE, "after": request.query_params.get("after")}
         )
     except Invalid as error:
         errors = error.by_field
-    except Forbidden as error:
-        errors = {"number": error.problem.detail}
     template = "clients/_rows.html" if request.headers.get("hx-target") == "rows" else "clients/index.html"
     return render(
         request, template, page=page, wanted=wanted, errors=errors, after=request.query_params.get("after")
     )
-
-
-def _conditions(wanted: Mapping[str, str]) -> Query:
-    """Return what is wanted as the API takes it: parts of a number, and any of several tags."""
-    number, tag = wanted["number"], wanted["tag"]
-    digits = "".join(filter(str.isdecimal, number))
-    field = "number_ends" if number.startswith("*") else "number" if len(digits) >= COMPLETE else "number_begins"
-    tags = dict.fromkeys([tag, *(part.strip() for part in tag.split(","))])  # a tag may have a comma, too
-    return {
-        **{name: wanted[name] for name in ("code", "zone", "attribute")},
-        field: number if field == "number" else digits or number,
-        "tag": [one for one in tags if one],
-    }
 
 
 async def show(request: Request) -> Response:
@@ -76,14 +57,14 @@ async def show(request: Request) -> Response:
 
 async def new(request: Request) -> Response:
     """Show the form of a new client."""
-    return _form(request, None, {"number": "", "tag": "", "zone": "Europe/Moscow", "attributes": ""})
+    return _form(request, None, {"number": "", "tag": "", "zone": "Europe/Moscow"})
 
 
 async def create(request: Request) -> Response:
     """Create a client. What was typed stays when the API refuses it."""
     typed = _typed(await read_form(request))
     try:
-        client = await api_for(request).create_client(_body(typed))
+        client = await api_for(request).create_client(typed)
     except SignInNeeded:
         raise
     except Refused as error:
@@ -93,48 +74,21 @@ async def create(request: Request) -> Response:
 
 async def edit(request: Request) -> Response:
     """Show a client's fields."""
-    client, version = await api_for(request).client_with_version(request.path_params["client_id"])
-    return _form(request, client, {**_shown(client), "version": version})
+    client = await api_for(request).client(request.path_params["client_id"])
+    return _form(request, client, {"number": str(client.number), "tag": client.tag, "zone": client.zone})
 
 
 async def change(request: Request) -> Response:
-    """Change a client that is as the form showed it.
-
-    If somebody else has changed it, the form shows what is typed beside what is stored. Sent again, it overwrites.
-    """
-    api, form = api_for(request), await read_form(request)
-    typed = _typed(form)
-    client, version = await api.client_with_version(request.path_params["client_id"])
+    """Change a client."""
+    api, typed = api_for(request), _typed(await read_form(request))
+    client = await api.client(request.path_params["client_id"])
     try:
-        await api.change_client(client.id, _body(typed), first(form, "version"))
+        await api.change_client(client.id, typed)
     except SignInNeeded:
         raise
-    except ChangedMeanwhile as error:
-        if conflicts := _conflicts(request, client, typed):
-            return _form(request, client, {**typed, "version": version}, error, conflicts)
     except Refused as error:
-        return _form(request, client, {**typed, "version": first(form, "version")}, error)
+        return _form(request, client, typed, error)
     return RedirectResponse(f"/clients/{client.id}/", 303)
-
-
-def _conflicts(request: Request, client: Client, typed: Mapping[str, str]) -> Mapping[str, str]:
-    """Return a message for each field that is stored with another value than the typed one."""
-    conflict = translated(request, N_("Somebody else has changed this meanwhile. It is now: %(value)s"))
-    return {name: conflict % {"value": value} for name, value in _shown(client).items() if typed[name] != value}
-
-
-def _shown(client: Client) -> dict[str, str]:
-    return {
-        "number": str(client.number),
-        "tag": client.tag,
-        "zone": client.zone,
-        "attributes": attribute_lines(client.attributes),
-    }
-
-
-def _body(typed: Mapping[str, str]) -> dict[str, JsonValue]:
-    """Return the fields as the API takes them."""
-    return {**typed, "attributes": {**attributes_of(typed["attributes"])}}
 
 
 async def ask_delete(request: Request) -> Response:
@@ -151,18 +105,14 @@ async def delete(request: Request) -> Response:
     return RedirectResponse("/clients/", 303)
 
 
-def _typed(form: Form) -> dict[str, str]:
-    return {name: first(form, name).replace("\r\n", "\n") for name in FIELDS}
+def _typed(form: Form) -> dict[str, JsonValue]:
+    return {name: first(form, name) for name in FIELDS}
 
 
 def _form(
-    request: Request,
-    client: Client | None,
-    values: Mapping[str, str],
-    error: Refused | None = None,
-    conflicts: Mapping[str, str] | None = None,
+    request: Request, client: Client | None, values: Mapping[str, JsonValue], error: Refused | None = None
 ) -> Response:
-    errors = conflicts or (error.by_field if error else {})
+    errors = error.by_field if error else {}
     return render(
         request,
         "clients/form.html",

@@ -8,18 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from services.console.foresight import next_hours, previewed_mailing, reach, shown_window
-from services.console.live import LiveMailings, Snapshot, forecast_of
-from services.console.pace import Sample, mean_pace, measured_pace, with_forecast
+from services.console.foresight import next_hours, previewed_mailing, reach
+from services.console.live import LiveMailings, Snapshot
+from services.console.pace import Sample, mean_pace, measured_pace
 from services.console.preferences import preferences_of
-from services.console.rendering import encoded_query, render, render_text
+from services.console.rendering import render, render_text
 from services.console.rest.answers import Mailing, Progress
 from services.console.rest.calls import Api
 from services.console.session import api_for
-from services.console.texts import parts_of
 from services.console.unsent import unsent_groups
-from services.console.words import explanation_of, is_over
+from services.console.words import is_over
 from shared.contracts import utc_now
+from shared.sms_parts import parts
 from shared.statuses import MessageStatus
 
 PAGE = 50
@@ -30,21 +30,20 @@ async def show(request: Request) -> Response:
     """Show a mailing."""
     api, live = api_for(request), _live(request)
     mailing = await api.mailing(request.path_params["mailing_id"])
-    groups, course, forecast = await asyncio.gather(
-        unsent_groups(api, mailing), _course(api, mailing), forecast_of(api, mailing)
-    )
-    snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups, forecast)
-    preview, errors = await previewed_mailing(api, mailing) if mailing.is_ahead else (None, ())
+    groups, course = await asyncio.gather(unsent_groups(api, mailing), _course(api, mailing))
+    snapshot = Snapshot(mailing, utc_now(), live.samples(mailing.id), groups)
+    preview, errors = await previewed_mailing(api, mailing) if mailing.state == "scheduled" else (None, ())
+    window = mailing.window
     return render(
         request,
         "mailing/show.html",
         **facts(snapshot),
-        parts=parts_of(mailing.text),
+        parts=parts(mailing.text),
         rates=json.dumps(curve(course, snapshot.samples)),
         step="time",
         preview=preview,
         errors=errors,
-        reach=reach(shown_window(mailing.window), preview),
+        reach=reach(window.begin if window else "", window.until if window else "", preview),
         hours=next_hours(preferences_of(request).zone),
     )
 
@@ -60,7 +59,7 @@ async def _events(request: Request, mailing_id: int) -> AsyncIterator[str]:
     shown: dict[str, str] = {}
     snapshot: Snapshot | None = None
     async for snapshot in _live(request).watch(mailing_id, api_for(request)):
-        if not snapshot.mailing.is_ahead and request.query_params.get("state") in {"waiting", "scheduled"}:
+        if snapshot.mailing.state != "scheduled" and request.query_params.get("state") == "scheduled":
             yield _event("started", "now")  # the page has other parts from now on, and asks for them
             continue
         for name in ("facts", "unsent"):
@@ -80,7 +79,7 @@ def facts(snapshot: Snapshot) -> dict[str, object]:
     measured = measured_pace(mailing, snapshot.samples, at)
     return {
         "mailing": mailing,
-        "pace": with_forecast(measured or mean_pace(mailing, at), snapshot.forecast),
+        "pace": measured or mean_pace(mailing, at),
         "is_mean": measured is None,
         "groups": snapshot.groups,
         "away_since": snapshot.away_since,
@@ -100,7 +99,7 @@ def rates(samples: Sequence[Sample]) -> list[tuple[float, float]]:
 
 
 async def _course(api: Api, mailing: Mailing) -> Progress:
-    if mailing.is_ahead:
+    if mailing.state == "scheduled":
         return Progress(step=1, points=())
     return await api.progress(mailing.id)
 
@@ -121,38 +120,19 @@ def curve(course: Progress, samples: Sequence[Sample]) -> list[tuple[float, floa
 async def messages(request: Request) -> Response:
     """List the messages of a mailing, those in one status if the address says so."""
     api, mailing_id = api_for(request), request.path_params["mailing_id"]
-    wanted = _wanted(request)
+    wanted = request.query_params.get("status", "")
+    status = MessageStatus(wanted) if wanted in set(MessageStatus) else None
     mailing, page = await asyncio.gather(
         api.mailing(mailing_id),
-        api.mailing_messages(mailing_id, {**wanted, "limit": PAGE, "after": _cursor(request)}),
+        api.mailing_messages(mailing_id, status=status, limit=PAGE, after=_cursor(request)),
     )
-    return render(
-        request,
-        "mailing/messages.html",
-        mailing=mailing,
-        page=page,
-        status=wanted.get("status"),
-        wanted=wanted,
-        after=_cursor(request),
-        why=explanation_of(wanted["status"], wanted["reason"]) if "reason" in wanted else None,
-    )
-
-
-def _wanted(request: Request) -> dict[str, str]:
-    """Return the status of the address, and the reason if the status can have it."""
-    wanted, reason = request.query_params.get("status", ""), request.query_params.get("reason", "")
-    if wanted not in set(MessageStatus):
-        return {}
-    return {"status": wanted} | ({"reason": reason} if reason in MessageStatus(wanted).reasons else {})
+    return render(request, "mailing/messages.html", mailing=mailing, page=page, status=status)
 
 
 async def export(request: Request) -> Response:
     """Pass the API's CSV of a mailing's messages on as it comes."""
     mailing_id = request.path_params["mailing_id"]
-    wanted = _wanted(request)
-    name = "-".join(["mailing", str(mailing_id), *wanted.values()])
-    path = f"/api/mailing/{mailing_id}/messages/export/{encoded_query(wanted)}"
-    return await passed_on(request, path, f"{name}.csv")
+    return await passed_on(request, f"/api/mailing/{mailing_id}/messages/export/", f"mailing-{mailing_id}.csv")
 
 
 async def passed_on(request: Request, path: str, name: str) -> Response:

@@ -19,7 +19,7 @@ from services.console.translation import N_
 from shared.contracts import utc_now
 from shared.statuses import RETRYABLE_STATUSES
 
-ACTIONS = ("approve", "pause", "resume", "cancel", "delete")
+ACTIONS = ("pause", "resume", "cancel", "delete")
 RETRY_LASTS = timedelta(days=1)
 
 

@@ -10,19 +10,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.console.draft import Draft, draft_of, fresh, like, typed
+from services.console.draft import Draft, draft_of, fresh, like
 from services.console.foresight import next_hours, previewed_draft, reach
 from services.console.forms import first, read_form
 from services.console.preferences import preferences_of
 from services.console.rendering import render
 from services.console.rest.errors import Refused, SignInNeeded
 from services.console.session import api_for
-from services.console.texts import parts_of
 from services.console.translation import N_
 from shared.contracts import utc_now
+from shared.sms_parts import parts
 from shared.zones import known_zones
-
-MOST_TAGS = 40  # offered by a click
 
 STEPS: Mapping[str, str] = {
     "recipients": N_("Recipients"),
@@ -45,21 +43,15 @@ async def begin(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """Show a step of the draft."""
-    step, draft = request.path_params["step"], draft_of(typed(request.query_params.multi_items()))
+    step, draft = request.path_params["step"], draft_of(request.query_params)
     if step != "check":
         return _step(request, step, draft)
     return await _check(request, draft)
 
 
-async def show_tags(request: Request) -> Response:
-    """Offer the tags of the directory, so that nobody needs to know them."""
-    page = await api_for(request).tags(MOST_TAGS)
-    return render(request, "new_mailing/_tags.html", tags=page.items, more=page.next is not None)
-
-
 async def preview(request: Request) -> Response:
     """Count the people, and foresee the end, while the person types."""
-    draft, step = draft_of(typed(request.query_params.multi_items())), request.query_params.get("step", "")
+    draft, step = draft_of(request.query_params), request.query_params.get("step", "")
     previewed, errors = await previewed_draft(api_for(request), draft, preferences_of(request))
     return render(
         request,
@@ -67,20 +59,20 @@ async def preview(request: Request) -> Response:
         step=step,
         preview=previewed,
         errors=errors,
-        reach=reach(draft.window(), previewed) if step == "time" else (),
+        reach=reach(draft.begin, draft.until, previewed) if step == "time" else (),
         hours=next_hours(preferences_of(request).zone),
     )
 
 
 async def show_parts(request: Request) -> Response:
     """Count the SMS parts of a text while the person types."""
-    return render(request, "new_mailing/_parts.html", parts=parts_of(request.query_params.get("text", "")))
+    return render(request, "new_mailing/_parts.html", parts=parts(request.query_params.get("text", "")))
 
 
 async def create(request: Request) -> Response:
     """Create the mailing. The key in the form makes a second press of the button create nothing more."""
     form, preferences = await read_form(request), preferences_of(request)
-    draft = draft_of(typed((name, value) for name, values in form.items() for value in values))
+    draft = draft_of({name: values[0] for name, values in form.items() if values})
     api = api_for(request)
     try:
         mailing = await api.create_mailing(
@@ -101,7 +93,7 @@ def _step(request: Request, step: str, draft: Draft) -> Response:
         steps=STEPS,
         draft=draft,
         values=draft.values(),
-        parts=parts_of(draft.text),
+        parts=parts(draft.text),
         zones=sorted(known_zones()),
     )
 
@@ -123,7 +115,7 @@ async def _check(request: Request, draft: Draft, error: Refused | None = None) -
         refused=error.problem.detail if error else "",
         starts=_instant(body["starts_at"]),
         ends=_instant(body["expired_at"]),
-        parts=parts_of(draft.text),
+        parts=parts(draft.text),
         key=uuid4().hex,
     )
 
@@ -145,7 +137,6 @@ register_url_convertor("step", _Step())
 
 ROUTES = [
     Route("/mailings/new/", begin),
-    Route("/mailings/new/tags/", show_tags),
     Route("/mailings/new/preview/", preview),
     Route("/mailings/new/parts/", show_parts),
     Route("/mailings/new/{step:step}/", show),

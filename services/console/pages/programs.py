@@ -38,14 +38,6 @@ async def create(request: Request) -> Response:
     )
 
 
-async def ask_revoke(request: Request) -> Response:
-    """Show what the revocation of a token does."""
-    token = await api_for(request).program_token(request.path_params["token_id"])
-    in_dialog = "hx-request" in request.headers
-    template = "access/_revoke.html" if in_dialog else "access/revoke.html"
-    return render(request, template, token=token, in_dialog=in_dialog)
-
-
 async def revoke(request: Request) -> Response:
     """Revoke a token."""
     await api_for(request).revoke_token(request.path_params["token_id"])
@@ -70,6 +62,5 @@ async def _page(request: Request, error: Refused | None = None, name: str = "") 
 ROUTES = [
     Route("/access/programs/", index),
     Route("/access/programs/", create, methods=["POST"]),
-    Route("/access/programs/{token_id:int}/revoke/", ask_revoke),
     Route("/access/programs/{token_id:int}/revoke/", revoke, methods=["POST"]),
 ]

@@ -6,8 +6,6 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.access.roles import Role
-
 
 class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -22,14 +20,6 @@ class User(_Answer):
     role: str
     disabled: bool
     signed_in_at: datetime | None
-
-
-class Me(_Answer):
-    """The person or program behind a token. `user` is None for a program."""
-
-    actor: str
-    role: Role
-    user: User | None
 
 
 class Link(_Answer):

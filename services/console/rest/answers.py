@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.statuses import FINAL_STATUSES, OPEN_STATUSES, MessageStatus
 
@@ -19,7 +19,7 @@ class Page(_Answer, Generic[Item]):
     """A page of a list. `next` is the cursor of the next page; None on the last one."""
 
     items: Sequence[Item]
-    next: int | str | None
+    next: int | None
 
 
 class Alert(_Answer):
@@ -31,7 +31,6 @@ class Alert(_Answer):
     severity: str
     facts: Mapping[str, object]
     began_at: datetime
-    ended_at: datetime | None
 
 
 class Webhook(_Answer):
@@ -94,14 +93,6 @@ class Client(_Answer):
     code: int
     tag: str
     zone: str
-    attributes: Mapping[str, bool | int | float | str] = {}
-
-
-class TagPage(_Answer):
-    """Tags of the directory. `next` is the cursor of the next page; None on the last one."""
-
-    items: Sequence[str]
-    next: str | None
 
 
 class Stop(_Answer):
@@ -120,22 +111,6 @@ class Window(_Answer):
 
     begin: str = Field(alias="from")
     until: str
-    days: Sequence[str] = ()  # of the week; none: every day
-
-
-class FrequencyCap(_Answer):
-    """The most marketing messages that a person gets within some days."""
-
-    messages: int
-    days: int
-
-
-class Forecast(_Answer):
-    """The end of a running mailing, if it goes on as it does now."""
-
-    rate: float
-    finish: datetime | None
-    late: int | None
 
 
 class Mailing(_Answer):
@@ -146,36 +121,17 @@ class Mailing(_Answer):
     starts_at: datetime
     expired_at: datetime
     text: str
-    filter: Mapping[str, JsonValue]
+    filter: Mapping[str, Sequence[int | str]]
     window: Window | None
     rate: float | None
     name: str | None
     kind: str
-    sender_name: str | None = None
-    validity: int | None = None
     state: str
-    max_parts: int | None = None
-    frequency_cap: FrequencyCap | None = None
-    no_repeat: int | None = None
-    author: str | None = None
-    approved_by: str | None = None
     paused: bool
     stop: str | None = None
     started_at: datetime | None
     finished_at: datetime | None
     messages_status: Mapping[str, int]
-    removed: int = 0  # messages without details, because of their age or of an erasure
-    forecast: Forecast | None = None  # only when one mailing was asked for
-
-    @property
-    def is_ahead(self) -> bool:
-        """True while it has not started."""
-        return self.state in {"waiting", "scheduled"}
-
-    @property
-    def needs_forecast(self) -> bool:
-        """True if its end depends on local hours, so that the API has to foresee it."""
-        return self.window is not None and self.state == "running" and not self.paused
 
     @property
     def title(self) -> str:
@@ -238,16 +194,9 @@ class Attempt(_Answer):
 
 
 class MessageDetail(Message):
-    """A message with its attempts, oldest first, and the text that was sent."""
+    """A message with its attempts, oldest first."""
 
-    text: str
     attempts: Sequence[Attempt]
-
-
-class Trials(_Answer):
-    """The messages of a test."""
-
-    items: Sequence[MessageDetail]
 
 
 class AttemptItem(Attempt):
@@ -339,21 +288,14 @@ class Statistics(_Answer):
 
 
 class HistoryItem(MessageDetail):
-    """A message with its mailing's times."""
+    """A message with its mailing's text and times."""
 
+    text: str
     starts_at: datetime
     expired_at: datetime
     state: str
     paused: bool
     due_at: datetime | None
-
-
-class RenderedText(_Answer):
-    """The text for one client of a sample."""
-
-    client_id: int
-    text: str
-    parts: int
 
 
 class Preview(_Answer):
@@ -363,12 +305,7 @@ class Preview(_Answer):
     by_zone: Mapping[str, int]
     by_code: Mapping[str, int]
     unknown_zones: int
-    needs_approval: bool = False
-    quiet_time: str | None = None
     stopped: int
-    texts: Sequence[RenderedText] = ()
-    lacking: Mapping[str, int] = {}
-    most_parts: int = 0
     late: int
     finish: datetime | None
     rate: float | None

@@ -1,6 +1,6 @@
 """Calls to the REST API over HTTP, on behalf of one person."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,14 +8,13 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from services.console.rest.access_answers import AuditEntry, Link, Me, NewToken, ProgramToken, User
+from services.console.rest.access_answers import AuditEntry, Link, NewToken, ProgramToken, User
 from services.console.rest.answers import (
     AddedDelivery,
     Alert,
     AttemptPage,
     Client,
     Delivery,
-    Forecast,
     HistoryItem,
     Imported,
     Mailing,
@@ -31,14 +30,13 @@ from services.console.rest.answers import (
     Session,
     Statistics,
     Stop,
-    TagPage,
-    Trials,
     Webhook,
 )
 from services.console.rest.errors import REFUSALS, ApiUnavailable, NotFound, Refused
+from shared.statuses import MessageStatus
 
 Json = Mapping[str, JsonValue]
-Query = Mapping[str, str | int | Sequence[str] | None]
+Query = Mapping[str, str | int | None]
 Answer = TypeVar("Answer", bound=BaseModel)
 
 TIMEOUT = httpx.Timeout(10, connect=2)
@@ -63,12 +61,9 @@ class Api:
     request_id: str | None = None
     address: str | None = None  # of the person, which the API audits
 
-    async def mailings(
-        self, *, limit: int, after: int | str | None = None, conditions: Query | None = None
-    ) -> Page[Mailing]:
-        """Return the mailings that meet the conditions, newest first if these do not say otherwise."""
-        query = {"limit": limit, "after": after, **(conditions or {})}
-        return await self._get("/api/mailing/", Page[Mailing], query)
+    async def mailings(self, *, limit: int, after: int | None = None) -> Page[Mailing]:
+        """Return mailings, newest first."""
+        return await self._get("/api/mailing/", Page[Mailing], {"limit": limit, "after": after})
 
     async def mailing(self, mailing_id: int) -> Mailing:
         """Return a mailing without its messages: the list costs the API less than the detail."""
@@ -77,17 +72,11 @@ class Api:
             raise NotFound(404, Problem(detail=f"There is no mailing {mailing_id}."))
         return page.items[0]
 
-    async def mailing_with_version(self, mailing_id: int) -> tuple[Mailing, str]:
-        """Return a mailing and its version, for a change."""
-        answer = await self._answer("GET", f"/api/mailing/{mailing_id}/")
-        return _parsed(Mailing, answer), answer.headers.get("ETag", "")
-
-    async def forecast(self, mailing_id: int) -> Forecast | None:
-        """Return when a running mailing will be done; None for any other."""
-        return (await self._get(f"/api/mailing/{mailing_id}/", Mailing)).forecast
-
-    async def mailing_messages(self, mailing_id: int, query: Query) -> Page[Message]:
+    async def mailing_messages(
+        self, mailing_id: int, *, status: MessageStatus | None, limit: int, after: int | None = None
+    ) -> Page[Message]:
         """Return messages of a mailing, by client."""
+        query = {"status": status, "limit": limit, "after": after}
         return await self._get(f"/api/mailing/{mailing_id}/messages/", Page[Message], query)
 
     async def reasons(self, mailing_id: int) -> Reasons:
@@ -109,10 +98,6 @@ class Api:
     async def open_alerts(self) -> Page[Alert]:
         """Return the alerts that have not ended, newest first."""
         return await self._get("/api/alert/", Page[Alert], {"open": "true", "limit": 20})
-
-    async def alerts(self, query: Query) -> Page[Alert]:
-        """Return alerts, newest first."""
-        return await self._get("/api/alert/", Page[Alert], query)
 
     async def webhooks(self) -> Page[Webhook]:
         """Return the webhooks, by id."""
@@ -160,17 +145,13 @@ class Api:
         """Create a mailing; a repetition with the same key creates nothing more."""
         return await self._send("POST", "/api/mailing/", Mailing, body, key)
 
-    async def change_mailing(self, mailing_id: int, body: Json, version: str = "") -> Mailing:
-        """Change the given fields of a mailing. Raises ChangedMeanwhile if it has not the given version."""
-        return await self._change(f"/api/mailing/{mailing_id}/", Mailing, body, version)
+    async def change_mailing(self, mailing_id: int, body: Json) -> Mailing:
+        """Change the given fields of a mailing."""
+        return await self._send("PATCH", f"/api/mailing/{mailing_id}/", Mailing, body)
 
     async def control_mailing(self, mailing_id: int, action: str, body: Json | None = None) -> Mailing:
         """Pause, resume, cancel or retry a mailing."""
         return await self._send("POST", f"/api/mailing/{mailing_id}/{action}/", Mailing, body)
-
-    async def test_mailing(self, mailing_id: int, body: Json) -> Trials:
-        """Send the text of a mailing to some numbers."""
-        return await self._send("POST", f"/api/mailing/{mailing_id}/test/", Trials, body)
 
     async def delete_mailing(self, mailing_id: int) -> None:
         """Delete a mailing with its messages."""
@@ -180,26 +161,17 @@ class Api:
         """Return clients that match, by id."""
         return await self._get("/api/client/", Page[Client], query)
 
-    async def tags(self, limit: int) -> TagPage:
-        """Return the first tags of the directory."""
-        return await self._get("/api/client/tags/", TagPage, {"limit": limit})
-
     async def client(self, client_id: int) -> Client:
         """Return a client."""
         return await self._get(f"/api/client/{client_id}/", Client)
-
-    async def client_with_version(self, client_id: int) -> tuple[Client, str]:
-        """Return a client and its version, for a change."""
-        answer = await self._answer("GET", f"/api/client/{client_id}/")
-        return _parsed(Client, answer), answer.headers.get("ETag", "")
 
     async def create_client(self, body: Json) -> Client:
         """Create a client."""
         return await self._send("POST", "/api/client/", Client, body)
 
-    async def change_client(self, client_id: int, body: Json, version: str = "") -> Client:
-        """Change the given fields of a client. Raises ChangedMeanwhile if it has not the given version."""
-        return await self._change(f"/api/client/{client_id}/", Client, body, version)
+    async def change_client(self, client_id: int, body: Json) -> Client:
+        """Change the given fields of a client."""
+        return await self._send("PATCH", f"/api/client/{client_id}/", Client, body)
 
     async def delete_client(self, client_id: int) -> None:
         """Delete a client; its waiting messages are canceled."""
@@ -284,13 +256,6 @@ class Api:
         """Return the tokens of programs, by id."""
         return await self._get("/api/token/", Page[ProgramToken], {"limit": limit, "after": after})
 
-    async def program_token(self, token_id: int) -> ProgramToken:
-        """Return one of them: the API has a list only."""
-        page = await self.tokens(limit=1, after=token_id - 1 or None)
-        if not page.items or page.items[0].id != token_id:
-            raise NotFound(404, Problem(detail=f"There is no token {token_id}."))
-        return page.items[0]
-
     async def create_token(self, body: Json) -> NewToken:
         """Create a token for a program; the answer shows it once."""
         return await self._send("POST", "/api/token/", NewToken, body)
@@ -306,10 +271,6 @@ class Api:
     async def sign_out(self) -> None:
         """End the session of the person."""
         await self._answer("DELETE", "/api/session/")
-
-    async def me(self) -> Me:
-        """Return the person or program behind the token."""
-        return await self._get("/api/me/", Me)
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what the API needs and whether it is there. Raises ApiUnavailable."""
@@ -333,7 +294,7 @@ class Api:
             await answer.aclose()
 
     async def _get(self, path: str, kind: type[Answer], query: Query | None = None) -> Answer:
-        params = {name: value for name, value in (query or {}).items() if value not in (None, "", [])}
+        params = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         return _parsed(kind, await self._answer("GET", path, params=params))
 
     async def _import(self, path: str, rows: AsyncIterator[bytes]) -> Imported:
@@ -347,16 +308,12 @@ class Api:
         headers = {"Idempotency-Key": key} if key else {}
         return _parsed(kind, await self._answer(method, path, json=body, headers=headers))
 
-    async def _change(self, path: str, kind: type[Answer], body: Json, version: str) -> Answer:
-        headers = {"If-Match": version} if version else {}
-        return _parsed(kind, await self._answer("PATCH", path, json=body, headers=headers))
-
     async def _answer(
         self,
         method: str,
         path: str,
         *,
-        params: Query | None = None,
+        params: Mapping[str, str | int | None] | None = None,
         json: Json | None = None,
         content: AsyncIterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,

@@ -50,10 +50,6 @@ class Conflict(Refused):
     """The state of things forbids the operation."""
 
 
-class ChangedMeanwhile(Refused):
-    """Somebody has changed the thing since it was read."""
-
-
 class Invalid(Refused):
     """Some field of the request is wrong."""
 
@@ -63,6 +59,5 @@ REFUSALS: Mapping[int, type[Refused]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
-    412: ChangedMeanwhile,
     422: Invalid,
 }

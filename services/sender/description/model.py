@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from services.sender.description.template import OF_A_MESSAGE, OF_THE_ACCESS, check, strings_of
-from shared.provider_fields import ProviderField
 
-_PLACEHOLDERS = {ProviderField.SENDER_NAME: "sender", ProviderField.VALIDITY: "validity"}
 EVERYTHING = OF_A_MESSAGE | OF_THE_ACCESS
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 RESERVED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -132,22 +130,13 @@ class Description(_Part):
     message_id: MessageId | None = None
     answers: Annotated[list[Rule], Field(min_length=1)]
 
-    @property
-    def known_fields(self) -> frozenset[ProviderField]:
-        """Fields of a mailing that a request carries to the provider."""
-        texts = "".join((*self._body_texts(), *self.headers.values()))
-        return frozenset(field for field, name in _PLACEHOLDERS.items() if f"{{{name}" in texts)
-
-    def _body_texts(self) -> list[str]:
-        return [self.path, *self.query.values(), *(self.form or {}).values(), *strings_of(self.json_body)]
-
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.form is not None and self.json_body is not None:
             raise ValueError("give either form or json")
         if not any(rule.verdict == "accepted" for rule in self.answers):
             raise ValueError("no rule of answers accepts anything")
-        texts = self._body_texts()
+        texts = [self.path, *self.query.values(), *(self.form or {}).values(), *strings_of(self.json_body)]
         for name in ("{number", "{text"):
             if not any(name in text for text in texts):
                 raise ValueError(f"the request does not contain {name}}}")

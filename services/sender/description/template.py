@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pydantic import JsonValue
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)(:integer)?\}")
-OF_A_MESSAGE = frozenset({"id", "number", "text", "validity", "sender"})
-OF_THE_ACCESS = frozenset({"token"})
+OF_A_MESSAGE = frozenset({"id", "number", "text", "validity"})
+OF_THE_ACCESS = frozenset({"token", "sender"})
 
 Values = Mapping[str, str | int]
 

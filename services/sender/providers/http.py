@@ -28,7 +28,6 @@ class HttpAdapter:
     def __init__(self, description: Description, access: Access) -> None:
         self._description = description
         self._path = access.endpoint.path
-        self.known_fields = description.known_fields
         self._access: dict[str, str | int] = {"token": access.token, "sender": description.sender}
         self._headers = _headers(description)
         self._shared_head: RequestHead | None = None
@@ -43,7 +42,6 @@ class HttpAdapter:
             "number": sms.number,
             "text": sms.text,
             "validity": sms.seconds_valid,
-            "sender": sms.sender_name or self._description.sender,
         }
         head = self._shared_head or self._head(values)
         if sms.traceparent is not None:

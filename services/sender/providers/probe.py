@@ -12,7 +12,6 @@ from services.sender.adapter import Access, Adapter, Sms
 from services.sender.http.exchange import NoAnswer, Reply, Request, RequestHead
 from services.sender.verdict import Verdict, is_usual_outage, judge_silence, judge_status, text_of
 from shared.contracts import Outcome
-from shared.provider_fields import ProviderField
 
 # The documented body in its usual encodings. Nearly every answer is one of them, and needs no parser.
 PLAIN_BODIES = frozenset({b'{"code": 0, "message": "OK"}', b'{"code":0,"message":"OK"}'})
@@ -30,8 +29,6 @@ class ProbeAdapter:
             ("User-Agent", "mailing-sender"),
         )
         self._head = RequestHead("POST", self._headers)
-
-    known_fields: frozenset[ProviderField] = frozenset()
 
     def encode(self, sms: Sms) -> Request:
         """Return the request that sends the message."""

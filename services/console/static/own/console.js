@@ -33,17 +33,7 @@
   });
 
   const preferences = document.getElementById("preferences");
-  preferences.addEventListener("change", (event) => {
-    if (event.target.matches("select")) preferences.requestSubmit();
-  });
-  // What is typed into a draft is in the address of the page, which may be newer than the page itself.
-  preferences.addEventListener("submit", (event) => {
-    preferences.elements.back.value = location.pathname + location.search;
-    if (event.submitter && event.submitter.hasAttribute("formaction")) sessionStorage.clear();  // the next person's
-  });
-  // Somebody may choose before this script runs.
-  const isChosen = (option) => option.selected !== option.defaultSelected;
-  if ([...preferences.querySelectorAll("option")].some(isChosen)) preferences.requestSubmit();
+  preferences.addEventListener("change", () => preferences.requestSubmit());
 
   // Times are shown in the browser's zone until somebody chooses another one.
   if (document.body.dataset.zoneKnown === "no" && navigator.cookieEnabled) {
@@ -54,25 +44,8 @@
     }
   }
 
-  // While the console is away, ask for it every second: the stream of events waits longer and longer between its tries.
   const notice = document.getElementById("connection");
-  let asking = null;
-  const isAway = (away) => {
-    notice.hidden = !away;
-    if (!away) {
-      clearInterval(asking);
-      asking = null;
-    } else if (!asking) {
-      asking = setInterval(async () => {
-        try {
-          await fetch("/healthz", { cache: "no-store" });
-          if (!asking) return;
-          isAway(false);
-          if (document.querySelector("[sse-connect]")) location.reload();
-        } catch { /* still away */ }
-      }, 1000);
-    }
-  };
+  const isAway = (away) => { notice.hidden = !away; };
   document.body.addEventListener("htmx:sendError", () => isAway(true));
   // A stream of events does not say why it broke: the console is away, the service is, or the session is over.
   document.body.addEventListener("htmx:sseError", async () => {
@@ -156,61 +129,10 @@
     upload.addEventListener("drop", (event) => { if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]); });
   }
 
-  // A click adds a value to a field with one on each line, or takes it out again.
-  document.addEventListener("click", (event) => {
-    const choice = event.target.closest("[data-add]");
-    if (!choice) return;
-    const field = document.getElementById(choice.dataset.to);
-    const lines = field.value.split("\n").map((line) => line.trim()).filter(Boolean);
-    const others = lines.filter((line) => line !== choice.dataset.add);
-    field.value = (others.length < lines.length ? others : [...lines, choice.dataset.add]).join("\n");
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-  });
-  const showChoices = () => {
-    for (const choice of document.querySelectorAll("[data-add]")) {
-      const lines = document.getElementById(choice.dataset.to).value.split("\n").map((line) => line.trim());
-      choice.setAttribute("aria-pressed", lines.includes(choice.dataset.add));
-    }
-  };
-  for (const name of ["input", "htmx:afterSettle"]) document.body.addEventListener(name, showChoices);
-
   // One box ticks all the others of a list.
   document.addEventListener("change", (event) => {
     const all = event.target.closest("[data-check-all]");
     if (!all) return;
     for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;
   });
-
-  // A draft is in the address of the page, also while it is typed: a reload, a link and the back button keep it. A
-  // draft that was left is offered again, on this device and until the browser is closed.
-  const draft = document.getElementById("draft");
-  const kept = { read: () => sessionStorage.getItem("draft"), drop: () => sessionStorage.removeItem("draft") };
-  const left = document.getElementById("left-draft");
-  if (left && kept.read()) {
-    left.querySelector("a").href = kept.read();
-    left.querySelector("button").addEventListener("click", () => { kept.drop(); left.hidden = true; });
-    left.hidden = false;
-  }
-  if (draft) {
-    sessionStorage.removeItem("draft-sent");
-    const fields = () => {
-      const all = [...new FormData(draft)].filter(([name, value]) => value && name !== "key");
-      return new URLSearchParams(all).toString();
-    };
-    const keep = () => {
-      const address = `${draft.dataset.step}?${fields()}`;
-      history.replaceState(history.state, "", address);
-      sessionStorage.setItem("draft", address);
-      if (left) left.hidden = true;
-    };
-    let soon = null;
-    draft.addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(keep, 200); });
-    draft.addEventListener("submit", () => clearTimeout(soon));
-    if (location.search && !left) keep();
-    // Once the mailing is made, its page is the next one.
-    draft.addEventListener("submit", () => { if (draft.method === "post") sessionStorage.setItem("draft-sent", "yes"); });
-  } else if (sessionStorage.getItem("draft-sent")) {
-    sessionStorage.removeItem("draft-sent");
-    if (/^\/mailings\/\d+\/$/.test(location.pathname)) kept.drop();
-  }
 })();

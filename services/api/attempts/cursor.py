@@ -1,4 +1,4 @@
-"""Place in a list that is sorted by a time: the time and an id, as callers get it and send it back. Pure."""
+"""Place in the list of attempts: a time and a message, as callers get it and send it back. Pure."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ _LATEST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class Cursor(NamedTuple):
-    """Time and id of the last item of a page. The next page begins after it."""
+    """The attempts that come after it in the list are older, or of the same time and a lower message id."""
 
     at: datetime
-    id: int
+    message_id: int
 
     def __str__(self) -> str:
-        return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.id}"
+        return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.message_id}"
 
 
 def parse_cursor(given: str) -> Cursor:

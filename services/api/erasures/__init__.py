@@ -1,1 +1,0 @@
-"""Erasures of persons: /api/erasure/. `DELETE /api/client/{client_id}/?erase=true` requests one."""
