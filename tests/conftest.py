@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
@@ -30,10 +29,6 @@ hypothesis_settings.register_profile("any_machine", deadline=None)
 hypothesis_settings.load_profile("any_machine")
 
 pytest_plugins = ["tests.sandbox"]
-
-# Else an example fails that takes longer than 0.2 s, which says nothing on a busy machine.
-hypothesis.settings.register_profile("without_deadline", deadline=None)
-hypothesis.settings.load_profile("without_deadline")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
