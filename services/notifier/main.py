@@ -18,10 +18,9 @@ from shared.broker.publisher import Publisher
 from shared.broker.sessions import run_sessions
 from shared.contracts import utc_now
 from shared.database.engine import open_engine
-from shared.errors import MailingError
 from shared.ledger.migrations import check_schema
 from shared.lifecycle import repeat, run_loops
-from shared.telemetry.health_server import serve_health
+from shared.telemetry.health_server import serve_health, succeeds
 
 CLOSING_TIME = 5.0  # seconds for the POSTs under way
 
@@ -53,7 +52,7 @@ async def run_notifier(
     loops.append(run_sessions(settings.broker_url, f"{name} wakes", take_wakes, stopping))
 
     async def check_readiness() -> dict[str, bool]:
-        return {"database": await _succeeds(check_schema(engine)), "broker": await _succeeds(publisher.ping())}
+        return {"database": await succeeds(check_schema(engine)), "broker": await succeeds(publisher.ping())}
 
     observer.notifier_started(settings.host_name, sends_mail=server is not None)
     try:
@@ -65,11 +64,3 @@ async def run_notifier(
         await publisher.close()
         await engine.dispose()
         observer.notifier_stopped()
-
-
-async def _succeeds(check: Awaitable[None]) -> bool:
-    try:
-        await check
-    except MailingError:
-        return False
-    return True

@@ -1,7 +1,6 @@
 """Wiring of the planner: its loops and consumers over one database and one broker."""
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import timedelta
 
 from aio_pika.abc import AbstractChannel
@@ -19,10 +18,9 @@ from shared.clock import CLOCK
 from shared.contracts import Event
 from shared.database.clock import following_clock
 from shared.database.engine import Timeouts, open_engine
-from shared.errors import MailingError
 from shared.ledger.migrations import check_schema
 from shared.lifecycle import repeat, run_loops, wait_for_any
-from shared.telemetry.health_server import serve_health
+from shared.telemetry.health_server import serve_health, succeeds
 
 # If this planner is frozen, its locks and the queue of reports go to another one within some seconds. All its
 # transactions are short, and it repeats those that PostgreSQL ends.
@@ -63,7 +61,7 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
         await reports.consume(channel, stopping)
 
     async def check_readiness() -> dict[str, bool]:
-        servers = {"database": await _succeeds(check_schema(engine)), "broker": await _succeeds(publisher.ping())}
+        servers = {"database": await succeeds(check_schema(engine)), "broker": await succeeds(publisher.ping())}
         return servers | {"clock": not CLOCK.is_host_wrong}
 
     async def survey_ledger() -> None:
@@ -96,11 +94,3 @@ async def run_planner(settings: PlannerSettings, stopping: asyncio.Event) -> Non
         await beacon_publisher.close()
         await engine.dispose()
         observer.planner_stopped()
-
-
-async def _succeeds(check: Awaitable[None]) -> bool:
-    try:
-        await check
-    except MailingError:
-        return False
-    return True

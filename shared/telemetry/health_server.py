@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shared.deadlines import DeadlineExceeded, finish_within
+from shared.errors import MailingError
 from shared.http_server import Server
 from shared.settings import MetricsSettings
 from shared.telemetry.metrics import CONTENT_TYPE, exposition, measure_process
@@ -21,6 +22,15 @@ GRACE = 1  # second, for answers that are on their way when the server stops
 
 # The parts that the service needs, by name, and True for each that it has.
 Readiness = Callable[[], Coroutine[object, object, dict[str, bool]]]
+
+
+async def succeeds(check: Awaitable[None]) -> bool:
+    """Return False if the check raises one of our errors, and True if it ends."""
+    try:
+        await check
+    except MailingError:
+        return False
+    return True
 
 
 async def _refresh_nothing() -> None:
