@@ -33,7 +33,8 @@ STOP_LIST_LIMIT = 10 * 2**20  # bytes; about 300,000 numbers
 # Seconds that an idle connection is kept. Clients and proxies keep it for less (5 to 60 seconds), so that they
 # close it, and no request goes into a connection that is being closed.
 KEEP_ALIVE = 75
-SIGN_INS_AT_A_TIME = 4  # two of which can have their password hashed
+# All logins of an address wait for one row. Each holds a connection to PostgreSQL meanwhile, which others need.
+LOGINS_COUNTED_AT_A_TIME = 4
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
@@ -58,7 +59,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         outbox_filled = asyncio.Event()
         app.state.database = Database(statements, transactions, patience, outbox_filled)
         app.state.session_terms = settings.session_terms()
-        app.state.sign_in_turns = asyncio.Semaphore(SIGN_INS_AT_A_TIME)
+        app.state.login_turns = asyncio.Semaphore(LOGINS_COUNTED_AT_A_TIME)
         app.state.access = settings.access
         if settings.access == "open":
             observer.access_opened(settings.api_host)

@@ -1,6 +1,5 @@
 """Dependencies of the routes of access: who sends the request, and what remembers tokens."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -26,12 +25,10 @@ async def _authenticator(request: Request) -> Authenticator:
     return authenticator
 
 
-async def _sign_in(request: Request) -> AsyncIterator[SignIn]:
-    """Few requests sign in at a time: many at once would take all connections to PostgreSQL from the others."""
+async def _sign_in(request: Request) -> SignIn:
     terms = request.app.state.session_terms
     assert isinstance(terms, SessionTerms)
-    async with request.app.state.sign_in_turns:
-        yield SignIn(origin_of(request.scope), utc_now(), terms)
+    return SignIn(origin_of(request.scope), utc_now(), terms, request.app.state.login_turns)
 
 
 async def _identity_provider(request: Request) -> IdentityProvider:

@@ -1,5 +1,6 @@
 """Sessions: how people sign in and out, each with its audit entry in the same transaction."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,11 +47,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A request to sign in: from where, when, and the terms of the session that it may get."""
+    """A request to sign in: from where, when, and the terms of the session that it may get.
+
+    `turns` bounds how many logins are counted at a time.
+    """
 
     origin: Origin
     now: datetime
     terms: SessionTerms
+    turns: asyncio.Semaphore
 
 
 async def sign_in(database: Database, credentials: Credentials, request: SignIn) -> Session:
@@ -64,7 +69,7 @@ async def sign_in(database: Database, credentials: Credentials, request: SignIn)
     """
     origin, account = request.origin, key_of_account(credentials.login)
     keys = keys_of(credentials.login, origin.address)
-    failed_before = await database.transaction(count_login, keys, request.now)
+    failed_before = await count_login(database, keys, request)
     user = await database.statement(find_login, credentials.login)
     is_right = await verify_password(None if user is None else user.password_hash, credentials.password)
     if user is None or not is_right:
@@ -74,8 +79,13 @@ async def sign_in(database: Database, credentials: Credentials, request: SignIn)
     return Session(session, user, failed_before[account])
 
 
-async def count_login(connection: AsyncConnection, keys: Sequence[str], now: datetime) -> dict[str, int]:
+async def count_login(database: Database, keys: Sequence[str], request: SignIn) -> dict[str, int]:
     """Add a failure to an account and an address; return how many they had. Raises TooManyLogins."""
+    async with request.turns:
+        return await database.transaction(_count_login, keys, request.now)
+
+
+async def _count_login(connection: AsyncConnection, keys: Sequence[str], now: datetime) -> dict[str, int]:
     failures = await lock_failures(connection, keys, now)
     if wait := wait_until_allowed(failures, now):
         raise TooManyLogins(wait)

@@ -39,7 +39,7 @@ async def sign_in_by_id_token(
         IssuerUnavailable: the provider's keys cannot be fetched.
     """
     keys = keys_of_address(request.origin.address)
-    await database.transaction(count_login, keys, request.now)
+    await count_login(database, keys, request)
     try:
         claims = await provider.verifier.verify_id_token(token, nonce, request.now)
         identity = identity_of(claims, provider.mapping)
