@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 import pytest
+from fastapi.routing import APIRoute
 
-from services.api.application import EXAMPLES, create_application
+from services.api.application import EXAMPLES, ROUTERS, create_application
+from services.api.edge.query_parameters import names_of
 
 Node = dict[str, Any]
 DOCUMENT: Node = create_application().openapi()
@@ -120,3 +122,18 @@ def test_an_example_that_does_not_fit_would_be_found() -> None:
     assert fits(shown)
     assert not fits(shown._replace(example={**shown.example, "number": 5}))
     assert not fits(shown._replace(example={}))
+
+
+def test_a_route_takes_the_query_parameters_of_the_document() -> None:
+    """Others are refused by the names that the route itself has."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    taken = {
+        f"{method} {route.path_format}": names_of(route.dependant)
+        for route in routes
+        for method in route.methods or ()
+        if route.path_format.startswith("/api/")
+    }
+    assert taken == {
+        name: {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
+        for name, operation in OPERATIONS.items()
+    }

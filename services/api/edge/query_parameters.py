@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
@@ -17,8 +18,7 @@ async def check_parameters(request: Request) -> None:
         return
     route = request.scope["route"]
     assert isinstance(route, APIRoute)
-    operation = request.app.openapi()["paths"][route.path_format][request.method.lower()]
-    known = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
+    known = names_of(route.dependant)
     pairs = request.query_params.multi_items()
     given = [name for name, _ in pairs]
     errors = [_error(name, "is not a known parameter") for name in dict.fromkeys(given) if name not in known]
@@ -26,6 +26,12 @@ async def check_parameters(request: Request) -> None:
     errors += [_error(name, "must not contain a NUL character") for name, value in pairs if "\0" in value]
     if errors:
         raise RequestValidationError(errors)
+
+
+def names_of(dependant: Dependant) -> set[str]:
+    """Return the names of the query parameters of a route, and of all that it depends on."""
+    names = {parameter.alias for parameter in dependant.query_params}
+    return names.union(*map(names_of, dependant.dependencies))
 
 
 def _error(name: str, message: str) -> dict[str, object]:
