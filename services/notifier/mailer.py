@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifier.alerts.rendering import render_notice
 from services.notifier.mail.messages import Content, Envelope, compose, report_id
+from services.notifier.mail.rendering import MailStyle
 from services.notifier.mail.smtp import MailNotSent, MailRefused, SmtpServer, send_mail
 from services.notifier.observer import NotifierObserver
 from services.notifier.queries import find_alert, find_last_reported_day
 from services.notifier.report.days import due_days, last_due_day
 from services.notifier.report.queries import read_report
-from services.notifier.report.rendering import ReportStyle, render_report
+from services.notifier.report.rendering import render_report
 from services.notifier.settings import ReportSettings
 from shared.contracts import utc_now
 from shared.database.transactions import transaction
@@ -132,7 +133,7 @@ class Mailer:
         (self._observer.mail_given_up if is_final else self._observer.mail_failed)(mail, error)
 
 
-def style_of(settings: ReportSettings) -> ReportStyle:
+def style_of(settings: ReportSettings) -> MailStyle:
     """Return the choices of the settings that a report shows."""
     console_url = None if settings.console_url is None else str(settings.console_url)
-    return ReportStyle(console_url, settings.report_part_price, settings.report_currency)
+    return MailStyle(console_url, settings.report_part_price, settings.report_currency)

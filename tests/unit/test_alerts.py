@@ -19,7 +19,7 @@ from services.notifier.alerts.conditions import (
     unknown_kinds,
 )
 from services.notifier.alerts.rendering import render_notice
-from services.notifier.report.rendering import ReportStyle
+from services.notifier.mail.rendering import MailStyle
 from shared.alert_rules import FAILED_SHARE, RULES, AlertKind
 from shared.ledger.alerts import AlertRow
 
@@ -157,7 +157,7 @@ def test_every_alert_has_a_notice_in_every_phase_and_language(kind: AlertKind, p
     ended_at = NOW + MINUTE if phase == "ended" else None
     alert = AlertRow(1, kind, "7", RULES[kind].severity, dict(FACTS), NOW, NOW, ended_at)
     content = render_notice(
-        alert, phase, language, "Europe/Moscow", ReportStyle("https://example.org/", None, "RUB")
+        alert, phase, language, "Europe/Moscow", MailStyle("https://example.org/", None, "RUB")
     )
     assert kind in words.ALERTS
     assert "%(" not in content.subject + content.text + content.html

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from services.notifier import words
 from services.notifier.mail.addresses import Recipient, parse_recipients
 from services.notifier.mail.messages import Content, Envelope, compose, report_id
+from services.notifier.mail.rendering import LOCALES, MailStyle
 from services.notifier.mailer import GIVEN_UP_AFTER, LONGEST_PAUSE, pause_before_retry
 from services.notifier.report.days import bounds, due_days, last_due_day
 from services.notifier.report.model import (
@@ -26,14 +27,14 @@ from services.notifier.report.model import (
     StartingMailing,
     compare,
 )
-from services.notifier.report.rendering import LOCALES, ReportStyle, render_report
+from services.notifier.report.rendering import render_report
 from shared.statuses import FINAL_STATUSES, MessageStatus, Reason
 from shared.zones import find_zone, known_zones
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = date(2026, 11, 24)
-STYLE = ReportStyle("https://mailing.example.org/", 2.5, "RUB")
+STYLE = MailStyle("https://mailing.example.org/", 2.5, "RUB")
 NINE = time(9)
 
 

@@ -1,74 +1,29 @@
 """Report of a day as an e-mail, in one language."""
 
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
 from babel import Locale
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from services.notifier import words
 from services.notifier.formatting import Formatter, columns
 from services.notifier.mail.messages import Content
+from services.notifier.mail.rendering import MailStyle, render_mail
 from services.notifier.report.model import ReportFacts, compare
 from shared.ledger.progress import SINGLE_MESSAGES
 from shared.statuses import MessageStatus
-from shared.translation import load_catalog
 
-LOCALES = Path(__file__).parents[1] / "locale"
-TEMPLATES = Path(__file__).parents[1] / "templates"
 BAR_HEIGHT = 96  # pixels
 
 
-@dataclass(frozen=True, slots=True)
-class ReportStyle:
-    """Choices of the settings that a report shows."""
-
-    console_url: str | None
-    part_price: float | None
-    currency: str
-
-
-@cache
-def environment(language: str) -> Environment:
-    """Return the templates of mails in a language."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-        extensions=["jinja2.ext.i18n"],
-    )
-    catalog = load_catalog(LOCALES, "notifier", language)
-    made.install_gettext_translations(catalog, newstyle=True)  # type: ignore[attr-defined]
-    made.globals.update(status_words=words.STATUSES, reason_words=words.REASONS, state_words=words.STATES)
-    return made
-
-
-def render_report(facts: ReportFacts, language: str, style: ReportStyle) -> Content:
+def render_report(facts: ReportFacts, language: str, style: MailStyle) -> Content:
     """Render the report."""
-    formatter = Formatter(Locale.parse(language), facts.zone)
     shown = {
         "facts": facts,
-        "format": formatter,
-        "language": language,
+        "format": Formatter(Locale.parse(language), facts.zone),
         "comparisons": compare(facts),
         "bars": _bars(facts),
         "style": style,
-        "console": None if style.console_url is None else style.console_url.rstrip("/"),
         "cost": None if style.part_price is None else facts.parts * style.part_price,
         "singles": SINGLE_MESSAGES,
     }
-    made = environment(language)
-    subject = made.get_template("report_subject.txt").render(shown)
-    return Content(
-        " ".join(subject.split()),
-        made.get_template("report.txt").render(shown),
-        made.get_template("report.html").render(shown),
-        language,
-    )
+    return render_mail("report", language, style, shown)
 
 
 def _bars(facts: ReportFacts) -> list[dict[str, object]]:
