@@ -11,9 +11,9 @@ from contextlib import suppress
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.api.clients.csv_rows import Defaults, Parser
-from services.api.clients.schemas import Imported, Rejection
 from services.api.edge import observer
 from services.api.edge.copying import in_large_pieces
+from services.api.edge.imports import Imported, Rejection
 from shared.database.transactions import dedicated_connection, transaction_on
 from shared.errors import TransactionConflict
 from shared.ledger.audit import Subject, audit

@@ -10,12 +10,13 @@ from starlette.responses import Response, StreamingResponse
 from services.api.clients import commands, queries
 from services.api.clients.csv_rows import Defaults
 from services.api.clients.imports import import_clients
-from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage, Imported
+from services.api.clients.schemas import ClientChange, ClientIn, ClientOut, ClientPage
 from services.api.edge import observer
 from services.api.edge.dependencies import ClientId, DatabaseDep, NumberQuery, OriginDep, TransfersDep
 from services.api.edge.idempotency import create_once
 from services.api.edge.idempotent_posts import KeyedRequestDep, created_response
 from services.api.edge.ids import Digits
+from services.api.edge.imports import Imported
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
 from services.api.edge.refusals import Invalid, KeyInFlight, KeyReused, NotFound, NumberTaken

@@ -2,10 +2,11 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.edge.imports import Imported
 from services.api.edge.refusals import NotFound, StopExists
 from services.api.stop_list import queries
 from services.api.stop_list.csv_rows import ParsedStops
-from services.api.stop_list.schemas import ImportedStops, StopFields, StopIn, StopOut
+from services.api.stop_list.schemas import StopFields, StopIn, StopOut
 from shared.ledger.audit import Subject, audit
 from shared.ledger.origin import Origin
 from shared.ledger.stop_list import NewStop, StopRow, change_stop, create_stop, delete_stop, merge_stops
@@ -43,12 +44,12 @@ async def delete(connection: AsyncConnection, stop_id: int, origin: Origin) -> N
     await audit(connection, origin, Subject(_NOUN, stop_id, before=_audited(row)))
 
 
-async def import_stops(connection: AsyncConnection, parsed: ParsedStops, origin: Origin) -> ImportedStops:
+async def import_stops(connection: AsyncConnection, parsed: ParsedStops, origin: Origin) -> Imported:
     """Add the numbers of a file that are new, and change the others."""
     merged = await merge_stops(connection, parsed.rows)
     counts = {"added": merged.added, "changed": merged.changed}
     await audit(connection, origin, Subject(_NOUN, after=counts))
-    return ImportedStops(
+    return Imported(
         rows=len(parsed.rows) + parsed.rejected,
         **counts,
         unchanged=merged.distinct - merged.added - merged.changed,

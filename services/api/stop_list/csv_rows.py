@@ -8,7 +8,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.api.clients.schemas import Rejection
+from services.api.edge.imports import Rejection
 from services.api.edge.numbers import parse_number
 from services.api.edge.refusals import Invalid
 from services.api.edge.spreadsheets import unprotected

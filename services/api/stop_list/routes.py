@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import StreamingResponse
 
 from services.api.edge.dependencies import DatabaseDep, NumberQuery, OriginDep, TransfersDep
+from services.api.edge.imports import Imported
 from services.api.edge.pages import After, Limit
 from services.api.edge.problems import documented
 from services.api.edge.refusals import NotFound, StopExists
@@ -15,7 +16,7 @@ from services.api.edge.strict_json import StrictJsonRoute
 from services.api.edge.uploads import UPLOAD_BODY, csv_upload
 from services.api.stop_list import commands, queries
 from services.api.stop_list.csv_rows import parse_stops
-from services.api.stop_list.schemas import ImportedStops, StopChange, StopIn, StopOut, StopPage
+from services.api.stop_list.schemas import StopChange, StopIn, StopOut, StopPage
 from shared.contracts import INT64_MAX
 from shared.ledger.audit import Subject, audit
 
@@ -50,7 +51,7 @@ async def page(
     responses=documented(),
     openapi_extra=UPLOAD_BODY,
 )
-async def import_csv(request: Request, database: DatabaseDep, origin: OriginDep) -> ImportedStops:
+async def import_csv(request: Request, database: DatabaseDep, origin: OriginDep) -> Imported:
     """Add the numbers of a CSV file that are new, and change the others. No number is removed.
 
     The header names `number`, and any of `scope`, `source` and `note`. An empty scope means `marketing`. A wrong

@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from services.api.clients.schemas import Rejection
 from services.api.edge.numbers import Number
 from services.api.edge.principal import ShownNumber
 from services.api.edge.read_only import without
@@ -74,15 +73,3 @@ def _without_read_only(given: object) -> object:
 
 
 StopChange = Annotated[StopFields, BeforeValidator(_without_read_only)]
-
-
-class ImportedStops(BaseModel):
-    """The result of an import. `rows` is the sum of the other numbers."""
-
-    rows: int
-    added: int
-    changed: int
-    unchanged: int
-    repeated: int = Field(description="Rows that a later row of the same file with the same number supersedes.")
-    rejected: int
-    rejections: list[Rejection] = Field(description="The first 1,000 rejected rows.")
