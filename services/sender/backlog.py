@@ -40,6 +40,9 @@ class Lanes:
     def __len__(self) -> int:
         return sum(map(len, self._lanes))
 
+    def __bool__(self) -> bool:
+        return any(self._lanes)  # asked before every POST
+
     def put(self, waiting: WaitingMessage) -> None:
         """Add a message at the end of its lane."""
         self._lanes[waiting.lane].append(waiting)
